@@ -1,0 +1,178 @@
+//! Who and what: members, their runs, the room, messages. Owns how each is written for people and for
+//! programs; knows nothing of what they do.
+
+use std::fmt;
+use std::str::FromStr;
+
+use data_encoding::{BASE32_NOPAD, HEXLOWER};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A member of the room, for good: the bytes of its Ed25519 public key, so that whoever knows the id can
+/// check what the member signed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MemberId(pub [u8; 32]);
+
+/// A room: 16 random bytes, drawn when it is founded.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RoomId(pub [u8; 16]);
+
+/// A message: the BLAKE3 hash of its bytes, 32 bytes (see `wire`).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MessageId(pub [u8; 32]);
+
+/// Counts the lives of a member's process. Grows with every start: `max(saved + 1, unix seconds)`.
+pub type Incarnation = u64;
+
+/// The position of a message in its stream, from 1.
+pub type Seq = u64;
+
+/// The number of an event on the node that tells it, from 1 in each run.
+pub type EventNumber = u64;
+
+/// One life of a member's process. Ordered by incarnation; `boot` tells copies of a home apart.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Run {
+    pub incarnation: Incarnation,
+    /// 8 random bytes, drawn when the process starts.
+    pub boot: u64,
+}
+
+/// What a message counts in: the room, or one receiver. Each is counted from 1 in each run.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum Stream {
+    Room,
+    To(MemberId),
+}
+
+/// The identity of a message: no two messages of an honest author share it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct MessageKey {
+    pub author: MemberId,
+    pub run: Run,
+    pub stream: Stream,
+    pub seq: Seq,
+}
+
+/// Characters of base32 that a person is shown of an id where nothing longer is needed.
+const SHORT_CHARS: usize = 4;
+
+impl MemberId {
+    /// The first four characters of the id, for people: `k7f3`.
+    #[must_use]
+    pub fn short(&self) -> String {
+        short_of(&self.0, SHORT_CHARS)
+    }
+}
+
+impl MessageId {
+    /// The first `chars` characters of the id (at most 52), for people: `k7f3`.
+    #[must_use]
+    pub fn handle(&self, chars: usize) -> String {
+        short_of(&self.0, chars)
+    }
+}
+
+fn short_of(bytes: &[u8; 32], chars: usize) -> String {
+    let mut text = base32_lower(bytes);
+    text.truncate(chars);
+    text
+}
+
+fn base32_lower(bytes: &[u8]) -> String {
+    BASE32_NOPAD.encode(bytes).to_ascii_lowercase()
+}
+
+/// The text was not an id: wrong length, or a character outside of base32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an id: expected {expected} characters of base32")]
+pub struct IdError {
+    expected: usize,
+}
+
+fn parse_base32<const N: usize>(text: &str) -> Result<[u8; N], IdError> {
+    let expected = (N * 8).div_ceil(5);
+    BASE32_NOPAD
+        .decode(text.to_ascii_uppercase().as_bytes())
+        .ok()
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or(IdError { expected })
+}
+
+/// Text form (base32, lower case, no padding) for `Display`, `FromStr` and JSON; raw bytes for bincode.
+macro_rules! id_text {
+    ($name:ident, $len:literal) => {
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&base32_lower(&self.0))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let mut text = base32_lower(&self.0);
+                text.truncate(8);
+                f.write_str(&text)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                parse_base32::<$len>(text).map(Self)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                if serializer.is_human_readable() { serializer.collect_str(self) } else { self.0.serialize(serializer) }
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                if deserializer.is_human_readable() {
+                    String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+                } else {
+                    <[u8; $len]>::deserialize(deserializer).map(Self)
+                }
+            }
+        }
+    };
+}
+
+id_text!(MemberId, 32);
+id_text!(RoomId, 16);
+id_text!(MessageId, 32);
+
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.incarnation, HEXLOWER.encode(&self.boot.to_be_bytes()[..2]))
+    }
+}
+
+impl fmt::Debug for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_reads_back_from_its_text_in_any_case() {
+        let id = MemberId([0xa7; 32]);
+        assert_eq!(id.to_string().parse(), Ok(id));
+        assert_eq!(id.to_string().to_uppercase().parse(), Ok(id));
+        assert!("k7f3".parse::<MemberId>().is_err());
+    }
+
+    #[test]
+    fn runs_are_ordered_by_incarnation_first() {
+        let old = Run { incarnation: 1, boot: 9 };
+        let new = Run { incarnation: 2, boot: 0 };
+        assert!(old < new);
+    }
+}

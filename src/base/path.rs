@@ -1,0 +1,52 @@
+//! What one node knows of another without asking anyone: how the way to it performs, and whether the room
+//! holds it present. Owns the two values that the subsystems tell each other through the node.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Time;
+
+/// Parts of a thousand: 50 is 5 %. Integers, because decisions that must repeat use no floats.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PerMille(pub u16);
+
+/// What the traffic of one session has shown of the path to its peer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Path {
+    /// When the last authentic datagram arrived.
+    pub heard: Option<Time>,
+    /// When the newest datagram of ours that the peer is known to have received was sent: "hears me".
+    pub hears_me: Option<Time>,
+    /// Smoothed round trip and its variation (RFC 6298 section 2); `None` before the first sample.
+    pub rtt: Option<Rtt>,
+    /// Share lost of what we sent and of what the peer sent, among the last 64 datagrams each way.
+    pub loss_out: PerMille,
+    pub loss_in: PerMille,
+}
+
+/// A round-trip estimate in the form of RFC 6298.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Rtt {
+    pub smoothed: Duration,
+    pub variation: Duration,
+}
+
+/// What a member's room holds of it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Presence {
+    Alive,
+    Suspect,
+    Unreachable,
+    Left,
+}
+
+impl Presence {
+    /// Whether it is worth sending to the member now.
+    #[must_use]
+    pub const fn is_reachable(self) -> bool {
+        matches!(self, Self::Alive | Self::Suspect)
+    }
+}

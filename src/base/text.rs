@@ -1,0 +1,99 @@
+//! Text from outside: what may be a nick, a room's name or a message, and what of it a terminal may see.
+
+use super::limits::{NICK_BYTES_MAX, TEXT_BYTES_MAX};
+
+/// Why a text was refused; the sentence is for the person who typed it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TextError {
+    #[error("a message cannot be empty")]
+    Empty,
+    #[error("the text is {bytes} bytes long, {max} is the limit; send it in parts")]
+    TooLong { bytes: usize, max: usize },
+    #[error("the text is not valid UTF-8")]
+    NotUtf8,
+    #[error(
+        "a nick is 1 to 32 bytes of letters, digits, - and _, and begins with a letter; choose another with --nick"
+    )]
+    Nick,
+    #[error("a room's name is 1 to 64 bytes of printable text")]
+    RoomName,
+}
+
+/// Longest name of a room, in bytes: it must fit on one line of a terminal.
+const ROOM_NAME_BYTES_MAX: usize = 64;
+
+/// Checks that `text` may be sent as a message.
+///
+/// # Errors
+/// [`TextError::Empty`] or [`TextError::TooLong`].
+pub fn check_message(text: &str) -> Result<(), TextError> {
+    if text.is_empty() {
+        return Err(TextError::Empty);
+    }
+    if text.len() > TEXT_BYTES_MAX {
+        return Err(TextError::TooLong { bytes: text.len(), max: TEXT_BYTES_MAX });
+    }
+    Ok(())
+}
+
+/// Checks that `nick` may be a nick: 1 to `NICK_BYTES_MAX` bytes of letters, digits, `-` and `_`, a letter first.
+///
+/// # Errors
+/// [`TextError::Nick`].
+pub fn check_nick(nick: &str) -> Result<(), TextError> {
+    let fits = nick.len() <= NICK_BYTES_MAX;
+    let begins = nick.chars().next().is_some_and(char::is_alphabetic);
+    let plain = nick.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_');
+    if fits && begins && plain { Ok(()) } else { Err(TextError::Nick) }
+}
+
+/// Checks that `name` may be a room's name.
+///
+/// # Errors
+/// [`TextError::RoomName`].
+pub fn check_room_name(name: &str) -> Result<(), TextError> {
+    let fits = !name.trim().is_empty() && name.len() <= ROOM_NAME_BYTES_MAX;
+    if fits && name.chars().all(is_printable) { Ok(()) } else { Err(TextError::RoomName) }
+}
+
+/// `text` without what could move a terminal's cursor, reorder the line or hide in it. Line breaks and tabs
+/// stay.
+#[must_use]
+pub fn sanitize(text: &str) -> String {
+    text.chars().filter(|&c| c == '\n' || c == '\t' || is_printable(c)).collect()
+}
+
+/// Neither a control character, nor one that reorders text (Unicode UAX #9), nor one of no width.
+fn is_printable(c: char) -> bool {
+    let reorders =
+        matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let invisible = matches!(c, '\u{00ad}' | '\u{180e}' | '\u{200b}'..='\u{200d}' | '\u{2028}' | '\u{2029}' | '\u{2060}'..='\u{2064}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}');
+    !c.is_control() && !reorders && !invisible
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_never_sees_escapes_or_reordering() {
+        assert_eq!(sanitize("a\u{1b}[31mb\u{202e}c\u{200b}d\ne"), "a[31mbcd\ne");
+    }
+
+    #[test]
+    fn nicks_are_plain_words() {
+        for good in ["ana", "bo_2", "Çağrı", "x-y"] {
+            assert_eq!(check_nick(good), Ok(()), "{good}");
+        }
+        for bad in ["", "2bo", "a b", "a~b", &"x".repeat(33)] {
+            assert_eq!(check_nick(bad), Err(TextError::Nick), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_text_of_16_kib_is_the_longest() {
+        assert_eq!(check_message(&"x".repeat(16 * 1024)), Ok(()));
+        assert!(check_message(&"x".repeat(16 * 1024 + 1)).is_err());
+        assert_eq!(check_message(""), Err(TextError::Empty));
+    }
+}

@@ -1,0 +1,6 @@
+//! Folkmoot: a secure group chat room that no server runs.
+
+pub mod base;
+pub mod crypto;
+pub mod node;
+pub mod wire;

@@ -1,0 +1,362 @@
+//! What a node is asked and what it tells. The serde form of these types IS the JSON of `moot`, and it is
+//! defined nowhere else. Owns shapes; decides nothing.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::{Cause, EventNumber, Incarnation, MemberId, MessageId, PerMille, Presence, Run, Wall};
+
+/// What a person, a script or another process asks of the running node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Command {
+    /// Says `text` to the room.
+    Say { text: String },
+    /// Tells `text` to one member.
+    Tell { to: MemberId, text: String },
+    /// Dials addresses where a member of this room may be.
+    Join { addresses: Vec<SocketAddr> },
+    /// Changes the nick on this node's card.
+    Nick { nick: String },
+    /// Says goodbye to all. The node answers nothing afterwards.
+    Leave,
+}
+
+/// What a command gave.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    /// The message is on its way to this node's own disk; [`EventKind::Message`] says that it is there.
+    Accepted(Sent),
+    Done,
+}
+
+/// A message that was accepted: the JSON of `send`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sent {
+    pub id: MessageId,
+    pub handle: String,
+    pub kind: MessageKind,
+    pub deliveries: Vec<Delivery>,
+}
+
+/// Why a command was not carried out. Nothing changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+pub enum Refusal {
+    #[error("{0}")]
+    Text(String),
+    #[error("{nick} is not known here; moot who lists the members")]
+    UnknownMember { nick: String },
+    #[error(
+        "{nick} has not been heard for {silent_s} s, and {waiting} messages wait for it already; send again when it is back"
+    )]
+    Full { nick: String, silent_s: u64, waiting: usize },
+    #[error("that is yourself; a private message needs another member")]
+    Yourself,
+    #[error("this node is leaving the room")]
+    Leaving,
+    #[error("the disk is full: nothing was sent; make room on it and send again")]
+    DiskFull,
+    #[error(
+        "another process runs with a copy of this home, so this node fell silent; stop one of them, and give the other a home of its own"
+    )]
+    CopiedHome,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MessageKind {
+    Group,
+    Private,
+}
+
+/// How a delivery stands. Moves forward only, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Not sent: the receiver is not reachable.
+    Waiting,
+    /// Sent, no receipt yet.
+    Sending,
+    /// Tried until the deadline: message lost, receipt lost or receiver down cannot be told apart.
+    Unknown,
+    /// The receiver said no.
+    Refused,
+    /// Never sent, and its life is over.
+    Expired,
+    /// The receiver signed that it is on its disk.
+    Delivered,
+}
+
+/// A message's way to one member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    pub member: MemberId,
+    pub nick: String,
+    pub outcome: Outcome,
+    pub attempts: u32,
+    /// From the commit here to the receipt, in microseconds; `null` until there is one, and for a message
+    /// that an earlier run sent.
+    pub latency_us: Option<u64>,
+}
+
+/// Something that happened, as `moot node` and `moot tail --json` print it, one a line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    pub n: EventNumber,
+    /// Milliseconds since the epoch, by this node's clock.
+    pub at: Wall,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum EventKind {
+    /// The node runs; always the first event.
+    Ready { id: MemberId, nick: String, room: String, addr: String, incarnation: Incarnation, ticket: String },
+    /// A member's state changed.
+    Member { id: MemberId, nick: String, state: Presence, incarnation: Incarnation, evidence: Vec<Evidence> },
+    /// A message is in the durable log, for the first and only time.
+    Message(Message),
+    /// A message of one's own was refused by the disk: it was not sent and is forgotten.
+    Undone { id: MessageId, handle: String, reason: String },
+    /// A delivery changed its outcome.
+    Delivery {
+        id: MessageId,
+        handle: String,
+        #[serde(flatten)]
+        delivery: Delivery,
+        /// Why, where the receiver or the disk gave a reason.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// Messages that exist, and that nobody asked could give.
+    Gap(Gap),
+    /// A recovery that got something is over.
+    Recovered { count: u64, via: MemberId, nick: String },
+    /// Fault injection changed; `null` means off.
+    Fault { spec: Option<String> },
+    /// Something that a person must act upon.
+    Alarm { text: String },
+    /// A slow reader missed this many events.
+    Lagged { count: u64 },
+}
+
+/// A message as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    pub id: MessageId,
+    pub handle: String,
+    pub kind: MessageKind,
+    pub from: MemberId,
+    pub nick: String,
+    /// The receiver of a private message; `null` for the room.
+    pub to: Option<MemberId>,
+    pub seq: u64,
+    pub incarnation: Incarnation,
+    pub text: String,
+    /// When the author claims to have said it.
+    pub said_at: Wall,
+    /// Whether it came late, by asking.
+    pub recovered: bool,
+    /// Who passed it on, where that was not its author.
+    pub via: Option<MemberId>,
+    /// How long after `said_at` it was shown, where it was recovered.
+    pub late_ms: Option<u64>,
+}
+
+/// Messages of one author's run that are missing here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    pub author: MemberId,
+    pub nick: String,
+    pub incarnation: Incarnation,
+    pub first: u64,
+    pub last: u64,
+    pub asked: Vec<Asked>,
+}
+
+/// What one peer said when asked for a gap.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    pub member: MemberId,
+    pub nick: String,
+    pub answer: AskedAnswer,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AskedAnswer {
+    NoLongerKeepsIt,
+    NoAnswer,
+}
+
+/// One item of what a claim about a member rests on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    pub kind: EvidenceKind,
+    pub by: MemberId,
+    pub nick: String,
+    pub run: Option<Run>,
+    pub tick: Option<u64>,
+    pub at: Wall,
+    pub detail: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EvidenceKind {
+    Heard,
+    Silence,
+    Report,
+    Contradiction,
+    Withdrawal,
+    Card,
+    Leave,
+    Restored,
+}
+
+/// The JSON of `status`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    pub node: NodeStatus,
+    pub members: Vec<MemberStatus>,
+    pub messages: MessageCounts,
+    pub deliveries: OutcomeCounts,
+    pub faults: Vec<String>,
+    pub counters: BTreeMap<String, u64>,
+    pub limits: BTreeMap<String, u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeStatus {
+    pub id: MemberId,
+    pub nick: String,
+    pub incarnation: Incarnation,
+    pub addr: String,
+    pub room: String,
+    pub uptime_ms: u64,
+    /// Set while more than half of this node's links are silent: it is probably the one cut off.
+    pub probably_cut_off: bool,
+}
+
+/// A member as this node sees it: the link and the verdict, apart. What is not known is `null`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberStatus {
+    pub id: MemberId,
+    pub nick: String,
+    pub incarnation: Incarnation,
+    pub state: Presence,
+    pub heard_ms_ago: Option<u64>,
+    pub hears_me: Option<bool>,
+    pub rtt_us: Option<u64>,
+    /// The larger of the two directions.
+    pub loss: Option<PerMille>,
+    /// Kept alive by one voice only, contradicted, or losing more than a fifth.
+    pub degraded: bool,
+    pub evidence: Vec<Evidence>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageCounts {
+    pub group: u64,
+    pub private: u64,
+    pub gaps: u64,
+    pub recovered: u64,
+    pub duplicates: u64,
+    pub stale: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutcomeCounts {
+    pub waiting: u64,
+    pub sending: u64,
+    pub delivered: u64,
+    pub unknown: u64,
+    pub refused: u64,
+    pub expired: u64,
+}
+
+/// The JSON of `why MSG`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WhyMessage {
+    pub id: MessageId,
+    pub handle: String,
+    pub kind: MessageKind,
+    pub from: MemberId,
+    pub nick: String,
+    pub deliveries: Vec<DeliveryEvidence>,
+    /// How a message of somebody else came here.
+    pub sources: Vec<Source>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveryEvidence {
+    #[serde(flatten)]
+    pub delivery: Delivery,
+    /// The newest attempts, at most 16.
+    pub tries: Vec<Try>,
+    pub receipt: Option<ReceiptEvidence>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Try {
+    pub at: Wall,
+    /// The number of the attempt, from 1.
+    pub attempt: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiptEvidence {
+    pub at: Wall,
+    /// The receiver's run in which it signed.
+    pub run: Run,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// Who sent it to this node.
+    pub via: MemberId,
+    pub nick: String,
+    pub at: Wall,
+    pub recovered: bool,
+    /// How often it arrived again after it was held.
+    pub duplicates: u64,
+}
+
+/// The JSON of `why NICK`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WhyMember {
+    pub member: MemberId,
+    pub nick: String,
+    pub state: Presence,
+    pub since: Wall,
+    pub link: Link,
+    pub verdict: Verdict,
+}
+
+/// What this node's own link to a member shows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    pub heard_ms_ago: Option<u64>,
+    pub hears_me: Option<bool>,
+    pub rtt_us: Option<u64>,
+    pub loss_in: Option<PerMille>,
+    pub loss_out: Option<PerMille>,
+    pub address: Option<SocketAddr>,
+}
+
+/// What the room's verdict on a member rests on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    pub reports: Vec<Evidence>,
+    pub contradictions: Vec<Evidence>,
+    /// What is neither: a card, a leave, what was restored.
+    pub evidence: Vec<Evidence>,
+}

@@ -1,0 +1,3 @@
+//! One node: transport, membership and messaging wired together. The only place where the three meet.
+
+pub mod api;

@@ -1,0 +1,39 @@
+//! The one file that knows bincode. Frames go through here: little-endian, variable-length integers, a size
+//! limit, no bytes left over.
+
+use bincode::config::{self, Config};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::base::limits::FRAME_BYTES_MAX;
+
+/// The bytes are no value of the type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the frame does not decode")]
+pub struct CodecError;
+
+fn settings() -> impl Config {
+    config::standard().with_limit::<FRAME_BYTES_MAX>()
+}
+
+/// The bytes of `value`.
+///
+/// # Panics
+/// When the value is over `FRAME_BYTES_MAX`: senders keep their own limits below it.
+#[must_use]
+pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    let bytes = bincode::serde::encode_to_vec(value, settings()).expect("frames hold nothing that cannot be encoded");
+    assert!(bytes.len() <= FRAME_BYTES_MAX, "a frame of {} bytes", bytes.len());
+    bytes
+}
+
+/// The value whose bytes are exactly `bytes`.
+///
+/// # Errors
+/// [`CodecError`] for anything else; nothing larger than the limit is allocated on the way.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
+    match bincode::serde::decode_from_slice(bytes, settings()) {
+        Ok((value, used)) if used == bytes.len() => Ok(value),
+        Ok(_) | Err(_) => Err(CodecError),
+    }
+}

@@ -1,0 +1,52 @@
+//! The frames that messaging speaks. Owns their byte form; `messaging` owns their meaning.
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::{MemberId, MessageId, Run, Seq};
+
+/// A frame of subsystem 3.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum MessagingFrame {
+    /// A signed group message, as its bytes: new, or retried.
+    Group(Vec<u8>),
+    /// A private message, as its bytes.
+    Private(Vec<u8>),
+    /// A signed receipt, as its bytes.
+    Receipt(Vec<u8>),
+    /// "I do not take this message."
+    Refused { id: MessageId, reason: RefusedReason },
+    /// Fingerprint of each author's newest (run, head id); rides with each heartbeat.
+    Digest(u64),
+    /// What the sender holds and keeps; `answer` is set when it answers another frontier.
+    Frontier { answer: bool, entries: Vec<FrontierEntry>, more: bool },
+    /// "Give me these": first to last of an author's run.
+    Pull { author: MemberId, run: Run, first: Seq, last: Seq },
+    /// A signed group message, given because it was pulled.
+    Recovered(Vec<u8>),
+    /// The end of what a pull gets: `kept` is false for a range that the sender no longer keeps or never had.
+    PullEnd { author: MemberId, run: Run, first: Seq, last: Seq, kept: bool },
+}
+
+/// Why a receiver does not take a message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusedReason {
+    /// Its disk takes nothing more.
+    DiskFull,
+    /// Too old: below what it still remembers having seen.
+    BelowFloor,
+    /// Its person blocks the author.
+    Blocked,
+}
+
+/// What a node holds of one run of an author.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FrontierEntry {
+    pub author: MemberId,
+    pub run: Run,
+    /// The newest message known, and its id.
+    pub head: Seq,
+    pub head_id: MessageId,
+    /// Ranges that it can give.
+    pub kept: Vec<(Seq, Seq)>,
+}

@@ -1,0 +1,17 @@
+//! Bytes and values. Owns every byte form: datagrams, frames, signed objects, tickets. Knows nothing of
+//! when any of them is sent or what it makes happen.
+
+mod card;
+pub mod codec;
+mod layout;
+mod membership;
+mod message;
+mod messaging;
+mod receipt;
+
+pub use card::{Card, Leave};
+pub use layout::{Layout, LayoutError, Reader, Signed, SignedLayout, Writer, decode_layout, encode_layout, layout_id};
+pub use membership::{Heartbeat, Held as HeldMember, MembershipFrame, Report};
+pub use message::{GroupMessage, Prev, PrivateMessage};
+pub use messaging::{FrontierEntry, MessagingFrame, RefusedReason};
+pub use receipt::{Held, HeldRange, Receipt};
