@@ -2,5 +2,6 @@
 
 pub mod base;
 pub mod crypto;
+pub mod faults;
 pub mod node;
 pub mod wire;
