@@ -4,4 +4,5 @@ pub mod base;
 pub mod crypto;
 pub mod faults;
 pub mod node;
+pub mod transport;
 pub mod wire;

@@ -25,6 +25,28 @@ pub const HANDSHAKES_PER_SOURCE_PER_MINUTE: u32 = 50;
 /// Handshakes not finished, by one source address and in all: each costs about 1 KiB.
 pub const HALF_OPEN_PER_SOURCE_MAX: usize = 4;
 pub const HALF_OPEN_MAX: usize = 1_024;
+/// Addresses that handshakes are counted for; past it, those idle for a minute make room.
+pub const HANDSHAKE_SOURCES_MAX: usize = 4_096;
+/// First messages of handshakes remembered, so that a replayed one gets no answer: an hour of one busy source.
+pub const REMEMBERED_EPHEMERALS_MAX: usize = 4_096;
+/// Handshakes of our own not finished: a node that is deaf probes 50 a second, each for some 6 s.
+pub const DIALS_MAX: usize = 512;
+/// Addresses dialled for one peer: those of its card, and as many that were seen.
+pub const PEER_ADDRESSES_MAX: usize = 8;
+/// Sessions with one peer: the one in use, the one before it, and a crossed one.
+pub const SESSIONS_PER_PEER_MAX: usize = 3;
+/// Sessions in all: each takes about 2 KiB.
+pub const SESSIONS_MAX: usize = 4_096;
+/// Dead sessions remembered, so that what still comes on them is known as stale.
+pub const RETIRED_SESSIONS_MAX: usize = 1_024;
+/// Datagrams sent on one session: far below what the cipher allows, and its number fits the echo.
+pub const SESSION_DATAGRAMS_MAX: u64 = 1 << 32;
+/// How far back a datagram may arrive late, in datagrams.
+pub const REPLAY_WINDOW: usize = 2_048;
+/// Times of sending kept for one session until the peer echoes them: 200 ms at 5,000 datagrams a second.
+pub const SENT_TIMES_MAX: usize = 1_024;
+/// Frames queued to one peer in one settle pass: what is in flight, a recovery window, and gossip.
+pub const SEND_QUEUE_BYTES_MAX: usize = 512 * 1024;
 
 /// Private messages that wait for one receiver that is not reachable, and their text.
 pub const WAITING_MESSAGES_MAX: usize = 256;
