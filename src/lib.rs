@@ -5,4 +5,5 @@ pub mod crypto;
 pub mod faults;
 pub mod node;
 pub mod transport;
+pub mod store;
 pub mod wire;

@@ -84,3 +84,9 @@ pub const ALL_PEERS_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const FAULT_RULES_MAX: usize = 64;
 /// The longest delay that a rule may ask for: far past every deadline, and what is held back stays bounded.
 pub const FAULT_DELAY_MAX: Duration = Duration::from_secs(60);
+/// What people can look back on, whichever bound is met first; what the machine retains is never pruned.
+pub const HISTORY_AGE_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+pub const HISTORY_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// Batches of records that wait for the disk: a burst of a second in which one fsync takes that long. Past
+/// it the loop waits, and its peers try again.
+pub const STORE_BATCHES_MAX: usize = 4_096;
