@@ -3,4 +3,5 @@
 pub mod base;
 pub mod crypto;
 pub mod node;
+pub mod runtime;
 pub mod wire;

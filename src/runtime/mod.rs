@@ -1,0 +1,4 @@
+//! The driver of one real node: the loop, its socket, clock and signals, and the control socket. The only
+//! floor that performs effects.
+
+pub mod protocol;
