@@ -1,4 +1,8 @@
 //! The driver of one real node: the loop, its socket, clock and signals, and the control socket. The only
 //! floor that performs effects.
 
+mod addresses;
+pub mod clock;
+mod lines;
 pub mod protocol;
+mod socket;
