@@ -3,6 +3,9 @@
 
 mod addresses;
 pub mod clock;
+mod connection;
+mod control;
 mod lines;
 pub mod protocol;
+mod recent;
 mod socket;

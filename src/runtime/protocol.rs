@@ -1,6 +1,6 @@
 //! What is said on `HOME/control.sock`: one JSON object a line, each way. A connection carries any number of
-//! requests at once; each has an id of the client's choice, and everything that answers it carries that id.
-//! Owns the shapes; the payloads are those of `node::api`, defined there and nowhere else.
+//! requests, answered in their order, and any number of streams of events beside them; each request has an
+//! id of the client's choice, and everything that answers it carries that id. Owns the shapes; the payloads are those of `node::api`, defined there and nowhere else.
 //!
 //! ```text
 //! > {"id":1,"request":"status"}
