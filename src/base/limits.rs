@@ -55,6 +55,8 @@ pub const RETAINED_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// A request on the control socket, one line of JSON: a text of `TEXT_BYTES_MAX`, escaped, fits.
 pub const CONTROL_REQUEST_BYTES_MAX: usize = 64 * 1024;
+/// An answer on it: a full log, every character escaped, or the status of the largest room.
+pub const CONTROL_RESPONSE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Clients of the control socket at once: a screen, a status that watches, and scripts. More are hung up on.
 pub const CONTROL_CONNECTIONS_MAX: usize = 64;
 /// What waits for a client that does not read: beyond it, its events are counted instead of kept.
@@ -68,6 +70,10 @@ pub const RECENT_EVENTS_MAX: usize = 256;
 pub const RECENT_EVENTS_BYTES_MAX: usize = 512 * 1024;
 /// Questions to the disk that wait for the thread that reads it. More are refused.
 pub const DISK_QUESTIONS_MAX: usize = 64;
+
+/// Batches of records kept in the loop while the writer's own queue is full: a disk that stalls for half a
+/// minute of busy chat. Past it the loop waits.
+pub const STORE_OVERFLOW_BATCHES_MAX: usize = 32_768;
 
 /// What is asked of the kernel for each direction of the socket: a second of full datagrams at 30 Mbit/s.
 pub const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;

@@ -171,6 +171,11 @@ impl Control {
         self.ready = Some(told);
     }
 
+    /// What `ready` says has changed: tails that begin from now on get it as it is now.
+    pub fn renew_ready(&mut self, event: &Event) {
+        self.ready = Some(Told::of(event));
+    }
+
     /// Passes an event to whoever listens.
     pub fn publish(&mut self, event: &Event) {
         let told = Told::of(event);
