@@ -2,6 +2,7 @@
 
 pub mod base;
 pub mod crypto;
+pub mod faults;
 pub mod node;
 pub mod runtime;
 pub mod wire;

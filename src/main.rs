@@ -1,1 +1,3 @@
+//! The entry of the command `moot`.
+
 fn main() {}

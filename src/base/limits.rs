@@ -89,3 +89,8 @@ pub const LOG_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 pub const LOG_LINES_MAX: usize = 1_024;
 /// Memory that all peers together may make a node hold.
 pub const ALL_PEERS_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Rules of fault injection that are on at once: one a peer of a large table, and more than a person can read.
+pub const FAULT_RULES_MAX: usize = 64;
+/// The longest delay that a rule may ask for: far past every deadline, and what is held back stays bounded.
+pub const FAULT_DELAY_MAX: Duration = Duration::from_secs(60);

@@ -8,6 +8,7 @@ mod membership;
 mod message;
 mod messaging;
 mod receipt;
+mod ticket;
 
 pub use card::{Card, Leave};
 pub use layout::{Layout, LayoutError, Reader, Signed, SignedLayout, Writer, decode_layout, encode_layout, layout_id};
@@ -15,3 +16,4 @@ pub use membership::{Heartbeat, Held as HeldMember, MembershipFrame, Report};
 pub use message::{GroupMessage, Prev, PrivateMessage};
 pub use messaging::{FrontierEntry, MessagingFrame, RefusedReason};
 pub use receipt::{Held, HeldRange, Receipt};
+pub use ticket::{Ticket, TicketError};
