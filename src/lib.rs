@@ -6,4 +6,5 @@ pub mod faults;
 pub mod node;
 pub mod transport;
 pub mod store;
+pub mod runtime;
 pub mod wire;

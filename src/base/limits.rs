@@ -77,6 +77,38 @@ pub const RETAINED_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// A request on the control socket, one line of JSON: a text of `TEXT_BYTES_MAX`, escaped, fits.
 pub const CONTROL_REQUEST_BYTES_MAX: usize = 64 * 1024;
+/// An answer on it: a full log, every character escaped, or the status of the largest room.
+pub const CONTROL_RESPONSE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Clients of the control socket at once: a screen, a status that watches, and scripts. More are hung up on.
+pub const CONTROL_CONNECTIONS_MAX: usize = 64;
+/// What waits for a client that does not read: beyond it, its events are counted instead of kept.
+pub const CONTROL_BACKLOG_BYTES_MAX: usize = 1024 * 1024;
+/// Tails and followed messages of one connection; the oldest followed message gives way to a new one.
+pub const CONTROL_STREAMS_MAX: usize = 64;
+/// Messages in one answer to `log`, newest first: one line must not become the size of the disk.
+pub const CONTROL_LOG_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// The newest events, kept for a tail that asks what it missed.
+pub const RECENT_EVENTS_MAX: usize = 256;
+pub const RECENT_EVENTS_BYTES_MAX: usize = 512 * 1024;
+/// Questions to the disk that wait for the thread that reads it. More are refused.
+pub const DISK_QUESTIONS_MAX: usize = 64;
+
+/// Batches of records kept in the loop while the writer's own queue is full: a disk that stalls for half a
+/// minute of busy chat. Past it the loop waits.
+pub const STORE_OVERFLOW_BATCHES_MAX: usize = 32_768;
+
+/// What is asked of the kernel for each direction of the socket: a second of full datagrams at 30 Mbit/s.
+pub const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
+/// Datagrams taken from the socket before anything else gets a turn: about 10 ms of work.
+pub const RECEIVE_BATCH_DATAGRAMS: usize = 256;
+/// Datagrams that wait while the kernel's queue is full. Beyond it the oldest is dropped and counted.
+pub const SEND_BACKLOG_DATAGRAMS_MAX: usize = 1_024;
+/// Datagrams that fault injection holds back: 500 a second, delayed by 8 s. Beyond it they are dropped.
+pub const DELAYED_DATAGRAMS_MAX: usize = 4_096;
+/// One file of logs; it is begun anew once, so twice as much is kept.
+pub const LOG_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Log lines that wait for a slow disk or terminal. Beyond it they are dropped and counted.
+pub const LOG_LINES_MAX: usize = 1_024;
 /// Memory that all peers together may make a node hold.
 pub const ALL_PEERS_BYTES_MAX: usize = 64 * 1024 * 1024;
 
