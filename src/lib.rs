@@ -3,4 +3,5 @@
 pub mod base;
 pub mod crypto;
 pub mod node;
+pub mod view;
 pub mod wire;
