@@ -109,6 +109,15 @@ pub const DELAYED_DATAGRAMS_MAX: usize = 4_096;
 pub const LOG_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Log lines that wait for a slow disk or terminal. Beyond it they are dropped and counted.
 pub const LOG_LINES_MAX: usize = 1_024;
+/// Messages of one's own whose deliveries the screen follows until they are settled: hours of typing.
+pub const TALLIED_MESSAGES_MAX: usize = 1_024;
+/// Handles of messages that Tab completes: those that are on the screen, roughly.
+pub const COMPLETED_HANDLES_MAX: usize = 64;
+/// Events on their way from the node to the screen; beyond, the node counts what it left out.
+pub const SCREEN_EVENTS_MAX: usize = 1_024;
+/// Lines of typing that are kept for the next start.
+pub const HISTORY_LINES_MAX: usize = 1_000;
+
 /// Memory that all peers together may make a node hold.
 pub const ALL_PEERS_BYTES_MAX: usize = 64 * 1024 * 1024;
 
