@@ -2,5 +2,6 @@
 
 pub mod base;
 pub mod crypto;
+pub mod membership;
 pub mod node;
 pub mod wire;
