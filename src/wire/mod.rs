@@ -3,6 +3,9 @@
 
 mod card;
 pub mod codec;
+pub mod datagram;
+#[cfg(test)]
+mod golden;
 mod layout;
 mod membership;
 mod message;
