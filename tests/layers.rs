@@ -188,7 +188,7 @@ fn climbs(tokens: &[TokenTree], depth: usize) -> bool {
         }
         TokenTree::Ident(ident) if ident == "super" => {
             let is_visibility = tokens.len() == 1;
-            let before = (0..).take_while(|steps| is_separated(at - 3 * steps)).count();
+            let before = (0..depth).take_while(|steps| is_separated(at - 3 * steps)).count();
             before + 1 >= depth && !is_visibility
         }
         TokenTree::Ident(_) | TokenTree::Punct(_) | TokenTree::Literal(_) => false,
