@@ -11,6 +11,7 @@ mod membership;
 mod message;
 mod messaging;
 mod receipt;
+pub mod sealed;
 
 pub use card::{Card, Leave};
 pub use layout::{Layout, LayoutError, Reader, Signed, SignedLayout, Writer, decode_layout, encode_layout, layout_id};
