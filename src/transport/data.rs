@@ -7,12 +7,13 @@ use std::time::Duration;
 use tracing::{debug, trace};
 
 use super::peer::{Lower, Peer};
-use super::reassembly::Assembled;
+use super::reassembly::{Assembled, Reassembly};
+use super::session::Session;
 use super::timers::Timer;
 use super::{Event, Transport};
 use crate::base::limits::ALL_PEERS_BYTES_MAX;
 use crate::base::{Cause, MemberId, Run, Step, Time};
-use crate::wire::datagram::{Channel, Echo, Fragment, Item, read_items};
+use crate::wire::sealed::{Channel, Echo, Fragment, Item, read_items};
 use crate::wire::{Card, Signed};
 
 /// At most one handshake a peer in this time because of data for an unknown index.
@@ -174,8 +175,8 @@ impl Transport {
         if current == index {
             return;
         }
-        let silent_since = self.sessions.get(&current).and_then(|session| session.path().heard);
-        if silent_since.is_none_or(|heard| arrival.now.since(heard) >= SWITCH_AFTER)
+        let is_heard = |session: &Session| session.is_heard_within(SWITCH_AFTER, arrival.now);
+        if !self.sessions.get(&current).is_some_and(|session| is_heard(session))
             && let Some(known) = self.peers.get_mut(&arrival.peer)
         {
             debug!(peer = ?arrival.peer, from = current, to = index, "the peer uses another session");
@@ -222,7 +223,7 @@ impl Transport {
     pub(super) fn reset_reassembly(&mut self, peer: MemberId) {
         if let Some(known) = self.peers.get_mut(&peer) {
             self.reassembly_bytes -= known.reassembly.bytes();
-            known.reassembly = super::reassembly::Reassembly::default();
+            known.reassembly = Reassembly::default();
             self.timers.set(Timer::Reassembly(peer), None);
         }
     }

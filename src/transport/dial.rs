@@ -15,8 +15,11 @@ use crate::wire::datagram::{FIRST_PADDING_BYTES, first_datagram};
 
 /// The first wait for an answer. It doubles with each try: a guess that serves from a LAN to a satellite.
 const REPEAT_AFTER: Duration = Duration::from_millis(250);
-/// Tries of messages 1 and 3: sent at 0, 250, 750, 1,750 and 3,750 ms, given up 2 s later.
+/// Tries of message 1 to an address, and of message 3: sent at 0, 250, 750, 1,750 and 3,750 ms, given up 2 s
+/// later.
 pub(super) const TRIES_MAX: u32 = 5;
+/// Tries of message 1 to a known peer: it is dialled again as long as it is remembered, and each try costs.
+const PEER_TRIES_MAX: u32 = 3;
 const LAST_WAIT: Duration = Duration::from_secs(2);
 /// Between the first tries of a peer's addresses: RFC 8305, section 5, recommends it for the same end.
 const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
@@ -41,9 +44,9 @@ pub(super) struct Begun {
     pub tries: u32,
 }
 
-/// When message 1 or 3 goes out again after `tries` of them.
-pub(super) fn wait_after(tries: u32) -> Duration {
-    if tries >= TRIES_MAX { LAST_WAIT } else { REPEAT_AFTER * (1 << tries.saturating_sub(1)) }
+/// When message 1 or 3 goes out again after `tries` of them, or is given up after the last.
+pub(super) fn wait_after(tries: u32, tries_max: u32) -> Duration {
+    if tries >= tries_max { LAST_WAIT } else { REPEAT_AFTER * (1 << tries.saturating_sub(1)) }
 }
 
 impl Transport {
@@ -105,7 +108,8 @@ impl Transport {
             let message = first_datagram(&self.keys.gate, index, &handshake.write(&[0; FIRST_PADDING_BYTES]));
             Begun { handshake, message, at: now, tries: 0 }
         });
-        if begun.tries >= TRIES_MAX {
+        let tries_max = if attempt.peer.is_some() { PEER_TRIES_MAX } else { TRIES_MAX };
+        if begun.tries >= tries_max {
             self.counters.dials_failed += 1;
             debug!(address = %attempt.address, index, "nobody answers");
             self.drop_attempt(index);
@@ -113,7 +117,7 @@ impl Transport {
         }
         begun.tries += 1;
         trace!(to = %attempt.address, index, tries = begun.tries, "message 1");
-        let (to, bytes, wait) = (attempt.address, begun.message.clone(), wait_after(begun.tries));
+        let (to, bytes, wait) = (attempt.address, begun.message.clone(), wait_after(begun.tries, tries_max));
         self.timers.set(Timer::Dial(index), Some(now + wait));
         self.transmit(to, bytes);
     }
@@ -152,8 +156,13 @@ impl Transport {
         }
     }
 
-    /// Whether a session with the peer was heard lately.
+    /// Whether a session with the peer was heard lately that knows us by our present run.
     pub(super) fn is_fresh(&self, now: Time, peer: MemberId) -> bool {
-        self.path(peer).and_then(|path| path.heard).is_some_and(|heard| now.since(heard) < FRESH)
+        let own_run = self.card.value().run;
+        let sessions = self.peers.get(&peer).map_or(&[][..], |known| &known.sessions);
+        sessions
+            .iter()
+            .filter_map(|index| self.sessions.get(index))
+            .any(|session| session.own_run == own_run && session.is_heard_within(FRESH, now))
     }
 }

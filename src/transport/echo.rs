@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::replay::ReplayWindow;
 use crate::base::limits::SENT_TIMES_MAX;
 use crate::base::{Path, PerMille, Rtt, Time};
-use crate::wire::datagram::{ECHO_WINDOW, Echo, EchoOf};
+use crate::wire::sealed::{ECHO_WINDOW, Echo, EchoOf};
 
 /// A share of fewer datagrams would be chance: it is told as no loss.
 const LOSS_DATAGRAMS_MIN: u64 = 16;

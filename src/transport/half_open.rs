@@ -3,7 +3,7 @@
 //! shows only at the end.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::recent::Recent;
@@ -16,7 +16,7 @@ use crate::crypto::Handshake;
 
 /// How long the third message may take. A dial gives up at about the same time.
 pub(super) const HALF_OPEN_LIFE: Duration = Duration::from_secs(6);
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 /// Answers to repeats of one first message: a dial repeats it less often, and both may be doubled on the way.
 const REPEATS_MAX: u8 = 16;
 
@@ -48,7 +48,7 @@ pub(super) enum Admission {
 #[derive(Debug)]
 pub(super) struct HalfOpens {
     by_index: BTreeMap<u32, HalfOpen>,
-    sources: BTreeMap<IpAddr, Source>,
+    sources: BTreeMap<SocketAddr, Source>,
     remembered: Recent<Ephemeral, u32>,
 }
 
@@ -79,10 +79,11 @@ impl HalfOpens {
             return Admission::Full;
         }
         self.make_room(now);
-        if !self.sources.contains_key(&from.ip()) && self.sources.len() >= HANDSHAKE_SOURCES_MAX {
+        if !self.sources.contains_key(&source_of(from)) && self.sources.len() >= HANDSHAKE_SOURCES_MAX {
             return Admission::Limited;
         }
-        let source = self.sources.entry(from.ip()).or_insert(Source { minute_began: now, begun: 0, half_open: 0 });
+        let source =
+            self.sources.entry(source_of(from)).or_insert(Source { minute_began: now, begun: 0, half_open: 0 });
         if now.since(source.minute_began) >= MINUTE {
             source.minute_began = now;
             source.begun = 0;
@@ -99,7 +100,7 @@ impl HalfOpens {
 
     /// Keeps an admitted handshake; its first message is remembered from now on.
     pub(super) fn insert(&mut self, index: u32, ephemeral: Ephemeral, half_open: HalfOpen) {
-        if let Some(source) = self.sources.get_mut(&half_open.address.ip()) {
+        if let Some(source) = self.sources.get_mut(&source_of(half_open.address)) {
             source.half_open += 1;
         }
         self.remembered.insert(ephemeral, index);
@@ -112,7 +113,7 @@ impl HalfOpens {
 
     pub(super) fn remove(&mut self, index: u32) -> Option<HalfOpen> {
         let half_open = self.by_index.remove(&index)?;
-        if let Some(source) = self.sources.get_mut(&half_open.address.ip()) {
+        if let Some(source) = self.sources.get_mut(&source_of(half_open.address)) {
             source.half_open -= 1;
         }
         Some(half_open)
@@ -127,6 +128,12 @@ impl HalfOpens {
             self.sources.retain(|_, source| source.half_open > 0 || now.since(source.minute_began) < MINUTE);
         }
     }
+}
+
+/// What counts as one source: an IP address, but on loopback each port, as all nodes of a machine share it.
+fn source_of(address: SocketAddr) -> SocketAddr {
+    let port = if address.ip().is_loopback() { address.port() } else { 0 };
+    SocketAddr::new(address.ip(), port)
 }
 
 #[cfg(test)]
@@ -159,6 +166,8 @@ mod tests {
         }
         assert_eq!(half_opens.admit(Time::ZERO, busy, &ephemeral(9)), Admission::Full);
         assert_eq!(half_opens.admit(Time::ZERO, quiet, &ephemeral(9)), Admission::Admitted);
+        let neighbour = SocketAddr::new(busy.ip(), 2);
+        assert_eq!(half_opens.admit(Time::ZERO, neighbour, &ephemeral(9)), Admission::Full);
         half_opens.remove(0);
         assert_eq!(half_opens.admit(Time::ZERO, busy, &ephemeral(9)), Admission::Admitted);
     }

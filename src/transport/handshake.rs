@@ -15,7 +15,8 @@ use super::{Event, Transport};
 use crate::base::limits::{SESSIONS_MAX, SESSIONS_PER_PEER_MAX};
 use crate::base::{MemberId, Run, Step};
 use crate::crypto::{Handshake, NoiseKey};
-use crate::wire::datagram::{Gate, Hello, Item, second_datagram, third_datagram};
+use crate::wire::datagram::{Gate, Hello, second_datagram, third_datagram};
+use crate::wire::sealed::Item;
 use crate::wire::{Card, Signed, decode_layout, encode_layout};
 
 /// Repeats of message 3 that are answered while nothing else came: as many as there can be, doubled.
@@ -76,7 +77,7 @@ impl Transport {
         (sender, receiver): (u32, u32),
         noise: &[u8],
     ) {
-        if !self.attempts.get(&receiver).is_some_and(|attempt| attempt.begun.is_some()) {
+        if self.attempts.get(&receiver).is_none_or(|attempt| attempt.begun.is_none()) {
             self.handle_second_again(from, gate, receiver);
             return;
         }
@@ -128,7 +129,7 @@ impl Transport {
 
     /// Message 3: who began shows who it is, and that it has the keys.
     pub(super) fn handle_third(&mut self, step: &mut Step, from: SocketAddr, gate: Gate, receiver: u32, noise: &[u8]) {
-        if !self.half_opens.find(receiver).is_some_and(|half_open| half_open.address == from) {
+        if self.half_opens.find(receiver).is_none_or(|half_open| half_open.address != from) {
             self.handle_third_again(gate, receiver);
             return;
         }
@@ -192,7 +193,7 @@ impl Transport {
             return;
         }
         last.tries += 1;
-        let (bytes, wait) = (last.bytes.clone(), wait_after(last.tries));
+        let (bytes, wait) = (last.bytes.clone(), wait_after(last.tries, TRIES_MAX));
         self.timers.set(Timer::Confirm(index), Some(step.now.time + wait));
         self.transmit(to, bytes);
     }
@@ -241,13 +242,13 @@ impl Transport {
         let (local, address, begun_here) = (settled.local, settled.address, settled.begun_here);
         let same_path = self.peers.get(&peer).and_then(|known| self.sessions.get(&known.current?));
         settled.meter.adopt_rtt(same_path.filter(|session| session.address == address).and_then(|s| s.path().rtt));
-        let session = Session::new(now, peer, run, settled);
+        let session = Session::new(now, peer, run, self.card.value().run, settled);
         let known = self.peers.entry(peer).or_default();
         known.prove(run, Some(&shown.card));
         let crossed =
             known.sessions.iter().filter_map(|index| self.sessions.get(index)).any(|other| other.crosses(&session));
         if begun_here {
-            self.timers.set(Timer::Confirm(local), Some(now + wait_after(1)));
+            self.timers.set(Timer::Confirm(local), Some(now + wait_after(1, TRIES_MAX)));
         }
         self.sessions.insert(local, Box::new(session));
         known.sessions.push(local);
@@ -267,7 +268,7 @@ impl Transport {
         self.retired.insert(settled.local, ());
         let address = settled.address;
         let proof = self.peers.get(&peer).and_then(|known| known.proof.clone());
-        let mut session = Session::new(step.now.time, peer, run, settled);
+        let mut session = Session::new(step.now.time, peer, run, self.card.value().run, settled);
         let mut items = Vec::new();
         if let Some(card) = &proof {
             Item::Superseded { card: card.bytes() }.write(&mut items);

@@ -34,8 +34,8 @@ use self::timers::{Timer, Timers};
 use crate::base::limits::{MEMBERS_MAX, PEER_ADDRESSES_MAX, RETIRED_SESSIONS_MAX};
 use crate::base::{Cause, MemberId, Path, Rng, RoomId, Run, Step, Time};
 use crate::crypto::{Identity, RoomKeys};
-pub use crate::wire::datagram::Channel;
 use crate::wire::datagram::{Datagram, DatagramError};
+pub use crate::wire::sealed::Channel;
 use crate::wire::{Card, Signed};
 
 /// What a transport is made of.
@@ -49,6 +49,7 @@ pub struct Settings {
 }
 
 /// What transport wants done or known, in order.
+#[expect(clippy::large_enum_variant, reason = "an event is moved once; a box would cost more than the move")]
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Output {
     Transmit { to: SocketAddr, bytes: Vec<u8> },
@@ -218,12 +219,15 @@ impl Transport {
         }
         for index in known.sessions {
             self.sessions.remove(&index);
+            self.counters.sessions_closed += 1;
             self.timers.set(Timer::Confirm(index), None);
             self.retired.insert(index, ());
         }
     }
 
-    /// A datagram from the socket. It may be anything: what does not hold is counted and changes nothing.
+    /// A datagram from the socket. It may be anything: what does not hold is counted and changes nothing. Data
+    /// is taken from any address, but replies go where the session's handshake came from: a new address is
+    /// adopted by a new handshake only.
     pub fn handle_datagram(&mut self, step: &mut Step, from: SocketAddr, bytes: &[u8]) {
         self.counters.datagrams_in += 1;
         self.counters.bytes_in += u64::try_from(bytes.len()).unwrap_or(u64::MAX);

@@ -2,7 +2,7 @@
 //! their order, and what is too long is cut. Owns the packing; knows no session and no key.
 
 use crate::base::limits::{FRAME_BYTES_MAX, SEND_QUEUE_BYTES_MAX};
-use crate::wire::datagram::{Channel, FRAGMENT_BYTES, Fragment, ITEMS_BYTES_MAX, Item, WHOLE_FRAME_BYTES_MAX};
+use crate::wire::sealed::{Channel, FRAGMENT_BYTES, Fragment, ITEMS_BYTES_MAX, Item, WHOLE_FRAME_BYTES_MAX};
 
 #[derive(Debug, Default)]
 pub(super) struct Packer {
@@ -65,7 +65,7 @@ pub(super) fn fragments(channel: Channel, frame: &[u8]) -> impl Iterator<Item = 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::datagram::read_items;
+    use crate::wire::sealed::read_items;
 
     #[test]
     fn small_frames_share_a_datagram_in_their_order() {
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn a_pass_queues_no_more_than_its_bound() {
         let mut packer = Packer::default();
-        let taken = (0..100).filter(|_| packer.push(Channel::Messaging, &[0; 20_000])).count();
+        let taken = (0..100).filter(|_| packer.push(Channel::Messaging, &vec![0; 20_000])).count();
         assert_eq!(taken, SEND_QUEUE_BYTES_MAX / 20_000);
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use super::dial::FRESH;
 use super::pack::Packer;
 use super::reassembly::Reassembly;
 use super::session::Session;
@@ -52,8 +53,8 @@ impl Peer {
         }
     }
 
-    /// Chooses the session to send on: one that the peer is known to have; of two that crossed, the one that
-    /// the lower id began; else the newest.
+    /// Chooses the session to send on: one that the peer is known to have, unless it was silent for long when
+    /// a newer one opened; of two that crossed, the one that the lower id began; else the newest.
     pub(super) fn choose(&mut self, sessions: &Sessions, lower: Lower) {
         let mut best: Option<&Session> = None;
         for session in self.sessions.iter().filter_map(|index| sessions.get(index)) {
@@ -101,7 +102,8 @@ impl Lower {
 
 fn is_better(session: &Session, before: &Session, lower: Lower) -> bool {
     if session.confirmed != before.confirmed {
-        return session.confirmed;
+        let lives = |confirmed: &Session, other: &Session| confirmed.is_heard_within(FRESH, other.opened);
+        return if session.confirmed { lives(session, before) } else { !lives(before, session) };
     }
     if session.crosses(before) {
         return session.begun_here == (lower == Lower::Here);

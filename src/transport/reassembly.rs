@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::base::Time;
 use crate::base::limits::{REASSEMBLY_BYTES_MAX, REASSEMBLY_LIFE};
-use crate::wire::datagram::{Channel, Fragment};
+use crate::wire::sealed::{Channel, Fragment};
 
 /// What an unfinished frame takes beside its bytes.
 const ENTRY_BYTES: usize = 128;

@@ -2,13 +2,15 @@
 //! window and the measure of its path; knows nothing of the peer's other sessions.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::echo::PathMeter;
 use super::replay::ReplayWindow;
 use crate::base::limits::SESSION_DATAGRAMS_MAX;
 use crate::base::{MemberId, Path, Run, Time};
 use crate::crypto::{SessionKeys, TAG_BYTES};
-use crate::wire::datagram::{DATA_HEADER_BYTES, ECHO_BYTES_MAX, Echo, Gate, data_header};
+use crate::wire::datagram::{DATA_HEADER_BYTES, Gate, data_header};
+use crate::wire::sealed::{ECHO_BYTES_MAX, Echo};
 
 /// Datagrams before the last at which a successor is dialled: minutes at any rate that was measured.
 const SUCCESSOR_DATAGRAMS: u64 = 1 << 20;
@@ -17,6 +19,8 @@ const SUCCESSOR_DATAGRAMS: u64 = 1 << 20;
 pub(super) struct Session {
     pub peer: MemberId,
     pub run: Run,
+    /// Our own run, as our hello showed it.
+    pub own_run: Run,
     /// Our index, which the peer writes into each datagram, and the peer's, which we write.
     pub local: u32,
     pub remote: u32,
@@ -64,10 +68,11 @@ pub(super) struct Settled {
 }
 
 impl Session {
-    pub(super) fn new(now: Time, peer: MemberId, run: Run, settled: Settled) -> Self {
+    pub(super) fn new(now: Time, peer: MemberId, run: Run, own_run: Run, settled: Settled) -> Self {
         Self {
             peer,
             run,
+            own_run,
             local: settled.local,
             remote: settled.remote,
             address: settled.address,
@@ -137,6 +142,11 @@ impl Session {
 
     pub(super) fn needs_successor(&self) -> bool {
         self.next >= SESSION_DATAGRAMS_MAX - SUCCESSOR_DATAGRAMS
+    }
+
+    /// Whether it was heard within `span` before `now`.
+    pub(super) fn is_heard_within(&self, span: Duration, now: Time) -> bool {
+        self.path().heard.is_some_and(|heard| now.since(heard) < span)
     }
 
     /// Whether the two handshakes ran at the same time from both sides.

@@ -29,6 +29,8 @@ struct Net {
     underway: BTreeMap<(Time, u64), Datagram>,
     sent: Vec<Datagram>,
     judge: Judge,
+    /// Makes each datagram up to 60 ms later, so that they overtake each other.
+    jitter: Option<Rng>,
 }
 
 #[derive(Clone)]
@@ -54,6 +56,7 @@ impl Net {
             underway: BTreeMap::new(),
             sent: Vec::new(),
             judge: Box::new(|_, _, _| true),
+            jitter: None,
         };
         for number in 0..members {
             net.add(number, RoomSecret::from_bytes(SECRET), ROOM);
@@ -64,7 +67,7 @@ impl Net {
     fn add(&mut self, number: u8, secret: RoomSecret, room: RoomId) -> usize {
         let identity = Identity::generate(&mut Rng::from_seed([number; 32]));
         let address = SocketAddr::from(([10, 0, 0, number], 4460));
-        let transport = new_transport(&identity, address, run(1), secret, room);
+        let transport = new_transport(&identity, address, run(1), &secret, room);
         self.nodes.push(Member { identity, address, transport, events: Vec::new() });
         self.nodes.len() - 1
     }
@@ -84,7 +87,7 @@ impl Net {
     fn restart(&mut self, who: usize, incarnation: u64) {
         let node = &mut self.nodes[who];
         let secret = RoomSecret::from_bytes(SECRET);
-        node.transport = new_transport(&node.identity, node.address, run(incarnation), secret, ROOM);
+        node.transport = new_transport(&node.identity, node.address, run(incarnation), &secret, ROOM);
         node.events.clear();
     }
 
@@ -95,6 +98,11 @@ impl Net {
     fn dial(&mut self, from: usize, to: usize) {
         let address = self.nodes[to].address;
         self.with(from, |transport, step| transport.dial(step, address));
+    }
+
+    fn connect(&mut self, from: usize, to: usize) {
+        let peer = self.id(to);
+        self.with(from, |transport, step| transport.connect(step, peer));
     }
 
     fn introduce(&mut self, who: usize, to: usize) {
@@ -137,7 +145,8 @@ impl Net {
             return;
         };
         if (self.judge)(from, to, &datagram.bytes) {
-            self.underway.insert((self.now + DELAY, number), datagram);
+            let jitter = self.jitter.as_mut().map_or(0, |rng| rng.below(60_000));
+            self.underway.insert((self.now + DELAY + Duration::from_micros(jitter), number), datagram);
         }
     }
 
@@ -196,7 +205,7 @@ fn run(incarnation: u64) -> Run {
     Run { incarnation, boot: 7 }
 }
 
-fn new_transport(identity: &Identity, address: SocketAddr, run: Run, secret: RoomSecret, room: RoomId) -> Transport {
+fn new_transport(identity: &Identity, address: SocketAddr, run: Run, secret: &RoomSecret, room: RoomId) -> Transport {
     let [first, .., last] = identity.id().0;
     let rng = Rng::from_seed([first ^ last ^ u8::try_from(run.incarnation).unwrap(); 32]);
     Transport::new(Settings {

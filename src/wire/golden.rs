@@ -5,9 +5,9 @@ use data_encoding::HEXLOWER;
 
 use super::codec::{decode, encode};
 use super::datagram::{
-    Channel, Datagram, Echo, EchoOf, FIRST_PADDING_BYTES, Fragment, Hello, Item, data_header, first_datagram,
-    second_datagram, third_datagram,
+    Datagram, FIRST_PADDING_BYTES, Hello, data_header, first_datagram, second_datagram, third_datagram,
 };
+use super::sealed::{Channel, Echo, EchoOf, Fragment, Item};
 use super::{
     Card, FrontierEntry, GroupMessage, Heartbeat, Held, HeldMember, HeldRange, Layout, Leave, MembershipFrame,
     MessagingFrame, Prev, PrivateMessage, Receipt, RefusedReason, Report, Signed, SignedLayout, encode_layout,

@@ -12,6 +12,7 @@ mod message;
 mod messaging;
 mod receipt;
 mod ticket;
+pub mod sealed;
 
 pub use card::{Card, Leave};
 pub use layout::{Layout, LayoutError, Reader, Signed, SignedLayout, Writer, decode_layout, encode_layout, layout_id};

@@ -4,7 +4,10 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use proptest::prelude::*;
+
 use super::{DELAY, Event, Net, run};
+use crate::base::Rng;
 use crate::wire::datagram::FIRST_BYTES;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -87,7 +90,7 @@ fn crossed_handshakes_end_on_the_session_that_the_lower_id_began() {
     net.dial(1, 0);
     net.run_for(SECOND);
     assert_eq!((net.opened(0), net.opened(1)), (1, 1), "told once");
-    let lower = if net.id(0) < net.id(1) { 0 } else { 1 };
+    let lower = usize::from(net.id(1) < net.id(0));
     for who in [0, 1] {
         let node = &net.nodes[who].transport;
         assert_eq!(node.sessions.len(), 2);
@@ -159,6 +162,38 @@ fn connect_does_nothing_while_a_session_is_heard_and_dials_when_it_is_silent() {
 }
 
 #[test]
+fn the_first_frames_of_a_new_session_do_not_go_to_a_dead_one() {
+    let mut net = Net::pair();
+    net.introduce(1, 0);
+    let (ana, bo) = (net.id(0), net.id(1));
+    net.with(1, |transport, step| transport.close(step, ana));
+    net.run_for(6 * SECOND);
+    net.with(0, |transport, step| transport.connect(step, bo));
+    net.run_for(2 * DELAY);
+    assert_eq!(net.opened(0), 1);
+    assert!(net.send(0, 1, b"first"));
+    net.run_for(SECOND);
+    assert_eq!(net.frames(1), [b"first".to_vec()]);
+}
+
+#[test]
+fn a_raised_run_of_ones_own_makes_connect_dial() {
+    let mut net = Net::pair();
+    net.introduce(1, 0);
+    let raised = super::card(&net.nodes[0].identity, net.nodes[0].address, run(2), super::ROOM);
+    let peer = net.id(1);
+    net.nodes[0].transport.set_card(raised);
+    net.with(0, |transport, step| transport.connect(step, peer));
+    net.run_for(SECOND);
+    assert_eq!((net.opened(0), net.closed(0)), (1, 0));
+    assert!(matches!(net.nodes[1].events[..], [Event::Closed { run: old, .. }, Event::Opened { run: new, .. }, ..]
+        if old == run(1) && new == run(2)));
+    assert!(net.send(0, 1, b"there") && net.send(1, 0, b"here"));
+    net.run_for(SECOND);
+    assert_eq!((net.frames(0), net.frames(1)), (vec![b"here".to_vec()], vec![b"there".to_vec()]));
+}
+
+#[test]
 fn dialling_oneself_is_noticed() {
     let mut net = Net::new(1);
     net.dial(0, 0);
@@ -179,5 +214,84 @@ fn a_session_is_replaced_before_its_counters_are_used_up() {
         net.run_for(SECOND);
     }
     assert_eq!(net.frames(1).len(), 10);
-    assert_eq!(net.nodes[0].transport.path(net.id(1)).unwrap().heard.is_some(), true);
+    let peer = &net.nodes[0].transport.peers[&net.id(1)];
+    assert!(peer.current.is_some_and(|index| index != before[0]));
+    assert_eq!(net.closed(0), 0, "the successor was there in time");
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Happening {
+    Dial(usize),
+    Connect(usize),
+    Close(usize),
+    Restart(usize),
+    Say(usize),
+    Pass(u64),
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    prop_oneof![
+        (0..2usize).prop_map(Happening::Dial),
+        (0..2usize).prop_map(Happening::Connect),
+        (0..2usize).prop_map(Happening::Close),
+        (0..2usize).prop_map(Happening::Restart),
+        (0..2usize).prop_map(Happening::Say),
+        (0..3_000u64).prop_map(Happening::Pass),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn after_any_history_two_that_dial_and_beat_hear_each_other(
+        history in prop::collection::vec(happening(), 0..40),
+        seed in any::<u8>(),
+    ) {
+        let mut net = Net::new(2);
+        let (mut luck, mut incarnations) = (Rng::from_seed([seed; 32]), [1, 1]);
+        net.jitter = Some(Rng::from_seed([seed ^ 1; 32]));
+        net.judge = Box::new(move |_, _, _| luck.below(10) > 3);
+        net.introduce(0, 1);
+        net.introduce(1, 0);
+        for what in history {
+            match what {
+                Happening::Dial(who) => net.dial(who, 1 - who),
+                Happening::Connect(who) => net.connect(who, 1 - who),
+                Happening::Close(who) => {
+                    let peer = net.id(1 - who);
+                    net.with(who, |transport, step| transport.close(step, peer));
+                }
+                Happening::Restart(who) => {
+                    incarnations[who] += 1;
+                    net.restart(who, incarnations[who]);
+                    net.introduce(1 - who, who);
+                }
+                Happening::Say(who) => {
+                    net.send(who, 1 - who, b"hm");
+                }
+                Happening::Pass(ms) => net.run_for(Duration::from_millis(ms)),
+            }
+            for node in &net.nodes {
+                prop_assert!(node.transport.sessions.len() <= 3);
+            }
+        }
+        net.judge = Box::new(|_, _, _| true);
+        for _ in 0..15 {
+            for who in [0, 1] {
+                net.connect(who, 1 - who);
+                net.send(who, 1 - who, b"beat");
+            }
+            net.run_for(SECOND);
+        }
+        net.nodes.iter_mut().for_each(|node| node.events.clear());
+        prop_assert!(net.send(0, 1, b"there") && net.send(1, 0, b"here"));
+        net.run_for(SECOND);
+        prop_assert_eq!((net.frames(0), net.frames(1)), (vec![b"here".to_vec()], vec![b"there".to_vec()]));
+        net.run_for(20 * SECOND);
+        for node in &net.nodes {
+            prop_assert_eq!(node.transport.poll_timeout(), None);
+            prop_assert_eq!(node.transport.half_opens.len() + node.transport.attempts.len(), 0);
+        }
+    }
 }

@@ -114,7 +114,7 @@ fn a_card_that_is_not_ours_supersedes_nothing() {
         forged
     }] {
         let mut items = Vec::new();
-        crate::wire::datagram::Item::Superseded { card: &card }.write(&mut items);
+        crate::wire::sealed::Item::Superseded { card: &card }.write(&mut items);
         net.with(0, |transport, step| {
             let index = transport.peers[&peer].current.unwrap();
             transport.seal_and_transmit(step.now.time, index, &items);

@@ -120,7 +120,7 @@ fn a_copied_home_is_told_above() {
     let node = &mut net.nodes[1];
     let copy = Run { incarnation: 1, boot: 99 };
     let secret = RoomSecret::from_bytes(super::SECRET);
-    node.transport = new_transport(&node.identity, node.address, copy, secret, super::ROOM);
+    node.transport = new_transport(&node.identity, node.address, copy, &secret, super::ROOM);
     net.dial(1, 0);
     net.run_for(SECOND);
     let told = |event: &Event| matches!(event, Event::Opened { run, .. } if *run == copy);
@@ -134,7 +134,7 @@ fn a_copy_of_ones_own_home_is_told_and_gets_no_session() {
     net.add(1, RoomSecret::from_bytes(super::SECRET), super::ROOM);
     let identity = net.nodes[0].identity.clone();
     let copy =
-        new_transport(&identity, net.nodes[1].address, run(2), RoomSecret::from_bytes(super::SECRET), super::ROOM);
+        new_transport(&identity, net.nodes[1].address, run(2), &RoomSecret::from_bytes(super::SECRET), super::ROOM);
     net.nodes[1].transport = copy;
     net.dial(0, 1);
     net.run_for(SECOND);
