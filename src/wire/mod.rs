@@ -3,6 +3,8 @@
 
 mod card;
 pub mod codec;
+#[cfg(test)]
+mod damage;
 pub mod datagram;
 #[cfg(test)]
 mod golden;
