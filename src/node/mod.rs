@@ -6,6 +6,7 @@
 //! [`Node::poll_timeout`], whose answer may have changed.
 
 pub mod api;
+mod handles;
 mod record;
 mod report;
 mod settle;
@@ -19,6 +20,7 @@ use crate::membership::{self, Membership};
 use crate::messaging::{self, Messaging};
 use crate::transport::{self, Transport};
 use crate::base::Rng;
+use handles::Handles;
 use api::{Command, Event, EventKind, Refusal, Reply};
 
 pub use record::{Record, Restored};
@@ -62,6 +64,9 @@ pub struct Node {
     told: EventNumber,
     outputs: VecDeque<Output>,
     ledger: Ledger,
+    handles: Handles,
+    /// Frames of members that say nothing: another version's, or an enemy's.
+    frames_undecodable: u64,
 }
 
 /// How far a node's run has got.
@@ -70,6 +75,8 @@ enum Phase {
     /// Its run is not durable yet: it must not be heard.
     Dumb,
     Awake,
+    /// It is saying goodbye.
+    Leaving,
     /// It has said goodbye.
     Left,
     /// Another process runs with a copy of its home: it must not be heard any more.
@@ -120,6 +127,8 @@ impl Node {
             told: 0,
             outputs: VecDeque::new(),
             ledger: Ledger::default(),
+            handles: Handles::default(),
+            frames_undecodable: 0,
         };
         node.settle(step);
         node
@@ -127,8 +136,9 @@ impl Node {
 
     /// Takes in one datagram.
     pub fn handle_datagram(&mut self, now: Now, from: SocketAddr, bytes: &[u8]) {
-        if self.phase != Phase::Awake {
-            return;
+        match self.phase {
+            Phase::Awake | Phase::Leaving => {}
+            Phase::Dumb | Phase::Left | Phase::Silent => return,
         }
         let mut step = self.step(now, None);
         self.transport.handle_datagram(&mut step, from, bytes);
@@ -142,7 +152,7 @@ impl Node {
     pub fn handle_command(&mut self, now: Now, command: Command) -> Result<Reply, Refusal> {
         match self.phase {
             Phase::Dumb | Phase::Awake => {}
-            Phase::Left => return Err(Refusal::Leaving),
+            Phase::Leaving | Phase::Left => return Err(Refusal::Leaving),
             Phase::Silent => return Err(Refusal::CopiedHome),
         }
         let mut step = self.step(now, None);
@@ -158,6 +168,14 @@ impl Node {
         let mut step = self.step(now, None);
         self.membership.handle_stored(&mut step, batch.membership, result);
         self.messaging.handle_stored(&mut step, batch.messaging, result);
+        self.settle(step);
+    }
+
+    /// Learns something that its driver did and that belongs among its events, such as a change of faults.
+    pub fn handle_told(&mut self, now: Now, kind: EventKind) {
+        let mut step = self.step(now, None);
+        let n = step.number();
+        self.tell(now, n, None, kind);
         self.settle(step);
     }
 
@@ -179,7 +197,7 @@ impl Node {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
         match self.phase {
-            Phase::Dumb | Phase::Awake => {}
+            Phase::Dumb | Phase::Awake | Phase::Leaving => {}
             Phase::Left | Phase::Silent => return None,
         }
         [self.transport.poll_timeout(), self.membership.poll_timeout(), self.messaging.poll_timeout()]
@@ -198,6 +216,12 @@ impl Node {
         self.membership.run()
     }
 
+    /// Whether its run is durable, so that it can be heard.
+    #[must_use]
+    pub fn is_awake(&self) -> bool {
+        self.phase != Phase::Dumb
+    }
+
     fn step(&self, now: Now, cause: Option<Cause>) -> Step {
         Step::new(now, cause, self.told)
     }
@@ -214,7 +238,7 @@ impl Node {
                 if to == self.id() {
                     return Err(Refusal::Yourself);
                 }
-                if self.membership.member(to).is_none() {
+                if self.membership.member(step.now, to).is_none() {
                     return Err(Refusal::UnknownMember { nick: to.short() });
                 }
                 let id =
@@ -231,6 +255,7 @@ impl Node {
                 Ok(Reply::Done)
             }
             Command::Leave => {
+                self.phase = Phase::Leaving;
                 self.membership.leave(step);
                 Ok(Reply::Done)
             }
