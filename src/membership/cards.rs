@@ -13,7 +13,7 @@ use super::outbox::{EventKind, Output};
 use super::own::TICK_MAX;
 use super::record::Record;
 use crate::base::limits::{CARDS_PER_FRAME_MAX, FORGOTTEN_MAX, MEMBERS_MAX};
-use crate::base::{MemberId, Presence, Run, Step};
+use crate::base::{MemberId, Presence, Run, Step, Time};
 use crate::wire::{Card, Leave, MembershipFrame, ShownCard, Signed};
 
 /// How long sessions with one that left stay open, for its last datagrams.
@@ -169,7 +169,7 @@ impl Membership {
         if restarted {
             debug!(?id, %run, before = %old_run, "restarted");
             self.change(id, |entry| entry.begin_run(now));
-            self.end_older_run(id);
+            self.end_older_run(now, id);
             self.out.push(Output::Retire(card));
         }
         self.keep_card(id);
@@ -253,14 +253,14 @@ impl Membership {
     }
 
     /// What a member said in an older run is void.
-    fn end_older_run(&mut self, id: MemberId) {
+    fn end_older_run(&mut self, now: Time, id: MemberId) {
         self.reporting.remove(&id);
         self.accusations.remove(&id);
         self.own.forget(id);
         for (&other, entry) in &mut self.members {
             entry.case.silence(id);
             if entry.link.contradictors.remove(&id) || entry.case.has_reports() {
-                self.wakes.no_later_than(other, entry.link.quiet_since);
+                self.wakes.no_later_than(other, now);
             }
         }
     }
@@ -319,7 +319,7 @@ impl Membership {
     }
 
     /// Forgets the one that is gone for longest, to make room; says whether there was one.
-    fn forget_one(&mut self, step: &mut Step) -> bool {
+    fn forget_one(&mut self, step: &Step) -> bool {
         let oldest = self.members.iter().filter_map(|(&id, entry)| Some((entry.gone?, id))).min();
         let Some((_, id)) = oldest else {
             return false;
@@ -328,7 +328,7 @@ impl Membership {
         true
     }
 
-    pub(super) fn forget(&mut self, _step: &mut Step, id: MemberId) {
+    pub(super) fn forget(&mut self, step: &Step, id: MemberId) {
         let Some(run) = self.change(id, |entry| {
             entry.presence = None;
             entry.run()
@@ -337,7 +337,7 @@ impl Membership {
         };
         debug!(?id, %run, "forgotten");
         self.members.remove(&id);
-        self.end_older_run(id);
+        self.end_older_run(step.now.time, id);
         self.wakes.set(id, None);
         self.rewatch();
         // The lowest run is the oldest, so it is the least worth remembering.

@@ -80,12 +80,13 @@ impl Link {
         self.open = true;
     }
 
-    /// The session is gone; silence is counted anew, since a handshake takes its time.
+    /// The session is gone. One that was not silent is counted anew, since a handshake takes its time.
     pub fn close(&mut self, now: Time) {
-        if self.open {
-            self.open = false;
+        let silent = self.is_silent(now);
+        if self.open && !silent {
             self.restart(now);
         }
+        self.open = false;
     }
 
     #[must_use]

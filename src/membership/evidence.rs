@@ -19,6 +19,9 @@ pub struct Evidence {
     pub at: Wall,
     /// Set on a report whose author is mostly deaf: it counts under the longer rule only.
     pub mostly_deaf: bool,
+    /// Set on a report that is a whole verdict: `by` had called the member unreachable, and this node, which did
+    /// not hear it either, took that over.
+    pub verdict: bool,
     pub detail: String,
 }
 
@@ -40,7 +43,17 @@ pub enum EvidenceKind {
 impl Evidence {
     #[must_use]
     pub fn new(kind: EvidenceKind, by: MemberId, run: Run, at: Wall, detail: impl Into<String>) -> Self {
-        Self { kind, by, via: None, run: Some(run), tick: None, at, mostly_deaf: false, detail: detail.into() }
+        Self {
+            kind,
+            by,
+            via: None,
+            run: Some(run),
+            tick: None,
+            at,
+            mostly_deaf: false,
+            verdict: false,
+            detail: detail.into(),
+        }
     }
 
     #[must_use]
@@ -54,6 +67,14 @@ impl Evidence {
     pub fn via(mut self, via: MemberId) -> Self {
         self.via = (via != self.by).then_some(via);
         self
+    }
+
+    /// A verdict of unreachable that `by` had come to.
+    #[must_use]
+    pub fn verdict(by: MemberId, run: Run, tick: u64, at: Wall) -> Self {
+        let mut evidence = Self::new(EvidenceKind::Report, by, run, at, "had called it unreachable").tick(tick);
+        evidence.verdict = true;
+        evidence
     }
 
     #[must_use]

@@ -102,7 +102,7 @@ impl Membership {
         let me = self.own.id();
         let mut lacking = Lacking::default();
         for (&id, entry) in self.members.range((low, high)) {
-            lacking.weigh(me, entry, theirs.get(&id).copied(), id == peer);
+            lacking.weigh(me, entry, theirs.get(&id).copied());
         }
         if within((low, high), me) {
             let card = self.own.card().value();
@@ -208,10 +208,7 @@ impl Stretch {
 
 impl Lacking {
     /// Notes what the other side lacks of a member, by its line in the other's list.
-    fn weigh(&mut self, me: MemberId, entry: &Entry, line: Option<&HeldMember>, is_receiver: bool) {
-        if is_receiver && line.is_some_and(|line| line.run >= entry.run()) {
-            return;
-        }
+    fn weigh(&mut self, me: MemberId, entry: &Entry, line: Option<&HeldMember>) {
         let rank = entry.card.value().rank();
         let newer_run = line.is_none_or(|line| line.run < entry.run());
         if line.is_none_or(|line| (line.run, line.version) < rank) {
@@ -234,6 +231,7 @@ impl Lacking {
             }
         } else if let Some(line) = line
             && !newer_run
+            && (line.unreachable || line.tick == 0)
             && line.tick < tick
             && entry.is_present()
         {

@@ -245,7 +245,7 @@ impl Membership {
         if !self.begin(step) || self.leaving.is_some() {
             return;
         }
-        let current = self.members.get(&peer).is_some_and(|entry| entry.run() == run);
+        let current = self.members.get(&peer).is_some_and(|entry| entry.run() == run && !entry.has_left());
         // A copy of this home, or a peer that knows an older card of ours than it should, speaks on a session
         // of a run that is over: only what is signed counts then.
         if !current && !matches!(frame, MembershipFrame::Cards(_)) {
@@ -296,7 +296,13 @@ impl Membership {
                 self.start(step);
             }
             Ok(()) => {}
-            Err(StoreFailed) => self.resave_at = Some(step.now.time + RESAVE_AFTER),
+            Err(StoreFailed) => {
+                if mine {
+                    // Not until it was written again.
+                    self.own.awaits = Some(u64::MAX);
+                }
+                self.resave_at = Some(step.now.time + RESAVE_AFTER);
+            }
         }
     }
 
@@ -429,10 +435,18 @@ impl Membership {
         }
         self.out.push(Output::Run(self.own.run()));
         self.out.push(Output::Card(self.own.card().clone()));
+        // In a large room the rest follows with the heartbeats and in the turns of redialling.
         let known: Vec<_> = self.members.keys().copied().collect();
-        for id in known {
+        for &id in known.iter().take(presence::CONNECTS_PER_BEAT_MAX) {
             self.connect(id);
         }
+        for id in known {
+            if let Some(entry) = self.members.get_mut(&id) {
+                entry.link.restart(step.now.time);
+            }
+            self.wakes.no_later_than(id, step.now.time);
+        }
+        self.schedule_redial(step.now.time);
         self.dial_join(step);
     }
 

@@ -26,7 +26,7 @@ pub(super) const VERDICT_REPORTS_MAX: usize = 4;
 /// Withdrawals kept as evidence until the suspicion is settled.
 const WITHDRAWALS_MAX: usize = 4;
 /// Members without a session that are dialled in one second.
-const CONNECTS_PER_BEAT_MAX: usize = 64;
+pub(super) const CONNECTS_PER_BEAT_MAX: usize = 64;
 
 impl Membership {
     /// Takes back what the disk kept of a member.
@@ -93,7 +93,8 @@ impl Membership {
                 Ruling::Unreachable { .. } => sooner(Some(now)),
             }
         }
-        self.wakes.set(id, due);
+        // What is overdue was our own doing; a deadline in the past would look like a stall.
+        self.wakes.set(id, due.map(|at| at.max(now)));
     }
 
     /// The detector: probes a silent link, and reports it once that was in vain.
@@ -148,21 +149,22 @@ impl Membership {
             }
             Ruling::Unreachable { by } => {
                 let basis = entry.case.report_evidence(true);
+                let told = entry.case.told(VERDICT_REPORTS_MAX);
+                let verdict = told.into_iter().map(|(by, open)| Report { by, open }).collect();
                 debug!(?id, reporters = ?by, "unreachable");
-                self.condemn(step, id, basis);
+                self.condemn(step, id, basis, verdict);
             }
         }
     }
 
-    /// Calls a member unreachable on the reports that are held about it, and tells the others why.
-    pub(super) fn condemn(&mut self, step: &mut Step, id: MemberId, basis: Vec<Evidence>) {
+    /// Calls a member unreachable on the evidence of `verdict`, and tells the others why.
+    pub(super) fn condemn(&mut self, step: &mut Step, id: MemberId, basis: Vec<Evidence>, verdict: Vec<Report>) {
         let now = step.now.time;
         let Some(frame) = self.change(id, |entry| {
             let run = entry.run();
             let tick = entry.standing.tick.max(entry.case.accused_tick().unwrap_or(0));
             entry.standing = entry.standing.merge(Standing::unreachable(run, tick));
-            let told = entry.case.told(VERDICT_REPORTS_MAX);
-            entry.verdict = told.into_iter().map(|(by, open)| Report { by, open }).collect();
+            entry.verdict = verdict;
             if entry.link.reporting {
                 entry.link.reporting = false;
                 entry.report_until = Some(now + REPORT_AFTER_VERDICT);

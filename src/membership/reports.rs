@@ -79,14 +79,11 @@ impl Membership {
         let news = entry.case.accuse(by, via, report, now, step.now.wall);
         let relays = entry.count_relay(run, tick, news);
         // Quiet on somebody's word, and now another says the same as this node saw: join at once.
-        let joins = entry.link.is_silent(now)
-            && !entry.link.contradictors.contains(&by)
-            && !entry.link.contradictors.is_empty()
-            && tick >= entry.standing.tick;
+        let joins = entry.link.is_silent(now) && !entry.link.contradictors.is_empty() && tick >= entry.standing.tick;
         if joins {
             entry.link.contradictors.clear();
         }
-        if by == via {
+        if by == via && entry.case.report(by).is_some() {
             self.accusations.entry(by).or_default().insert(subject);
         }
         if let Some(tick) = newer {
@@ -118,7 +115,7 @@ impl Membership {
     ) {
         let now = step.now.time;
         let me = self.own.id();
-        if by == me || subject == me || tick > TICK_MAX || !self.members.contains_key(&by) {
+        if by == me || subject == me || tick == 0 || tick > TICK_MAX || !self.members.contains_key(&by) {
             return;
         }
         let Some(entry) = self.members.get_mut(&subject) else {
@@ -130,7 +127,9 @@ impl Membership {
         let verdict = entry.standing;
         let newer = tick > verdict.tick;
         entry.standing = verdict.merge(Standing::alive(run, tick));
-        entry.case.contradict(by, via, tick, now, step.now.wall);
+        if entry.case.has_reports() || !entry.link.is_live(now) {
+            entry.case.contradict(by, via, tick, now, step.now.wall);
+        }
         let reported = entry.case.report(me).map(|held| held.report.tick);
         let adopts = entry.link.reporting && reported.is_some_and(|reported| tick > reported);
         let silent = entry.link.is_silent(now);
@@ -210,11 +209,14 @@ impl Membership {
         let fits = |report: &Report| {
             report.open.subject == subject && report.open.run == run && report.open.tick <= tick && report.by != subject
         };
-        if tick > TICK_MAX || reports.is_empty() || reports.len() > VERDICT_REPORTS_MAX || !reports.iter().all(fits) {
+        if tick > TICK_MAX {
             return;
         }
         if subject == me {
             self.answer_for_self(step, via, run, tick);
+            return;
+        }
+        if reports.is_empty() || reports.len() > VERDICT_REPORTS_MAX || !reports.iter().all(fits) {
             return;
         }
         let Some(entry) = self.members.get_mut(&subject) else {
@@ -250,9 +252,7 @@ impl Membership {
         }
         entry.standing = entry.standing.merge(Standing::unreachable(run, tick));
         debug!(?subject, ?via, tick, "taking over a verdict");
-        self.condemn(step, subject, basis);
-        // What is passed on is what came.
-        self.change(subject, |entry| entry.verdict = reports.to_vec());
+        self.condemn(step, subject, basis, reports.to_vec());
     }
 
     /// Somebody says that this node is silent: it shows that it is not.

@@ -137,11 +137,6 @@ impl Case {
     }
 
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.reports.is_empty() && self.contradictions.is_empty()
-    }
-
-    #[must_use]
     pub fn has_reports(&self) -> bool {
         !self.reports.is_empty()
     }
