@@ -245,8 +245,9 @@ impl Membership {
             }
             return;
         }
-        let basis: Vec<_> =
-            reports.iter().map(|report| Evidence::report(report.by, via, &report.open, step.now.wall)).collect();
+        let wall = step.now.wall;
+        let mut basis = vec![Evidence::verdict(via, run, tick, wall), entry.silence_evidence(me, step.now)];
+        basis.extend(reports.iter().map(|report| Evidence::report(report.by, via, &report.open, wall)));
         for report in reports.iter().filter(|report| report.by != me) {
             entry.case.accuse(report.by, via, report.open, now, step.now.wall);
         }
