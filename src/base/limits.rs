@@ -12,6 +12,23 @@ pub const MEMBERS_MAX: usize = 16_384;
 /// Addresses in one card: the interfaces of a laptop, and those that two peers saw.
 pub const CARD_ADDRESSES_MAX: usize = 4;
 
+/// Members that were forgotten, of whom the highest run is still remembered: 48 bytes each.
+pub const FORGOTTEN_MAX: usize = 65_536;
+/// Cards, or leaves, in one frame: 64 cards of 280 bytes fit `FRAME_BYTES_MAX`.
+pub const CARDS_PER_FRAME_MAX: usize = 64;
+/// Lines of a view in one frame: 256 of 62 bytes fit `FRAME_BYTES_MAX`.
+pub const HELD_PER_FRAME_MAX: usize = 256;
+/// Open reports in one heartbeat: with 56 bytes each it stays one datagram.
+pub const REPORTS_PER_HEARTBEAT_MAX: usize = 16;
+/// Reports, and contradictions, kept about one member: a verdict needs two.
+pub const REPORTS_PER_SUBJECT_MAX: usize = 16;
+/// Relays of reports about one (subject, run, tick): two make a verdict.
+pub const RELAYS_PER_REPORT_MAX: u8 = 2;
+/// Members that one change is relayed to: in a small room everyone, in a large one enough for a flood.
+pub const RELAY_FANOUT_MAX: usize = 16;
+/// Addresses dialled to join a room: four tickets of four.
+pub const JOIN_ADDRESSES_MAX: usize = 16;
+
 /// A datagram's UDP payload: below the 1,280 bytes of the smallest IPv6 path with room for a tunnel.
 pub const DATAGRAM_BYTES_MAX: usize = 1_200;
 /// Frames as one subsystem hands them over: a message of `TEXT_BYTES_MAX` and its envelope.
