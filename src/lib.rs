@@ -2,5 +2,6 @@
 
 pub mod base;
 pub mod crypto;
+pub mod messaging;
 pub mod node;
 pub mod wire;

@@ -36,6 +36,11 @@ pub const DELIVERY_DEADLINE: Duration = Duration::from_secs(10);
 /// How long an undelivered message is kept for its receiver.
 pub const MESSAGE_LIFE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
+/// Ranges of sequence numbers remembered for one stream of one run; twice what one receipt can say.
+pub const RANGES_PER_STREAM_MAX: usize = 64;
+/// Group receipts kept of one member for one run of ours, where the newest does not say all of it.
+pub const RECEIPTS_KEPT_PER_RUN_MAX: usize = 4;
+
 /// Commitments or ranges in one receipt.
 pub const RECEIPT_COMMITMENTS_MAX: usize = 64;
 pub const RECEIPT_RANGES_MAX: usize = 32;
