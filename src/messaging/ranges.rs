@@ -44,6 +44,23 @@ impl Ranges {
         true
     }
 
+    /// Adds all that `other` holds, and its floor.
+    pub fn absorb(&mut self, other: &Self) {
+        self.floor = self.floor.max(other.floor);
+        let mut all: Vec<(Seq, Seq)> = self.iter().chain(other.iter()).filter(|&(_, last)| last > self.floor).collect();
+        all.sort_unstable();
+        self.ranges.clear();
+        for (first, last) in all {
+            match self.ranges.last_mut() {
+                Some(before) if first <= before.1 + 1 => before.1 = before.1.max(last),
+                Some(_) | None => self.ranges.push((first, last)),
+            }
+        }
+        while self.ranges.len() > RANGES_PER_STREAM_MAX {
+            self.floor = self.ranges.remove(0).1;
+        }
+    }
+
     #[must_use]
     pub fn contains(&self, seq: Seq) -> bool {
         let at = self.ranges.partition_point(|&(_, last)| last < seq);
@@ -131,6 +148,52 @@ impl Chain {
         } else {
             Linked::Added
         }
+    }
+
+    /// Adds all that `other`, a chain of the same run, holds, and its floor.
+    pub fn absorb(&mut self, other: &Self) {
+        self.floor = self.floor.max(other.floor);
+        let floor = self.floor;
+        let mut all: Vec<Span> =
+            self.spans.iter().chain(&other.spans).copied().filter(|span| span.last > floor).collect();
+        all.sort_unstable_by_key(|span| (span.first, span.last));
+        self.spans.clear();
+        for span in all {
+            match self.spans.last_mut() {
+                Some(before) if span.last <= before.last => {}
+                Some(before)
+                    if span.first <= before.last
+                        || (span.first == before.last + 1 && span.prev == Some(before.last_id)) =>
+                {
+                    before.last = span.last;
+                    before.last_id = span.last_id;
+                }
+                Some(_) | None => self.spans.push(span),
+            }
+        }
+        while self.spans.len() > RANGES_PER_STREAM_MAX {
+            self.floor = self.spans.remove(0).last;
+        }
+    }
+
+    /// What is missing of `first..=last`, above the floor; ascending.
+    #[must_use]
+    pub fn missing(&self, first: Seq, last: Seq) -> Vec<(Seq, Seq)> {
+        let mut next = first.max(self.floor + 1);
+        let mut missing = Vec::new();
+        for span in &self.spans {
+            if next > last || span.first > last {
+                break;
+            }
+            if span.first > next {
+                missing.push((next, span.first - 1));
+            }
+            next = next.max(span.last.saturating_add(1));
+        }
+        if next <= last {
+            missing.push((next, last));
+        }
+        missing
     }
 
     #[must_use]

@@ -43,16 +43,16 @@ pub enum Record {
         via: MemberId,
         /// It came because this node asked for it.
         recovered: bool,
+        order: u64,
         at: Wall,
     },
     /// A group message of one's own, with its roster: who was a member then, and whether it is pushed to
     /// that member (`Sending`) or waits to be fetched by it (`Waiting`).
-    GroupSent { bytes: Arc<[u8]>, roster: Vec<(MemberId, Outcome)>, at: Wall },
+    GroupSent { bytes: Arc<[u8]>, roster: Vec<(MemberId, Outcome)>, order: u64, at: Wall },
     /// A private message to this node: it is shown now.
     PrivateReceived {
         /// A `PrivateMessage` layout.
         bytes: Arc<[u8]>,
-        /// Its place in the log, on the scale of `GroupMessage::lamport` (see [`Record::order`]).
         order: u64,
         at: Wall,
     },
@@ -70,13 +70,17 @@ pub enum Record {
     /// The gap is closed, or too old to be kept.
     GapClosed { author: MemberId, run: Run, first: Seq },
     /// Group messages `1..=upto` of the run are no longer kept to be given to others; that they were seen
-    /// stays known, by `chain`. People's history is not meant by this. `lamport` is the clock then.
+    /// stays known, by `chain`, which is merged with what is known. People's history is not meant by this.
+    /// `lamport` is the clock then.
     GroupPruned { author: MemberId, run: Run, upto: Seq, chain: Chain, lamport: u64 },
     /// The ids of private messages `1..=upto` from the author's run are no longer kept; that they were seen stays
-    /// known, by `seen`.
+    /// known, by `seen`, which is merged with what is known.
     PrivatePruned { author: MemberId, run: Run, upto: Seq, seen: Ranges, lamport: u64 },
     /// Runs of the author below `below` are no longer tracked; what comes of them is refused.
     RunsForgotten { author: MemberId, below: Run },
+    /// A private message of one's own is not tried any more: it was `Unknown` until its life was over, and
+    /// stays so.
+    GivenUp { message: MessageId },
     /// A message of one's own that is on disk was never sent and never will be, because one before it was
     /// not stored. It is removed from people's history too.
     Undone { author: MemberId, id: MessageId },
@@ -140,19 +144,20 @@ pub struct GapRecord {
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
     NoLongerKeepsIt,
+    NeverHadIt,
     NoAnswer,
 }
 
 impl Record {
-    /// The place in the log of the message that this record adds; people's history is sorted by (order,
+    /// The place in the log of the message that this record adds, in Lamport time; people's history is sorted by (order,
     /// author, run, seq), which puts each author's messages in its own order and an answer after what it answers.
     #[must_use]
     pub fn order(&self) -> Option<u64> {
         match self {
-            Self::GroupReceived { bytes, .. } | Self::GroupSent { bytes, .. } => {
-                Some(open_group(bytes).value().lamport)
-            }
-            Self::PrivateReceived { order, .. } | Self::PrivateSent { order, .. } => Some(*order),
+            Self::GroupReceived { order, .. }
+            | Self::GroupSent { order, .. }
+            | Self::PrivateReceived { order, .. }
+            | Self::PrivateSent { order, .. } => Some(*order),
             Self::Delivery(_)
             | Self::Receipt(_)
             | Self::Equivocation { .. }
@@ -161,6 +166,7 @@ impl Record {
             | Self::GroupPruned { .. }
             | Self::PrivatePruned { .. }
             | Self::RunsForgotten { .. }
+            | Self::GivenUp { .. }
             | Self::Undone { .. } => None,
         }
     }
@@ -245,10 +251,10 @@ impl Restored {
             self.lamport = self.lamport.max(order);
         }
         match record {
-            Record::GroupReceived { bytes, via, recovered, at } => {
+            Record::GroupReceived { bytes, via, recovered, at, order: _ } => {
                 self.keep_group(bytes, *via, *recovered, *at, BTreeMap::new());
             }
-            Record::GroupSent { bytes, roster, at } => {
+            Record::GroupSent { bytes, roster, at, order: _ } => {
                 let begun = |&(member, outcome): &(MemberId, Outcome)| {
                     (member, DeliveryKept { outcome, attempts: 0, latency_us: None, reason: None })
                 };
@@ -280,16 +286,19 @@ impl Restored {
             }
             Record::GroupPruned { author, run, upto, chain, lamport } => {
                 self.group.retain(|&(a, r, seq), _| a != *author || r != *run || seq > *upto);
-                self.chains.insert((*author, *run), chain.clone());
+                self.chains.entry((*author, *run)).or_default().absorb(chain);
                 self.lamport = self.lamport.max(*lamport);
             }
             Record::PrivatePruned { author, run, upto, seen, lamport } => {
                 let stream = self.private.entry((*author, *run)).or_default();
                 stream.ids.retain(|seq, _| seq > upto);
-                stream.seen = seen.clone();
+                stream.seen.absorb(seen);
                 self.lamport = self.lamport.max(*lamport);
             }
             Record::RunsForgotten { author, below } => self.forget_runs(*author, *below),
+            Record::GivenUp { message } => {
+                self.unsettled.remove(message);
+            }
             Record::Undone { author, id } => self.undo(*author, *id),
         }
     }
