@@ -43,8 +43,9 @@ pub const DELIVERY_DEADLINE: Duration = Duration::from_secs(10);
 /// How long an undelivered message is kept for its receiver.
 pub const MESSAGE_LIFE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// Ranges of sequence numbers remembered for one stream of one run; twice what one receipt can say.
-pub const RANGES_PER_STREAM_MAX: usize = 64;
+/// Ranges of sequence numbers remembered for one stream of one run: more than the holes that losses can leave
+/// among the 200 smallest messages that fit a window in flight.
+pub const RANGES_PER_STREAM_MAX: usize = 256;
 /// Group receipts kept of one member for one run of ours, where the newest does not say all of it.
 pub const RECEIPTS_KEPT_PER_RUN_MAX: usize = 4;
 
