@@ -7,6 +7,8 @@ pub mod base;
 pub mod crypto;
 pub mod faults;
 
+pub mod messaging;
+pub mod node;
 pub mod wire;
 
 pub mod membership;

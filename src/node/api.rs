@@ -194,6 +194,7 @@ pub struct Asked {
 #[serde(rename_all = "snake_case")]
 pub enum AskedAnswer {
     NoLongerKeepsIt,
+    NeverHadIt,
     NoAnswer,
 }
 
