@@ -177,3 +177,93 @@ const HANDLE_CHARS_MIN: usize = 4;
 const MATCHES_MAX: usize = 8;
 /// One more shows that there are more.
 const MATCHES_READ: i64 = 9;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::messaging::Record;
+    use crate::store::commit::Committer;
+    use crate::store::{kit, load};
+    use crate::{membership, node};
+
+    fn write(home: &Home, records: &[node::Record]) {
+        Committer::new(schema::open(home).unwrap(), home.database()).commit(records).unwrap();
+    }
+
+    fn texts(messages: &[Message]) -> Vec<String> {
+        messages.iter().map(|message| format!("{}: {}", message.nick, message.text)).collect()
+    }
+
+    #[test]
+    fn the_log_has_everybodys_messages_in_the_order_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = kit::home(&dir.path().join("home"));
+        let [ana, bo, cy] = [0, 1, 2].map(|number| kit::identity(&home, number));
+        let (bytes, _) = kit::private(&bo, kit::run(5), ana.id(), 1, "psst");
+        let at = Wall(9_000);
+        let late = kit::group(&cy, kit::run(5), 2, None, "late").bytes().clone();
+        write(
+            &home,
+            &[
+                kit::card(&bo, "bo", kit::run(5), 1),
+                kit::received(&bo, 9, "hello"),
+                kit::sent(&ana, bo.id(), 1, "hi bo"),
+                node::Record::Messaging(Record::PrivateReceived { bytes, order: 2, at }),
+                node::Record::Messaging(Record::GroupReceived { bytes: late, via: bo.id(), recovered: true, at }),
+            ],
+        );
+        let mut history = History::open(&home).unwrap();
+        let log = history.log(10).unwrap();
+        let cys = format!("{}: late", cy.id().short());
+        assert_eq!(texts(&log), ["bo: hello", "ana: hi bo", "bo: psst", &cys]);
+        assert_eq!((log[2].kind, log[2].to), (MessageKind::Private, Some(ana.id())));
+        assert_eq!((log[3].recovered, log[3].via, log[3].late_ms), (true, Some(bo.id()), Some(7_998)));
+        assert_eq!((log[0].recovered, log[0].via, log[0].late_ms), (false, None, None));
+        history.set_nick("anna");
+        assert_eq!(texts(&history.log(3).unwrap()), ["anna: hi bo", "bo: psst", &cys]);
+    }
+
+    #[test]
+    fn a_message_is_found_by_handle_and_by_number() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = kit::home(&dir.path().join("home"));
+        let [ana, bo] = [0, 1].map(|number| kit::identity(&home, number));
+        let old = kit::group(&bo, kit::run(4), 3, None, "of an earlier run").bytes().clone();
+        let old = Record::GroupReceived { bytes: old, via: bo.id(), recovered: false, at: Wall(1) };
+        let (private, _) = kit::private(&bo, kit::run(5), ana.id(), 7, "psst");
+        let private = Record::PrivateReceived { bytes: private, order: 2, at: Wall(1) };
+        let mut records: Vec<_> = (1..200).map(|seq| kit::received(&bo, seq, "hello")).collect();
+        records.extend([node::Record::Messaging(old), node::Record::Messaging(private)]);
+        records.push(kit::card(&bo, "bo", kit::run(5), 1));
+        records.push(kit::sent(&ana, bo.id(), 3, "own"));
+        write(&home, &records);
+        let history = History::open(&home).unwrap();
+        for message in history.log(1_000).unwrap() {
+            assert!(message.handle.len() >= 4);
+            assert_eq!(history.find(&message.handle).unwrap(), message);
+            assert_eq!(history.find(&message.id.to_string().to_uppercase()).unwrap(), message);
+        }
+        assert_eq!(history.find("bo#3").unwrap().text, "hello");
+        assert_eq!(history.find("ana#3").unwrap().text, "own");
+        for unknown in ["bo#900", "cy#1", "bo#x", "zzzzzzzz", "", "k7f%", "#3"] {
+            assert!(matches!(history.find(unknown), Err(FindError::Unknown { .. })), "{unknown}");
+        }
+        let ambiguous = history.find("bo#7").unwrap_err().to_string();
+        assert!(ambiguous.contains("(to the room, by bo)") && ambiguous.contains("(private, by bo)"), "{ambiguous}");
+        let first = &history.log(1).unwrap()[0].handle[..1];
+        assert!(matches!(history.find(first), Err(FindError::Ambiguous { matches, .. }) if matches.len() <= 8));
+    }
+
+    #[test]
+    fn forgetting_a_member_leaves_its_nick_to_what_it_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = kit::home(&dir.path().join("home"));
+        let bo = kit::identity(&home, 1);
+        let forgotten = membership::Record::Forgotten { member: bo.id(), run: kit::run(5) };
+        let records =
+            [kit::card(&bo, "bo", kit::run(5), 1), kit::received(&bo, 1, "hello"), node::Record::Membership(forgotten)];
+        write(&home, &records);
+        assert_eq!(texts(&History::open(&home).unwrap().log(9).unwrap()), ["bo: hello"]);
+        assert_eq!(kit::fold(&load(&home).unwrap()), kit::fold(&records));
+    }
+}

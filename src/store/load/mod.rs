@@ -22,7 +22,7 @@ use delivery::Deliveries;
 /// # Errors
 /// [`StoreError`]: one that is damaged, newer or not this home's is left as it is.
 pub fn load(home: &Home) -> Result<Vec<Record>, StoreError> {
-    let db = schema::open(home)?;
+    let db = schema::open_checked(home)?;
     read_all(&db).map_err(|error| match error {
         RowError::Sqlite(error) => schema::sort(&home.database(), "read", error),
         RowError::Layout(error) => StoreError::Damaged { path: home.database(), why: error.to_string() },
