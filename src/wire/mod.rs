@@ -3,11 +3,18 @@
 
 mod card;
 pub mod codec;
+#[cfg(test)]
+mod damage;
+pub mod datagram;
+#[cfg(test)]
+mod golden;
 mod layout;
 mod membership;
 mod message;
 mod messaging;
 mod receipt;
+mod ticket;
+pub mod sealed;
 
 pub use card::{Card, Leave};
 pub use layout::{Layout, LayoutError, Reader, Signed, SignedLayout, Writer, decode_layout, encode_layout, layout_id};
@@ -15,3 +22,4 @@ pub use membership::{Heartbeat, Held as HeldMember, MembershipFrame, Report};
 pub use message::{GroupMessage, Prev, PrivateMessage};
 pub use messaging::{FrontierEntry, MessagingFrame, RefusedReason};
 pub use receipt::{Held, HeldRange, Receipt};
+pub use ticket::{Ticket, TicketError};
