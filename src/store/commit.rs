@@ -122,6 +122,7 @@ const WAL_PAGES_MAX: i64 = 1_000;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::node::Restored;
     use crate::store::{Home, kit, load, schema};
     use std::fs;
 
@@ -150,8 +151,8 @@ mod tests {
         limit_pages(&committer, 1_000_000);
         committer.commit([&record(50)]).unwrap();
         drop(committer);
-        let expected = kit::fold(&[record(1), record(50)]);
-        assert_eq!(kit::fold(&load(&home).unwrap()), expected);
+        let expected = Restored::fold(&[record(1), record(50)]);
+        assert_eq!(Restored::fold(&load(&home).unwrap()), expected);
     }
 
     #[test]
@@ -161,7 +162,9 @@ mod tests {
         let bo = kit::identity(&home, 1);
         let committer = committer(&home);
         let records: Vec<_> = (1..30).map(|seq| kit::received(&bo, seq, "kept")).collect();
-        records.iter().for_each(|record| committer.commit([record]).unwrap());
+        for record in &records {
+            committer.commit([record]).unwrap();
+        }
         committer.db.execute_batch("BEGIN IMMEDIATE; DELETE FROM messages").unwrap();
         // What a killed process leaves: database and log as they are, nobody to tidy up.
         let after = dir.path().join("after");
@@ -169,7 +172,7 @@ mod tests {
         for name in ["keys.json", "room.json", "moot.db", "moot.db-wal"] {
             fs::copy(home.dir().join(name), after.join(name)).unwrap();
         }
-        assert_eq!(kit::fold(&load(&reopened).unwrap()), kit::fold(&records));
+        assert_eq!(Restored::fold(&load(&reopened).unwrap()), Restored::fold(&records));
     }
 
     #[test]

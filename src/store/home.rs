@@ -74,11 +74,13 @@ impl Home {
         files::private_dir(dir)?;
         let lock = Lock::take(&dir.join(LOCK))?;
         let is_new = !files::private_file(&dir.join(KEYS))?;
-        if is_new {
-            found(dir, nick, &room, rng)?;
-        }
-        let identity = read::<KeysFile>(&dir.join(KEYS))?.identity(&dir.join(KEYS))?;
-        let (nick, room) = read::<RoomFile>(&dir.join(ROOM))?.parts(&dir.join(ROOM))?;
+        let (identity, nick, room) = if is_new {
+            (found(dir, nick, &room, rng)?, nick.to_owned(), room)
+        } else {
+            let identity = read::<KeysFile>(&dir.join(KEYS))?.identity(&dir.join(KEYS))?;
+            let (nick, room) = read::<RoomFile>(&dir.join(ROOM))?.parts(&dir.join(ROOM))?;
+            (identity, nick, room)
+        };
         Ok(Self { dir: dir.to_owned(), identity, nick, room, is_new, _lock: lock })
     }
 
@@ -156,12 +158,14 @@ impl std::fmt::Debug for Home {
 }
 
 /// Writes what makes a directory a home. The keys come last: they are what says that it is one.
-fn found(dir: &Path, nick: &str, room: &Room, rng: &mut Rng) -> Result<(), StoreError> {
+fn found(dir: &Path, nick: &str, room: &Room, rng: &mut Rng) -> Result<Identity, StoreError> {
     if dir.join(DATABASE).exists() {
         return Err(StoreError::Missing { path: dir.join(KEYS) });
     }
     write(&dir.join(ROOM), &RoomFile::of(nick, room))?;
-    write(&dir.join(KEYS), &KeysFile::of(&Identity::generate(rng)))
+    let identity = Identity::generate(rng);
+    write(&dir.join(KEYS), &KeysFile::of(&identity))?;
+    Ok(identity)
 }
 
 fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), StoreError> {

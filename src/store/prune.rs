@@ -61,7 +61,7 @@ const STEP_ROWS: u16 = 500;
 mod tests {
     use super::*;
     use crate::messaging::{Chain, Record};
-    use crate::node;
+    use crate::node::{self, Restored};
     use crate::store::commit::Committer;
     use crate::store::{History, Home, kit, load, schema};
 
@@ -89,11 +89,11 @@ mod tests {
     fn what_is_too_old_goes_but_never_what_the_machine_retains() {
         let dir = tempfile::tempdir().unwrap();
         let home = home_with_history(&dir.path().join("home"), 700);
-        let before = kit::fold(&load(&home).unwrap());
+        let before = Restored::fold(&load(&home).unwrap());
         let later = Wall(2_000 + u64::try_from(MONTH.as_millis()).unwrap());
         assert_eq!(prune_all(&home, later, u64::MAX), 1_200);
         assert_eq!(prune_all(&home, Wall(later.0 + 1), u64::MAX), 500);
-        assert_eq!(kit::fold(&load(&home).unwrap()), before);
+        assert_eq!(Restored::fold(&load(&home).unwrap()), before);
     }
 
     #[test]

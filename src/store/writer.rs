@@ -59,6 +59,7 @@ impl Writer {
     }
 
     /// The next result, in the order of the batches; `None` while there is none.
+    #[must_use]
     pub fn poll_written(&self) -> Option<Written> {
         match self.results.try_recv() {
             Ok(written) => Some(written),
@@ -193,6 +194,7 @@ const GROUP_RECORDS_MAX: usize = 8_192;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::node::Restored;
     use crate::store::{kit, load};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -218,7 +220,7 @@ mod tests {
         let expected: Vec<_> = (1..=1_000).map(|mark| Written::Stored { mark, result: Ok(()) }).collect();
         assert_eq!(results, expected);
         assert!(woken.load(Ordering::Relaxed) < 500, "{woken:?} commits");
-        assert_eq!(kit::fold(&load(&home).unwrap()), kit::fold(&records));
+        assert_eq!(Restored::fold(&load(&home).unwrap()), Restored::fold(&records));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use super::{RowError, Rows};
 use crate::base::limits::RECEIPTS_KEPT_PER_RUN_MAX;
-use crate::base::{MemberId, Run, Wall};
+use crate::base::{MemberId, MessageId, Run, Wall};
 use crate::messaging::{DeliveryRecord, Outcome, ReceiptRecord, Settled};
 use crate::store::columns::{Num, Word};
 
@@ -44,9 +44,14 @@ impl Rows<'_> {
             Outcome::Refused | Outcome::Expired | Outcome::Delivered => delivery.group.is_none(),
         };
         if is_settled {
-            self.run(LET_GO, [Word(delivery.message)])?;
+            self.let_go(delivery.message)?;
         }
         Ok(())
+    }
+
+    /// The machine keeps a private message of one's own until it is settled or given up.
+    pub(super) fn let_go(&self, message: MessageId) -> Result<(), RowError> {
+        self.run("UPDATE messages SET retained = 0 WHERE id = ?1 AND kind = 'private' AND sent = 1", [Word(message)])
     }
 
     pub(super) fn add_receipt(&self, receipt: &ReceiptRecord) -> Result<(), RowError> {
@@ -98,11 +103,8 @@ impl Rows<'_> {
             ),
         )?;
         if receipt.group.is_none() {
-            self.run(LET_GO, [Word(settled.message)])?;
+            self.let_go(settled.message)?;
         }
         Ok(())
     }
 }
-
-/// The machine keeps a private message of one's own until it is settled.
-const LET_GO: &str = "UPDATE messages SET retained = 0 WHERE id = ?1 AND kind = 'private' AND sent = 1";

@@ -34,6 +34,7 @@ impl Rows<'_> {
         bytes: &[u8],
         passed: Option<(MemberId, bool)>,
         roster: &[(MemberId, Outcome)],
+        order: u64,
         at: Wall,
     ) -> Result<(), RowError> {
         let signed = Signed::<GroupMessage>::open_trusted(bytes)?;
@@ -47,7 +48,7 @@ impl Rows<'_> {
             run: message.run,
             seq: message.seq,
             receiver: None,
-            lamport: message.lamport,
+            lamport: order,
             said_at: message.said_at,
             at,
             via,
