@@ -9,7 +9,7 @@ use super::protocol::RequestError;
 use crate::base::MessageId;
 use crate::base::limits::{CONTROL_LOG_BYTES_MAX, DISK_QUESTIONS_MAX};
 use crate::node::api::Message;
-use crate::store::{History, Home, StoreError};
+use crate::store::{FindError, History, Home, StoreError};
 
 /// The way to the thread.
 pub(super) struct Clerk {
@@ -97,7 +97,8 @@ struct Desk {
 impl Desk {
     fn work(mut self, queue: &Receiver<Question>, wake: &impl Fn()) {
         while let Ok(question) = queue.recv() {
-            if self.done.send(self.answer(question)).is_err() {
+            let answer = self.answer(question);
+            if self.done.send(answer).is_err() {
                 return;
             }
             wake();
@@ -112,28 +113,29 @@ impl Desk {
             }
             Question::Find { asker, what } => Answer::Found { asker, found: self.find(&what) },
             Question::KeepNick { asker, nick } => {
-                let kept = self.home.set_nick(&nick).map_err(failed);
+                let kept = self.keep_nick(&nick).map_err(failed);
                 Answer::NickKept { asker, nick, kept }
             }
         }
     }
 
     fn find(&mut self, what: &str) -> Result<MessageId, RequestError> {
-        let found = self.history().and_then(|history| history.find(what)).map_err(failed)?;
-        match found.as_slice() {
-            [] => Err(RequestError::usage(format!(
+        let history = self.history().map_err(failed)?;
+        history.find(what).map(|message| message.id).map_err(|error| match error {
+            FindError::Unknown { .. } => RequestError::usage(format!(
                 "no member and no message is called {what}; moot who lists members, moot log messages"
-            ))),
-            [id] => Ok(*id),
-            several => {
-                let choices: Vec<String> = several.iter().map(|id| id.handle(CHOICE_CHARS)).collect();
-                Err(RequestError::usage(format!(
-                    "{} messages are called {what}; say which one: {}",
-                    several.len(),
-                    choices.join(" or ")
-                )))
-            }
+            )),
+            FindError::Ambiguous { .. } => RequestError::usage(error.to_string()),
+            FindError::Store(error) => failed(error),
+        })
+    }
+
+    fn keep_nick(&mut self, nick: &str) -> Result<(), StoreError> {
+        self.home.set_nick(nick)?;
+        if let Some(history) = &mut self.history {
+            history.set_nick(nick);
         }
+        Ok(())
     }
 
     fn history(&mut self) -> Result<&History, StoreError> {
@@ -164,8 +166,6 @@ fn failed(error: StoreError) -> RequestError {
 const STACK_BYTES: usize = 512 * 1024;
 /// What a message takes in JSON beside its text.
 const ENVELOPE_BYTES: usize = 400;
-/// As much of an id as tells any two messages of a room apart.
-const CHOICE_CHARS: usize = 12;
 
 #[cfg(test)]
 mod tests {
