@@ -109,24 +109,24 @@ impl Desk {
         match question {
             Question::Log { asker, last } => {
                 let read = self.history().and_then(|history| history.log(usize::try_from(last).unwrap_or(usize::MAX)));
-                Answer::Log { asker, log: read.map(fitting).map_err(failed) }
+                Answer::Log { asker, log: read.map(fitting).map_err(|error| failed(&error)) }
             }
             Question::Find { asker, what } => Answer::Found { asker, found: self.find(&what) },
             Question::KeepNick { asker, nick } => {
-                let kept = self.keep_nick(&nick).map_err(failed);
+                let kept = self.keep_nick(&nick).map_err(|error| failed(&error));
                 Answer::NickKept { asker, nick, kept }
             }
         }
     }
 
     fn find(&mut self, what: &str) -> Result<MessageId, RequestError> {
-        let history = self.history().map_err(failed)?;
+        let history = self.history().map_err(|error| failed(&error))?;
         history.find(what).map(|message| message.id).map_err(|error| match error {
             FindError::Unknown { .. } => RequestError::usage(format!(
                 "no member and no message is called {what}; moot who lists members, moot log messages"
             )),
             FindError::Ambiguous { .. } => RequestError::usage(error.to_string()),
-            FindError::Store(error) => failed(error),
+            FindError::Store(error) => failed(&error),
         })
     }
 
@@ -158,7 +158,7 @@ fn fitting(mut messages: Vec<Message>) -> Log {
     Log { messages, left_out: u64::try_from(left_out).unwrap_or(u64::MAX) }
 }
 
-fn failed(error: StoreError) -> RequestError {
+fn failed(error: &StoreError) -> RequestError {
     RequestError::failed(error.to_string())
 }
 

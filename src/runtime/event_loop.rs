@@ -252,7 +252,9 @@ impl EventLoop {
         let ready = self.facts.ready(now.wall, &self.node);
         chronicle::note(&ready);
         self.control.announce(&ready);
-        held.into_iter().for_each(|event| self.tell(now, event));
+        for event in held {
+            self.tell(now, event);
+        }
         if self.edge.is_on() {
             self.tell_faults(now);
         }

@@ -86,7 +86,7 @@ pub fn start(options: Options) -> Result<Running, StartError> {
     let poll = Poll::new()?;
     let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
     let asked_to_stop = Arc::new(AtomicBool::new(false));
-    let event_loop = build(options, poll, &waker, Arc::clone(&asked_to_stop))?;
+    let event_loop = build(&options, poll, &waker, Arc::clone(&asked_to_stop))?;
     let thread = thread::Builder::new().name("moot-node".into()).spawn(move || event_loop.run())?;
     Ok(Running { asked_to_stop, waker, thread })
 }
@@ -115,7 +115,7 @@ impl Running {
 }
 
 fn build(
-    options: Options,
+    options: &Options,
     poll: Poll,
     waker: &Arc<Waker>,
     asked_to_stop: Arc<AtomicBool>,
@@ -123,14 +123,23 @@ fn build(
     let now = clock::now(Duration::ZERO);
     let rng = seeded()?;
     check_path(&socket_in(&options.home))?;
+    let rules = rules_of(options.fault.as_deref())?;
+    let is_there = Home::exists(&options.home);
+    if !is_there && options.ticket.is_none() && !options.dial.is_empty() {
+        return Err(StartError::NoRoom { home: options.home.clone() });
+    }
+    // That the home is in use says more than that its address is.
+    let held = if is_there { Some(open_home(options, &rng)?) } else { None };
     let mut socket = Socket::bind(options.listen)?;
     socket.register(poll.registry(), UDP)?;
-    let edge_rules = rules_of(options.fault.as_deref())?;
-    let home = open_home(&options, &rng)?;
+    let home = match held {
+        Some(home) => changed(home, options, &rng)?,
+        None => open_home(options, &rng)?,
+    };
     let control = Control::bind(&home.socket(), poll.registry(), CONTROL)?;
     let signals = watch_signals(&poll)?;
     let mut edge = Edge::new(home.identity().id(), rng.split("faults").bytes());
-    edge.add(edge_rules)?;
+    edge.add(rules)?;
 
     let restored = Restored::fold(&store::load(&home)?);
     let writer = Writer::start(&home, now.wall, Box::new(waking(waker)))?;
@@ -187,29 +196,29 @@ fn rules_of(spec: Option<&str>) -> Result<Vec<Rule>, SpecError> {
     }
 }
 
-/// Opens the home with the nick and the room that were asked for, and makes it where there is none.
+/// Opens the home as it is. Where there is none, makes it with the nick and the room that were asked for.
 fn open_home(options: &Options, rng: &Rng) -> Result<Home, StartError> {
-    let Options { home: dir, nick, nick_default, room, ticket, dial, .. } = options;
-    if !Home::exists(dir) && ticket.is_none() && !dial.is_empty() {
-        return Err(StartError::NoRoom { home: dir.clone() });
-    }
-    let nick_of_new = nick.as_ref().unwrap_or(nick_default);
-    let name_of_new = room.clone().unwrap_or_else(|| format!("{nick_of_new}'s moot"));
-    let found = |name: &str| Room::found(name, &mut rng.split("room"));
-    let room_of_new = ticket.clone().map_or_else(|| found(&name_of_new), room_of);
-    let mut home = Home::open(dir, nick_of_new, room_of_new, &mut rng.split("home"))?;
-    if home.is_new() {
-        return Ok(home);
-    }
-    if let Some(ticket) = ticket.clone() {
+    let nick = options.nick.as_ref().unwrap_or(&options.nick_default);
+    let name = options.room.clone().unwrap_or_else(|| format!("{nick}'s moot"));
+    let room = options.ticket.clone().map_or_else(|| founded(&name, rng), room_of);
+    Ok(Home::open(&options.home, nick, room, &mut rng.split("home"))?)
+}
+
+/// Gives a home that was there the nick and the room that were asked for.
+fn changed(mut home: Home, options: &Options, rng: &Rng) -> Result<Home, StartError> {
+    if let Some(ticket) = options.ticket.clone() {
         home.replace_room(room_of(ticket))?;
-    } else if let Some(name) = room.as_deref().filter(|&name| name != home.room().name) {
-        home.replace_room(found(name))?;
+    } else if let Some(name) = options.room.as_deref().filter(|&name| name != home.room().name) {
+        home.replace_room(founded(name, rng))?;
     }
-    if let Some(nick) = nick.as_deref().filter(|&nick| nick != home.nick()) {
+    if let Some(nick) = options.nick.as_deref().filter(|&nick| nick != home.nick()) {
         home.set_nick(nick)?;
     }
     Ok(home)
+}
+
+fn founded(name: &str, rng: &Rng) -> Room {
+    Room::found(name, &mut rng.split("room"))
 }
 
 fn room_of(ticket: Ticket) -> Room {
