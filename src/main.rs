@@ -1,3 +1,7 @@
-//! The entry of the command `moot`.
+//! The command `moot`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    folkmoot::cli::run()
+}

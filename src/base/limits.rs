@@ -25,6 +25,28 @@ pub const HANDSHAKES_PER_SOURCE_PER_MINUTE: u32 = 50;
 /// Handshakes not finished, by one source address and in all: each costs about 1 KiB.
 pub const HALF_OPEN_PER_SOURCE_MAX: usize = 4;
 pub const HALF_OPEN_MAX: usize = 1_024;
+/// Addresses that handshakes are counted for; past it, those idle for a minute make room.
+pub const HANDSHAKE_SOURCES_MAX: usize = 4_096;
+/// First messages of handshakes remembered, so that a replayed one gets no answer: an hour of one busy source.
+pub const REMEMBERED_EPHEMERALS_MAX: usize = 4_096;
+/// Handshakes of our own not finished: a node that is deaf probes 50 a second, each for some 6 s.
+pub const DIALS_MAX: usize = 512;
+/// Addresses dialled for one peer: those of its card, and as many that were seen.
+pub const PEER_ADDRESSES_MAX: usize = 8;
+/// Sessions with one peer: the one in use, the one before it, and a crossed one.
+pub const SESSIONS_PER_PEER_MAX: usize = 3;
+/// Sessions in all: each takes about 2 KiB.
+pub const SESSIONS_MAX: usize = 4_096;
+/// Dead sessions remembered, so that what still comes on them is known as stale.
+pub const RETIRED_SESSIONS_MAX: usize = 1_024;
+/// Datagrams sent on one session: far below what the cipher allows, and its number fits the echo.
+pub const SESSION_DATAGRAMS_MAX: u64 = 1 << 32;
+/// How far back a datagram may arrive late, in datagrams.
+pub const REPLAY_WINDOW: usize = 2_048;
+/// Times of sending kept for one session until the peer echoes them: 200 ms at 5,000 datagrams a second.
+pub const SENT_TIMES_MAX: usize = 1_024;
+/// Frames queued to one peer in one settle pass: what is in flight, a recovery window, and gossip.
+pub const SEND_QUEUE_BYTES_MAX: usize = 512 * 1024;
 
 /// Private messages that wait for one receiver that is not reachable, and their text.
 pub const WAITING_MESSAGES_MAX: usize = 256;
@@ -87,6 +109,15 @@ pub const DELAYED_DATAGRAMS_MAX: usize = 4_096;
 pub const LOG_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Log lines that wait for a slow disk or terminal. Beyond it they are dropped and counted.
 pub const LOG_LINES_MAX: usize = 1_024;
+/// Messages of one's own whose deliveries the screen follows until they are settled: hours of typing.
+pub const TALLIED_MESSAGES_MAX: usize = 1_024;
+/// Handles of messages that Tab completes: those that are on the screen, roughly.
+pub const COMPLETED_HANDLES_MAX: usize = 64;
+/// Events on their way from the node to the screen; beyond, the node counts what it left out.
+pub const SCREEN_EVENTS_MAX: usize = 1_024;
+/// Lines of typing that are kept for the next start.
+pub const HISTORY_LINES_MAX: usize = 1_000;
+
 /// Memory that all peers together may make a node hold.
 pub const ALL_PEERS_BYTES_MAX: usize = 64 * 1024 * 1024;
 
@@ -94,3 +125,9 @@ pub const ALL_PEERS_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const FAULT_RULES_MAX: usize = 64;
 /// The longest delay that a rule may ask for: far past every deadline, and what is held back stays bounded.
 pub const FAULT_DELAY_MAX: Duration = Duration::from_secs(60);
+/// What people can look back on, whichever bound is met first; what the machine retains is never pruned.
+pub const HISTORY_AGE_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+pub const HISTORY_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// Batches of records that wait for the disk: a burst of a second in which one fsync takes that long. Past
+/// it the loop waits, and its peers try again.
+pub const STORE_BATCHES_MAX: usize = 4_096;

@@ -1,7 +1,6 @@
 //! The settle pass: what one subsystem says reaches those whom it concerns, until all are quiet; then what
 //! is queued becomes datagrams and one batch of records. Owns the routing between subsystems and nothing else.
 
-use super::api::{self, EventKind};
 use super::{Node, Output, Phase};
 use crate::base::{Cause, MemberId, Run, Step};
 use crate::transport::Channel;
@@ -14,7 +13,7 @@ impl Node {
         let step = &mut step;
         while self.relay_transport(step) | self.relay_membership(step) | self.relay_messaging(step) {}
         self.transport.flush(step);
-        self.transmit();
+        self.relay_transport(step);
         if let Some(batch) = self.ledger.close() {
             self.outputs.push_back(batch);
         }
@@ -22,23 +21,24 @@ impl Node {
     }
 
     fn relay_transport(&mut self, step: &mut Step) -> bool {
-        let mut active = false;
+        let mut is_active = false;
         while let Some(output) = self.transport.poll_output() {
             match output {
                 transport::Output::Transmit { to, bytes } => self.outputs.push_back(Output::Transmit { to, bytes }),
                 transport::Output::Event(event) => {
                     self.on_transport(step, event);
-                    active = true;
+                    is_active = true;
                 }
             }
         }
-        active
+        is_active
     }
 
     fn on_transport(&mut self, step: &mut Step, event: transport::Event) {
         match event {
             transport::Event::Opened { peer, run, session: _, card, address, seen_at } => {
                 self.membership.handle_opened(step, peer, run, card, address, seen_at);
+                self.relay_membership(step);
                 self.messaging.handle_opened(step, peer, run);
             }
             transport::Event::Closed { peer, run, session: _ } => {
@@ -54,29 +54,36 @@ impl Node {
                 self.dispatch(step, peer, run, channel, &bytes);
                 step.cause = outer;
             }
+            transport::Event::Myself { address: _, card } | transport::Event::Superseded { peer: _, card } => {
+                self.membership.handle_own_card(step, &card);
+            }
         }
     }
 
+    /// Hands a frame to the subsystem that it is for, whose outputs follow at once, so that they are caused by it.
     fn dispatch(&mut self, step: &mut Step, peer: MemberId, run: Run, channel: Channel, bytes: &[u8]) {
         match channel {
             Channel::Membership => match codec::decode::<MembershipFrame>(bytes) {
-                Ok(frame) => self.membership.handle_frame(step, peer, run, frame),
-                Err(_) => self.malformed += 1,
+                Ok(frame) => {
+                    self.membership.handle_frame(step, peer, run, frame);
+                    self.relay_membership(step);
+                }
+                Err(_) => self.frames_undecodable += 1,
             },
             Channel::Messaging => match codec::decode::<MessagingFrame>(bytes) {
                 Ok(frame) => self.messaging.handle_frame(step, peer, run, frame),
-                Err(_) => self.malformed += 1,
+                Err(_) => self.frames_undecodable += 1,
             },
         }
     }
 
     fn relay_membership(&mut self, step: &mut Step) -> bool {
-        let mut active = false;
+        let mut is_active = false;
         while let Some(output) = self.membership.poll_output() {
             self.on_membership(step, output);
-            active = true;
+            is_active = true;
         }
-        active
+        is_active
     }
 
     fn on_membership(&mut self, step: &mut Step, output: membership::Output) {
@@ -88,15 +95,16 @@ impl Node {
             }
             membership::Output::Card(card) => self.transport.set_card(card),
             membership::Output::Send { to, frame } => {
-                self.send(to, Channel::Membership, &codec::encode(&frame));
+                self.transport.send(to, Channel::Membership, &codec::encode(&frame));
                 if matches!(frame, MembershipFrame::Heartbeat(_)) {
-                    self.send(to, Channel::Messaging, &codec::encode(&self.messaging.digest()));
+                    let digest = codec::encode(&self.messaging.digest());
+                    self.transport.send(to, Channel::Messaging, &digest);
                 }
             }
             membership::Output::Dial(address) => self.transport.dial(step, address),
             membership::Output::Connect(peer) => self.transport.connect(step, peer),
             membership::Output::Addresses { peer, addresses } => self.transport.set_addresses(peer, addresses),
-            membership::Output::Retire { peer, run } => self.transport.retire(step, peer, run),
+            membership::Output::Retire(card) => self.transport.prove(step, &card),
             membership::Output::Close(peer) => self.transport.close(step, peer),
             membership::Output::Forget(peer) => self.transport.forget(peer),
             membership::Output::Presence { member, run, presence, n } => {
@@ -105,7 +113,22 @@ impl Node {
                 step.cause = outer;
             }
             membership::Output::Silent => self.phase = Phase::Silent,
-            membership::Output::Event(event) => self.on_membership_event(step, event),
+            membership::Output::Event(event) => self.on_membership_event(step.now, event),
         }
+    }
+
+    fn relay_messaging(&mut self, step: &mut Step) -> bool {
+        let mut is_active = false;
+        while let Some(output) = self.messaging.poll_output() {
+            match output {
+                messaging::Output::Store(record) => self.ledger.messaging(record),
+                messaging::Output::Send { to, frame } => {
+                    self.transport.send(to, Channel::Messaging, &codec::encode(&frame));
+                }
+                messaging::Output::Event(event) => self.on_messaging_event(step.now, event),
+            }
+            is_active = true;
+        }
+        is_active
     }
 }

@@ -3,12 +3,16 @@
 
 mod card;
 pub mod codec;
+pub mod datagram;
+#[cfg(test)]
+mod golden;
 mod layout;
 mod membership;
 mod message;
 mod messaging;
 mod receipt;
 mod ticket;
+pub mod sealed;
 
 pub use card::{Card, Leave};
 pub use layout::{Layout, LayoutError, Reader, Signed, SignedLayout, Writer, decode_layout, encode_layout, layout_id};

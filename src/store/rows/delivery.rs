@@ -1,0 +1,107 @@
+//! Deliveries and the receipts that settle them, into rows. A delivery's row stays for people when the
+//! machine has settled it.
+
+use super::{RowError, Rows};
+use crate::base::limits::RECEIPTS_KEPT_PER_RUN_MAX;
+use crate::base::{MemberId, Wall};
+use crate::messaging::{DeliveryRecord, Outcome, ReceiptRecord, Settled};
+use crate::store::columns::{Num, Word};
+
+impl Rows<'_> {
+    pub(super) fn begin_delivery(
+        &self,
+        message: i64,
+        member: MemberId,
+        outcome: Outcome,
+        at: Wall,
+    ) -> Result<(), RowError> {
+        self.run(
+            "INSERT OR REPLACE INTO deliveries (message, member, outcome, attempts, at) VALUES (?1, ?2, ?3, 0, ?4)",
+            (message, Word(member), Word(outcome), Num(at.0)),
+        )
+    }
+
+    /// A private message that is settled is not opened again: only a receipt says more about it then.
+    pub(super) fn change_delivery(&self, delivery: &DeliveryRecord) -> Result<(), RowError> {
+        let kind = if delivery.group.is_some() { "group" } else { "private" };
+        self.run(
+            "UPDATE deliveries SET outcome = ?4, attempts = ?5, reason = ?6, at = ?7
+             WHERE message = (SELECT n FROM messages WHERE id = ?1 AND kind = ?2 AND (kind = 'group' OR retained = 1))
+             AND member = ?3",
+            (
+                Word(delivery.message),
+                kind,
+                Word(delivery.to),
+                Word(delivery.outcome),
+                delivery.attempts,
+                delivery.reason.map(Word),
+                Num(delivery.at.0),
+            ),
+        )?;
+        let is_settled = match delivery.outcome {
+            Outcome::Waiting | Outcome::Sending | Outcome::Unknown => false,
+            Outcome::Refused | Outcome::Expired | Outcome::Delivered => delivery.group.is_none(),
+        };
+        if is_settled {
+            self.run(LET_GO, [Word(delivery.message)])?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn add_receipt(&self, receipt: &ReceiptRecord) -> Result<(), RowError> {
+        if let Some(run) = receipt.group {
+            // The newest stay, with room for this one; none, where it says all that they say.
+            let kept = if receipt.replaces { 0 } else { RECEIPTS_KEPT_PER_RUN_MAX - 1 };
+            self.run(
+                "UPDATE receipts SET retained = 0 WHERE n IN (
+                 SELECT n FROM receipts WHERE author = ?1 AND incarnation = ?2 AND boot = ?3 AND receiver = ?4
+                 AND retained = 1 ORDER BY n DESC LIMIT -1 OFFSET ?5)",
+                (
+                    Word(receipt.author),
+                    Num(run.incarnation),
+                    Num(run.boot),
+                    Word(receipt.receiver),
+                    i64::try_from(kept).expect("a small limit"),
+                ),
+            )?;
+        }
+        let insert = "INSERT INTO receipts (receiver, receiver_incarnation, receiver_boot, author, incarnation, boot,
+             at, bytes, retained) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+        let n = self.db.prepare_cached(insert)?.insert((
+            Word(receipt.receiver),
+            Num(receipt.receiver_run.incarnation),
+            Num(receipt.receiver_run.boot),
+            Word(receipt.author),
+            receipt.group.map(|run| Num(run.incarnation)),
+            receipt.group.map(|run| Num(run.boot)),
+            Num(receipt.at.0),
+            &receipt.bytes[..],
+            receipt.group.is_some(),
+        ))?;
+        receipt.settled.iter().try_for_each(|settled| self.settle(receipt, settled, n))
+    }
+
+    fn settle(&self, receipt: &ReceiptRecord, settled: &Settled, n: i64) -> Result<(), RowError> {
+        let kind = if receipt.group.is_some() { "group" } else { "private" };
+        self.run(
+            "UPDATE deliveries SET outcome = 'delivered', attempts = ?4, latency_us = ?5, receipt = ?6, at = ?7
+             WHERE message = (SELECT n FROM messages WHERE id = ?1 AND kind = ?2) AND member = ?3",
+            (
+                Word(settled.message),
+                kind,
+                Word(receipt.receiver),
+                settled.attempts,
+                settled.latency_us.map(Num),
+                n,
+                Num(receipt.at.0),
+            ),
+        )?;
+        if receipt.group.is_none() {
+            self.run(LET_GO, [Word(settled.message)])?;
+        }
+        Ok(())
+    }
+}
+
+/// The machine keeps a private message of one's own until it is settled.
+const LET_GO: &str = "UPDATE messages SET retained = 0 WHERE id = ?1 AND kind = 'private' AND sent = 1";
