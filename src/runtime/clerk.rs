@@ -9,7 +9,7 @@ use super::protocol::RequestError;
 use crate::base::MessageId;
 use crate::base::limits::{CONTROL_LOG_BYTES_MAX, DISK_QUESTIONS_MAX};
 use crate::node::api::Message;
-use crate::store::{History, Home, StoreError};
+use crate::store::{FindError, History, Home, StoreError};
 
 /// The way to the thread.
 pub(super) struct Clerk {
@@ -97,7 +97,8 @@ struct Desk {
 impl Desk {
     fn work(mut self, queue: &Receiver<Question>, wake: &impl Fn()) {
         while let Ok(question) = queue.recv() {
-            if self.done.send(self.answer(question)).is_err() {
+            let answer = self.answer(question);
+            if self.done.send(answer).is_err() {
                 return;
             }
             wake();
@@ -108,32 +109,33 @@ impl Desk {
         match question {
             Question::Log { asker, last } => {
                 let read = self.history().and_then(|history| history.log(usize::try_from(last).unwrap_or(usize::MAX)));
-                Answer::Log { asker, log: read.map(fitting).map_err(failed) }
+                Answer::Log { asker, log: read.map(fitting).map_err(|error| failed(&error)) }
             }
             Question::Find { asker, what } => Answer::Found { asker, found: self.find(&what) },
             Question::KeepNick { asker, nick } => {
-                let kept = self.home.set_nick(&nick).map_err(failed);
+                let kept = self.keep_nick(&nick).map_err(|error| failed(&error));
                 Answer::NickKept { asker, nick, kept }
             }
         }
     }
 
     fn find(&mut self, what: &str) -> Result<MessageId, RequestError> {
-        let found = self.history().and_then(|history| history.find(what)).map_err(failed)?;
-        match found.as_slice() {
-            [] => Err(RequestError::usage(format!(
+        let history = self.history().map_err(|error| failed(&error))?;
+        history.find(what).map(|message| message.id).map_err(|error| match error {
+            FindError::Unknown { .. } => RequestError::usage(format!(
                 "no member and no message is called {what}; moot who lists members, moot log messages"
-            ))),
-            [id] => Ok(*id),
-            several => {
-                let choices: Vec<String> = several.iter().map(|id| id.handle(CHOICE_CHARS)).collect();
-                Err(RequestError::usage(format!(
-                    "{} messages are called {what}; say which one: {}",
-                    several.len(),
-                    choices.join(" or ")
-                )))
-            }
+            )),
+            FindError::Ambiguous { .. } => RequestError::usage(error.to_string()),
+            FindError::Store(error) => failed(&error),
+        })
+    }
+
+    fn keep_nick(&mut self, nick: &str) -> Result<(), StoreError> {
+        self.home.set_nick(nick)?;
+        if let Some(history) = &mut self.history {
+            history.set_nick(nick);
         }
+        Ok(())
     }
 
     fn history(&mut self) -> Result<&History, StoreError> {
@@ -156,7 +158,7 @@ fn fitting(mut messages: Vec<Message>) -> Log {
     Log { messages, left_out: u64::try_from(left_out).unwrap_or(u64::MAX) }
 }
 
-fn failed(error: StoreError) -> RequestError {
+fn failed(error: &StoreError) -> RequestError {
     RequestError::failed(error.to_string())
 }
 
@@ -164,8 +166,6 @@ fn failed(error: StoreError) -> RequestError {
 const STACK_BYTES: usize = 512 * 1024;
 /// What a message takes in JSON beside its text.
 const ENVELOPE_BYTES: usize = 400;
-/// As much of an id as tells any two messages of a room apart.
-const CHOICE_CHARS: usize = 12;
 
 #[cfg(test)]
 mod tests {
