@@ -218,7 +218,7 @@ fn delivery_line(
             for (outcome, word) in OPEN_OUTCOMES {
                 let who: Vec<String> = all.iter().filter(|delivery| delivery.outcome == outcome).map(&name).collect();
                 if !who.is_empty() {
-                    line.push_str(&format!(", {} {word}", list(&who)));
+                    line = format!("{line}, {} {word}", list(&who));
                 }
             }
             line + &reason
