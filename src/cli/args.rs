@@ -307,3 +307,73 @@ fn read_fault(text: &str) -> Result<String, String> {
 fn read_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "an address is an IP address and a port, such as 192.168.1.5:4460 or [::1]:4460".into())
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Args, String> {
+        let words = line.split(' ').map(OsString::from).collect();
+        match parse(words) {
+            Ok(Parsed::Args(args)) => Ok(*args),
+            Ok(Parsed::Said) => Err("said".into()),
+            Err(failure) => Err(failure.sentence()),
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn home_json_and_plain_stand_anywhere() {
+        for line in ["moot --home /h --json who", "moot who --json --home /h", "moot --json who --home /h"] {
+            let args = parsed(line).unwrap();
+            assert!(args.common.json, "{line}");
+            assert_eq!(args.common.home().unwrap(), PathBuf::from("/h"), "{line}");
+        }
+    }
+
+    #[test]
+    fn moot_alone_is_a_chat() {
+        assert!(matches!(parsed("moot").unwrap().command.unwrap_or_default(), Command::Chat(_)));
+    }
+
+    #[test]
+    fn a_dash_is_a_text_and_a_mistyped_flag_is_not() {
+        let Some(Command::Send(send)) = parsed("moot send -").unwrap().command else { panic!() };
+        assert_eq!((send.text.as_str(), send.wait, send.timeout), ("-", Wait::All, Duration::from_secs(12)));
+        assert!(parsed("moot send --jsno").is_err());
+    }
+
+    #[test]
+    fn a_wrong_usage_is_one_sentence_that_says_what_is_right() {
+        let error = |line| parsed(line).unwrap_err();
+        assert_eq!(
+            error("moot join"),
+            "the following required arguments were not provided: <TICKET>; moot --help tells more"
+        );
+        assert_eq!(
+            error("moot join moot:xyz"),
+            "invalid value 'moot:xyz' for '<TICKET>': malformed ticket: a character is wrong or missing; copy it again, whole"
+        );
+        assert_eq!(
+            error("moot chat --listen 4460"),
+            "invalid value '4460' for '--listen <ADDR>': an address is an IP address and a port, such as 192.168.1.5:4460 or [::1]:4460"
+        );
+        assert_eq!(
+            error("moot chat --nick 2bo"),
+            "invalid value '2bo' for '--nick <NICK>': a nick is 1 to 32 bytes of letters, digits, - and _, and begins with a letter; choose another with --nick"
+        );
+    }
+
+    #[test]
+    fn a_text_that_is_not_utf_8_is_refused() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let words = vec!["moot".into(), "send".into(), OsString::from_vec(vec![0xff, 0xfe])];
+        assert_eq!(parse(words).unwrap_err().sentence(), "the text is not valid UTF-8");
+    }
+}

@@ -1,7 +1,7 @@
 //! Typing at a terminal: a line editor whose prompt stays below what arrives. Owns the terminal, and gives
 //! it back as it was however the program ends.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -96,5 +96,4 @@ impl LineEditor {
 /// Clears a prompt that nobody will type at.
 pub(super) fn clear_prompt() {
     write("\r\u{1b}[K");
-    let _ = io::stdout().flush();
 }

@@ -106,8 +106,11 @@ pub fn run(settings: Settings) -> Result<Ended, ClientError> {
         say_goodbye(&socket);
         // The screen ends with the node, once it has shown what was still to come.
         let _ = ends.recv_timeout(GOODBYE_TIME_MAX);
-    } else if edited {
-        editor::clear_prompt();
+    } else {
+        if edited {
+            editor::clear_prompt();
+        }
+        write("the node has ended\n");
     }
     Ok(ended)
 }
