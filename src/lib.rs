@@ -7,8 +7,6 @@ pub mod base;
 pub mod crypto;
 pub mod faults;
 
-pub mod messaging;
-pub mod node;
 pub mod wire;
 
 pub mod membership;

@@ -373,6 +373,15 @@ impl Membership {
         self.members.get(&id)?.show(self.own.id(), now)
     }
 
+    /// What a member calls itself, this node included.
+    #[must_use]
+    pub fn nick(&self, id: MemberId) -> Option<&str> {
+        if id == self.own.id() {
+            return Some(&self.own.card().value().nick);
+        }
+        self.members.get(&id).map(|entry| entry.card.value().nick.as_str())
+    }
+
     /// Whether it is probably this node that is cut off: more than half of its links are silent.
     #[must_use]
     pub fn deaf(&self) -> bool {

@@ -6,21 +6,20 @@
 //! [`Node::poll_timeout`], whose answer may have changed.
 
 pub mod api;
-mod handles;
 mod record;
 mod report;
 mod settle;
+mod tell;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
+use crate::base::Rng;
 use crate::base::{Cause, EventNumber, MemberId, MessageId, Now, RoomId, Run, Step, StoreFailed, Time, text};
 use crate::crypto::{Identity, RoomSecret};
 use crate::membership::{self, Membership};
 use crate::messaging::{self, Messaging};
 use crate::transport::{self, Transport};
-use crate::base::Rng;
-use handles::Handles;
 use api::{Command, Event, EventKind, Refusal, Reply};
 
 pub use record::{Record, Restored};
@@ -64,7 +63,6 @@ pub struct Node {
     told: EventNumber,
     outputs: VecDeque<Output>,
     ledger: Ledger,
-    handles: Handles,
     /// Frames of members that say nothing: another version's, or an enemy's.
     frames_undecodable: u64,
 }
@@ -102,11 +100,7 @@ impl Node {
             &mut step,
         );
         let messaging = Messaging::new(
-            messaging::Settings {
-                identity: config.identity.clone(),
-                room: config.room,
-                rng: rng.split("messaging"),
-            },
+            messaging::Settings { identity: config.identity.clone(), room: config.room, rng: rng.split("messaging") },
             restored.messaging,
             &mut step,
         );
@@ -127,7 +121,6 @@ impl Node {
             told: 0,
             outputs: VecDeque::new(),
             ledger: Ledger::default(),
-            handles: Handles::default(),
             frames_undecodable: 0,
         };
         node.settle(step);
@@ -260,10 +253,6 @@ impl Node {
                 Ok(Reply::Done)
             }
         }
-    }
-
-    fn tell(&mut self, now: Now, n: EventNumber, cause: Option<Cause>, kind: EventKind) {
-        self.outputs.push_back(Output::Event(Event { n, at: now.wall, cause, kind }));
     }
 }
 

@@ -13,8 +13,8 @@ mod membership;
 mod message;
 mod messaging;
 mod receipt;
-mod ticket;
 pub mod sealed;
+mod ticket;
 
 pub use card::{Card, Leave};
 pub use layout::{Layout, LayoutError, Reader, Signed, SignedLayout, Writer, decode_layout, encode_layout, layout_id};
