@@ -50,7 +50,7 @@ fn said(item: &Evidence) -> Option<String> {
     let detail = text::sanitize(&item.detail);
     let silence = || detail.split_once(SILENT_FOR).map(|(_, span)| format!("not heard for {span}"));
     match item.kind {
-        EvidenceKind::Silence => Some(silence().unwrap_or_else(|| "not heard".into())),
+        EvidenceKind::Silence => silence().or_else(|| Some(detail).filter(|detail| !detail.is_empty())),
         EvidenceKind::Heard => silence(),
         EvidenceKind::Card => detail.starts_with(RESTARTED).then(|| RESTARTED.into()),
         EvidenceKind::Leave => Some("said goodbye".into()),
@@ -79,6 +79,6 @@ mod tests {
     #[test]
     fn a_silence_without_a_span_is_still_told() {
         let never = [evidence(EvidenceKind::Silence, 1, "ana", "not heard by this node in this run")];
-        assert_eq!(view().because(&never), "not heard");
+        assert_eq!(view().because(&never), "not heard by this node in this run");
     }
 }
