@@ -172,7 +172,7 @@ pub(super) struct SendArgs {
     #[arg(long, value_name = "WHOM", default_value = "all")]
     pub(super) wait: Wait,
     /// How long to wait; a delivery itself is tried for 10s, and then its outcome is unknown
-    #[arg(long, value_name = "TIME", default_value = "12s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
     pub(super) timeout: Duration,
     /// The text; - reads it from standard input
     #[arg(value_name = "TEXT")]

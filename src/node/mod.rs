@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use crate::base::Rng;
-use crate::base::{Cause, EventNumber, MemberId, MessageId, Now, RoomId, Run, Step, StoreFailed, Time, text};
+use crate::base::{Cause, EventNumber, MemberId, Now, RoomId, Run, Step, StoreFailed, Time, text};
 use crate::crypto::{Identity, RoomSecret};
 use crate::membership::{self, Membership};
 use crate::messaging::{self, Messaging};

@@ -135,6 +135,7 @@ impl View {
     fn asked(&self, asked: &Asked) -> String {
         let answer = match asked.answer {
             AskedAnswer::NoLongerKeepsIt => "no longer keeps it",
+            AskedAnswer::NeverHadIt => "never had it",
             AskedAnswer::NoAnswer => "no answer",
         };
         format!("{} ({answer})", self.names.named(asked.member, &asked.nick))
