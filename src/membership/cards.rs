@@ -10,7 +10,7 @@ use super::Membership;
 use super::entry::Entry;
 use super::evidence::{Evidence, EvidenceKind};
 use super::outbox::{EventKind, Output};
-use super::own::TICK_MAX;
+use super::own::{Met, TICK_MAX};
 use super::record::Record;
 use crate::base::limits::{CARDS_PER_FRAME_MAX, FORGOTTEN_MAX, MEMBERS_MAX};
 use crate::base::{MemberId, Presence, Run, Step, Time};
@@ -127,7 +127,7 @@ impl Membership {
                 if self.over {
                     return;
                 }
-            } else if self.members.get(&via).is_some() {
+            } else if self.members.contains_key(&via) {
                 self.take_card(step, card, Source::Told { via, present });
             }
         }
@@ -138,7 +138,7 @@ impl Membership {
             return false;
         }
         if card.member == self.own.id() {
-            return self.own.meet(card.run, card.version) != super::Met::Known;
+            return self.own.meet(card.run, card.version) != Met::Known;
         }
         if self.forgotten.get(&card.member).is_some_and(|&run| card.run < run || (card.run == run && present.is_none()))
         {
@@ -158,10 +158,14 @@ impl Membership {
         if !self.is_news(card.value(), present) {
             return;
         }
-        let Some(entry) = self.members.get(&id) else {
+        let Some(entry) = self.members.get_mut(&id) else {
             self.take_stranger(step, card, source);
             return;
         };
+        // What is not taken now is found by comparing views.
+        if !entry.budget.spend_card() && source != Source::Handshake {
+            return;
+        }
         let (old_run, old_nick) = (entry.run(), entry.card.value().nick.clone());
         let run = card.value().run;
         self.change(id, |entry| entry.card = card.clone());
@@ -177,7 +181,10 @@ impl Membership {
         let Some(entry) = self.members.get(&id) else {
             return;
         };
-        if restarted {
+        if restarted && entry.presence.is_none() && present.is_none() {
+            self.connect_if_closed(id);
+            self.wakes.no_later_than(id, now);
+        } else if restarted {
             let mut basis = vec![entry.card_evidence()];
             basis[0].at = step.now.wall;
             basis[0].detail = format!("restarted: a card of a higher run, before it was {old_run}");
@@ -206,7 +213,9 @@ impl Membership {
 
     fn take_stranger(&mut self, step: &mut Step, card: Signed<Card>, source: Source) {
         let id = card.value().member;
-        if self.members.len() >= MEMBERS_MAX && !self.forget_one(step) {
+        // Only who is there in person takes the place of one that is gone: names cost nothing to make up.
+        let full = self.members.len() >= MEMBERS_MAX;
+        if full && !(source == Source::Handshake && self.forget_one(step)) {
             debug!(?id, "the table of members is full");
             return;
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::budget::Budget;
 use super::detector::Link;
 use super::evidence::{Evidence, EvidenceKind};
 use super::standing::Standing;
@@ -50,6 +51,7 @@ pub struct Entry {
     /// Until when a report of this node's own rides its heartbeats although the verdict has come.
     pub report_until: Option<Time>,
     pub exchange: Exchange,
+    pub budget: Budget,
 }
 
 /// How far the comparing of views with one peer is.
@@ -61,8 +63,6 @@ pub struct Exchange {
     pub met: bool,
     /// Not to be begun again before.
     pub again_at: Time,
-    /// Frames that may still be answered in this second.
-    pub budget: u8,
 }
 
 impl Entry {
@@ -87,7 +87,8 @@ impl Entry {
             address: None,
             close_at: None,
             report_until: None,
-            exchange: Exchange { mismatches: 0, met: false, again_at: now.time, budget: 0 },
+            exchange: Exchange { mismatches: 0, met: false, again_at: now.time },
+            budget: Budget::full(),
         }
     }
 

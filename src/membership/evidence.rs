@@ -1,6 +1,8 @@
 //! What a claim about a member rests on, as data. Owns its kinds and how they are put in words; decides
 //! nothing.
 
+use std::fmt::Write as _;
+
 use crate::base::{MemberId, Run, Wall};
 use crate::wire::OpenReport;
 
@@ -81,7 +83,7 @@ impl Evidence {
     pub fn report(by: MemberId, via: MemberId, report: &OpenReport, at: Wall) -> Self {
         let mut detail = format!("did not hear it after tick {}; {} probes lost", report.tick, report.probes_lost);
         if report.lag_ms > 0 {
-            detail.push_str(&format!(", own loop {} ms late", report.lag_ms));
+            write!(detail, ", own loop {} ms late", report.lag_ms).expect("a string takes everything");
         }
         if report.mostly_deaf {
             detail.push_str(", hears less than half of its own links");

@@ -20,8 +20,8 @@ const MISMATCHES_LOWER: u8 = 2;
 pub const MISMATCHES_HIGHER: u8 = 4;
 /// A comparison is not begun again within this time: what it mends shows in the next heartbeat but one.
 const COMPARE_SPACING: Duration = Duration::from_millis(1_500);
-/// Frames of a comparison that one peer is answered in one second: its lists of a full room, and no more.
-pub const FRAMES_PER_SECOND_MAX: u8 = 96;
+/// A card is as large as four lines of a list.
+const ITEMS_PER_CARD: usize = 4;
 /// Verdicts that are sent in answer to one list.
 const VERDICTS_PER_LIST_MAX: usize = 64;
 
@@ -71,14 +71,17 @@ impl Membership {
 
     /// A peer's fingerprints, bucket by bucket: lists what is held in those that differ.
     pub(super) fn handle_buckets(&mut self, step: &Step, peer: MemberId, theirs: &[u64]) {
-        if theirs.len() != BUCKETS || !self.spend(peer) {
+        if theirs.len() != BUCKETS || !self.may_answer(peer) {
             trace!(?peer, buckets = theirs.len(), "buckets not answered");
             return;
         }
         let mine = *self.view.buckets();
         for (index, _) in mine.iter().zip(theirs).enumerate().filter(|(_, (mine, theirs))| mine != theirs) {
             let index = u8::try_from(index).expect("there are 64 buckets");
-            self.list_bucket(step, peer, index);
+            // What is left out is found at the next comparison.
+            if self.may_answer(peer) {
+                self.list_bucket(step, peer, index);
+            }
         }
     }
 
@@ -95,7 +98,7 @@ impl Membership {
         let Some((low, high)) = part.bounds(held) else {
             return;
         };
-        if !self.spend(peer) {
+        if !self.may_answer(peer) {
             return;
         }
         let theirs: BTreeMap<_, _> = held.iter().map(|line| (line.member, line)).collect();
@@ -117,6 +120,7 @@ impl Membership {
         if !answer {
             self.send_list(step, peer, part, (low, high), true);
         }
+        self.spend(peer, (lacking.cards.len() + lacking.leaves.len() + lacking.others.len()) * ITEMS_PER_CARD);
         for frame in lacking.into_frames() {
             self.send(peer, frame);
         }
@@ -132,14 +136,14 @@ impl Membership {
         }
     }
 
-    /// Takes one frame off what `peer` is answered in this second; says whether there was one.
-    fn spend(&mut self, peer: MemberId) -> bool {
-        let Some(entry) = self.members.get_mut(&peer) else {
-            return false;
-        };
-        let rest = entry.exchange.budget.checked_sub(1);
-        entry.exchange.budget = rest.unwrap_or(0);
-        rest.is_some()
+    fn may_answer(&self, peer: MemberId) -> bool {
+        self.members.get(&peer).is_some_and(|entry| entry.budget.has_items())
+    }
+
+    fn spend(&mut self, peer: MemberId, items: usize) {
+        if let Some(entry) = self.members.get_mut(&peer) {
+            entry.budget.spend_items(u32::try_from(items).unwrap_or(u32::MAX));
+        }
     }
 
     fn list_bucket(&mut self, step: &Step, peer: MemberId, index: u8) {
@@ -160,6 +164,7 @@ impl Membership {
             let at = lines.partition_point(|line| line.member < me);
             lines.insert(at, own);
         }
+        self.spend(peer, 1 + lines.len());
         // An answer that does not reach the end of its stretch would say nothing of what lies beyond.
         let mut after = part.after;
         let mut chunks = lines.chunks(HELD_PER_FRAME_MAX).peekable();

@@ -13,6 +13,8 @@ use crate::wire::{Card, Signed};
 pub const BEAT_PERIOD: Duration = Duration::from_secs(1);
 /// Ticks beyond this are refused: it is 35,000 years of them, and leaves room to jump ahead of a forged one.
 pub const TICK_MAX: u64 = 1 << 40;
+/// A tick further ahead than this is believed by nobody who has heard this node in the last hour.
+const OUTRUN_MAX: u64 = 4_096;
 /// How many peers must see this node at an address before it stands on the card.
 const SIGHTINGS_MIN: usize = 2;
 
@@ -133,7 +135,7 @@ impl Own {
     /// who believes it must see a newer one.
     pub fn outrun(&mut self, now: Time, tick: u64) {
         let own = self.tick(now);
-        if tick >= own && tick <= TICK_MAX {
+        if tick >= own && tick - own <= OUTRUN_MAX {
             self.tick_at_beat = self.tick_at_beat.saturating_add(tick - own + 1);
         }
     }
@@ -225,4 +227,81 @@ pub fn is_dialable(address: SocketAddr) -> bool {
     let ip = address.ip();
     let broadcast = matches!(ip, std::net::IpAddr::V4(ip) if ip.is_broadcast());
     address.port() != 0 && !ip.is_unspecified() && !ip.is_multicast() && !broadcast
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Rng;
+
+    fn own(bound: Vec<SocketAddr>) -> Own {
+        let identity = Identity::generate(&mut Rng::from_seed([1; 32]));
+        let run = Run { incarnation: 100, boot: 7 };
+        Own::new(identity, RoomId([1; 16]), "ana".to_owned(), bound, run, at(1_400))
+    }
+
+    fn at(ms: u64) -> Time {
+        Time::from_micros(ms * 1000)
+    }
+
+    fn address(host: u8) -> SocketAddr {
+        SocketAddr::from(([192, 168, 1, host], 4460))
+    }
+
+    #[test]
+    fn ticks_count_seconds_in_a_phase_of_their_own_through_every_sleep() {
+        let mut own = own(Vec::new());
+        assert_eq!(own.tick(at(900)), 1);
+        assert_eq!(own.tick(at(1_399)), 1);
+        assert_eq!(own.tick(at(1_400)), 2);
+        own.beat(at(1_410));
+        assert_eq!((own.beat_at, own.tick(at(1_410))), (at(2_400), 2));
+        assert_eq!(own.tick(at(62_500)), 63);
+        own.beat(at(62_500));
+        assert_eq!((own.beat_at, own.tick(at(62_500))), (at(63_400), 63));
+        own.outrun(at(62_500), 70);
+        assert_eq!(own.tick(at(62_500)), 71);
+        own.outrun(at(62_500), u64::MAX);
+        assert_eq!(own.tick(at(62_500)), 71);
+    }
+
+    #[test]
+    fn an_address_that_two_peers_saw_stands_on_the_card() {
+        let mut own = own(vec![address(1), address(2)]);
+        let (bo, cy, dee) = (MemberId([2; 32]), MemberId([3; 32]), MemberId([4; 32]));
+        assert!(!own.see(bo, address(9)));
+        assert!(!own.see(bo, address(9)), "it is still one peer");
+        assert!(!own.see(cy, address(1)), "it is known");
+        assert!(own.see(dee, address(9)));
+        assert_eq!(own.card().value().addresses, [address(1), address(2), address(9)]);
+        assert_eq!(own.card().value().version, 2);
+        own.see(bo, address(8));
+        assert!(own.see(cy, address(8)));
+        own.see(bo, address(7));
+        assert!(!own.see(cy, address(7)), "four are enough");
+        assert_eq!(own.card().value().addresses.len(), 4);
+    }
+
+    #[test]
+    fn a_higher_run_is_a_memory_at_first_and_a_copy_later() {
+        let mut own = own(Vec::new());
+        let run = |incarnation, boot| Run { incarnation, boot };
+        assert_eq!(own.meet(run(100, 7), 1), Met::Known);
+        assert_eq!(own.meet(run(99, 8), 9), Met::Known);
+        assert_eq!(own.meet(run(100, 7), 2), Met::Copied, "this very run, with a card that it never made");
+        assert_eq!(own.meet(run(100, 8), 1), Met::RolledBack(run(101, 7)));
+        assert_eq!(own.meet(run(500, 8), 1), Met::RolledBack(run(501, 7)));
+        own.raise(run(501, 7));
+        assert_eq!(own.card().value().run, run(501, 7));
+        assert_eq!(own.meet(run(500, 8), 1), Met::Known);
+        assert_eq!(own.meet(run(502, 8), 1), Met::Copied, "once a run");
+    }
+
+    #[test]
+    fn somebody_who_speaks_with_this_run_makes_a_higher_one_a_copy() {
+        let mut own = own(Vec::new());
+        own.accept();
+        assert_eq!(own.meet(Run { incarnation: 101, boot: 8 }, 1), Met::Copied);
+        assert_eq!(own.meet(Run { incarnation: 100, boot: 8 }, 1), Met::Copied);
+    }
 }

@@ -8,8 +8,9 @@ use tracing::{debug, trace};
 
 use super::Membership;
 use super::evidence::{Evidence, EvidenceKind};
+use super::hearing::lag_ms;
 use super::own::TICK_MAX;
-use super::presence::{VERDICT_REPORTS_MAX, lag_ms};
+use super::presence::VERDICT_REPORTS_MAX;
 use super::standing::Standing;
 use crate::base::limits::{RELAY_FANOUT_MAX, RELAYS_PER_REPORT_MAX, REPORTS_PER_HEARTBEAT_MAX};
 use crate::base::{MemberId, Presence, Run, Step};
@@ -60,7 +61,8 @@ impl Membership {
             return;
         };
         if run != entry.run() || entry.has_left() {
-            if by == via && run <= entry.run() {
+            if by == via && run <= entry.run() && entry.budget.has_items() {
+                entry.budget.spend_items(5);
                 let frame = entry.shown();
                 let leave = entry.leave_frame();
                 self.send(via, frame);
@@ -332,9 +334,10 @@ impl super::Entry {
         } else if (known_run, known_tick) > (run, tick) || count >= RELAYS_PER_REPORT_MAX {
             return false;
         }
-        if news {
+        let relays = news && self.budget.spend_relay();
+        if relays {
             self.relayed.2 += 1;
         }
-        news
+        relays
     }
 }

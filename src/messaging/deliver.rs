@@ -48,7 +48,6 @@ impl Messaging {
             peer.pace.sent(now);
             let copies = peer.pace.copies(now, peer.path.loss_out, false);
             let flight = Flight {
-                began: now,
                 sent: now,
                 pto,
                 retry_at: now + pto,

@@ -16,6 +16,20 @@ use crate::wire::{GroupMessage, Prev, PrivateMessage, Signed, decode_layout};
 /// How long a message waits for those before it: as long as a retry or two, or asking two peers, takes.
 pub(super) const HOLD: Duration = Duration::from_secs(3);
 
+/// What comes next of an author.
+enum Turn {
+    Nothing,
+    /// Messages of this run are waited for.
+    HeldBy(Run),
+    /// This message, after `missing` was given up; `late` if later ones were told before.
+    Tell {
+        run: Run,
+        seq: Seq,
+        missing: Option<(Run, Seq, Seq)>,
+        late: bool,
+    },
+}
+
 impl Messaging {
     /// Tells a committed group message, or lets it wait for those before it.
     pub(super) fn show_in_turn(&mut self, step: &mut Step, place: Place, cause: Option<Cause>) {
@@ -29,46 +43,66 @@ impl Messaging {
 
     /// Tells what can be told of the author's messages, in its order.
     pub(super) fn advance_author(&mut self, step: &mut Step, author: MemberId) {
-        let now = step.now.time;
-        let mut holds_for = None;
-        while let Some(known) = self.log.author_mut(author)
-            && let Some((&(run, seq), &untold)) = known.untold.first_key_value()
-        {
-            let overdue = known.deadlines.first().is_some_and(|&(deadline, _, _)| deadline <= now)
-                || known.untold.len() > HELD_BACK_MESSAGES_MAX;
-            let place = (author, run, seq);
-            let late = self.is_late(place);
-            if !late && let Some(missing) = self.missing_before(place) {
-                if !overdue {
-                    holds_for = Some(missing.0);
-                    break;
+        let held_by = loop {
+            match self.next_turn(step, author) {
+                Turn::Nothing => break None,
+                Turn::HeldBy(run) => break Some(run),
+                Turn::Tell { run, seq, missing, late } => {
+                    if let Some(missing) = missing {
+                        self.give_up(step, author, missing);
+                    }
+                    self.take_turn((author, run, seq), late);
                 }
-                self.give_up(step, author, missing);
             }
-            let Some(known) = self.log.author_mut(author) else { return };
-            known.untold.remove(&(run, seq));
-            known.deadlines.remove(&(untold.deadline, run, seq));
-            let Some(of) = known.runs.get_mut(&run) else { continue };
-            of.told = of.told.max(seq);
-            let Some(id) = of.kept.get(&seq).map(|kept| kept.id) else { continue };
-            known.telling.push_back(Telling::Message { place, id, cause: untold.cause, late });
-        }
+        };
         self.tell_author(step, author);
         let next = self.log.author(author).and_then(|known| known.deadlines.first().map(|&(deadline, _, _)| deadline));
         match next {
             Some(deadline) => self.timers.set(Timer::Hold(author), deadline),
             None => self.timers.cancel(Timer::Hold(author)),
         }
-        if let Some(run) = holds_for {
+        if let Some(run) = held_by {
             self.seek_for(step, author, run);
         }
     }
 
-    /// Whether messages after it were told already.
-    fn is_late(&self, (author, run, seq): Place) -> bool {
-        let Some(known) = self.log.author(author) else { return false };
-        let in_run = known.runs.get(&run).is_some_and(|of| seq <= of.told);
-        in_run || known.runs.range(run..).skip(1).any(|(_, later)| later.told > 0)
+    /// What of the author's untold messages comes next.
+    fn next_turn(&mut self, step: &Step, author: MemberId) -> Turn {
+        let Some(known) = self.log.author(author) else { return Turn::Nothing };
+        let overdue = known.deadlines.first().is_some_and(|&(deadline, _, _)| deadline <= step.now.time)
+            || known.untold.len() > HELD_BACK_MESSAGES_MAX;
+        let mut held_by = None;
+        let mut next = known.untold.keys().next().copied();
+        while let Some((run, seq)) = next {
+            let Some(known) = self.log.author(author) else { return Turn::Nothing };
+            let told = known.runs.get(&run).map_or(0, |of| of.told);
+            let is_passed = known.runs.range(run..).skip(1).any(|(_, later)| later.told > 0);
+            let late = seq <= told || is_passed;
+            let missing = if seq <= told { None } else { self.missing_before((author, run, seq)) };
+            match missing {
+                Some((by, _, _)) if !overdue => held_by = held_by.or(Some(by)),
+                Some(_) | None => return Turn::Tell { run, seq, missing, late },
+            }
+            if !is_passed {
+                break;
+            }
+            // An older run that later ones have passed holds none of them up.
+            let Some(known) = self.log.author(author) else { return Turn::Nothing };
+            next = known.untold.range((run, Seq::MAX)..).next().map(|(&place, _)| place);
+        }
+        held_by.map_or(Turn::Nothing, Turn::HeldBy)
+    }
+
+    fn take_turn(&mut self, place: Place, late: bool) {
+        let (author, run, seq) = place;
+        let Some(known) = self.log.author_mut(author) else { return };
+        let Some(untold) = known.untold.remove(&(run, seq)) else { return };
+        known.deadlines.remove(&(untold.deadline, run, seq));
+        let Some(of) = known.runs.get_mut(&run) else { return };
+        of.told = of.told.max(seq);
+        if let Some(id) = of.kept.get(&seq).map(|kept| kept.id) {
+            known.telling.push_back(Telling::Message { place, id, cause: untold.cause, late });
+        }
     }
 
     /// What the message waits for: the messages before it that were neither told nor given up, as (run, first,

@@ -47,7 +47,6 @@ pub(super) struct Peer {
 /// An attempt at delivery that waits for its receipt.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Flight {
-    pub began: Time,
     pub sent: Time,
     pub pto: Duration,
     pub retry_at: Time,
@@ -239,7 +238,6 @@ mod tests {
         let mut peer = Peer::default();
         let now = Time::ZERO;
         let flight = Flight {
-            began: now,
             sent: now,
             pto: Duration::ZERO,
             retry_at: now,

@@ -103,10 +103,6 @@ impl Privates {
         self.streams.entry((author, run)).or_default()
     }
 
-    pub fn streams(&self) -> impl Iterator<Item = (&(MemberId, Run), &Stream)> {
-        self.streams.iter()
-    }
-
     /// The order of a message that arrives now: not after one that its author sent later.
     pub fn order_for(&self, author: MemberId, run: Run, seq: Seq, now: u64) -> u64 {
         let later = self.streams.get(&(author, run)).and_then(|stream| stream.ids.range(seq + 1..).next());

@@ -62,10 +62,6 @@ impl Timers {
         }
     }
 
-    pub fn is_set(&self, timer: Timer) -> bool {
-        self.due.contains_key(&timer)
-    }
-
     pub fn next(&self) -> Option<Time> {
         self.order.first().map(|&(at, _)| at)
     }

@@ -108,7 +108,7 @@ impl Bench {
         let until = self.now + span;
         while let Some(due) = self.machine.poll_timeout().filter(|&due| due <= until) {
             self.now = self.now.max(due);
-            self.call(|machine, step| machine.handle_timeout(step));
+            self.call(Membership::handle_timeout);
         }
         self.now = until;
     }
@@ -174,10 +174,10 @@ fn a_forged_tick_about_oneself_is_outrun() {
     let me = identity("ana").id();
     bench.outputs.clear();
     let claim =
-        MembershipFrame::Unreachable { subject: me, run: bench.machine.run(), tick: 5_000, reports: Vec::new() };
+        MembershipFrame::Unreachable { subject: me, run: bench.machine.run(), tick: 2_000, reports: Vec::new() };
     bench.frame("mal", claim);
     let newer = bench.outputs.iter().any(
-        |output| matches!(output, Output::Send { frame: MembershipFrame::Heartbeat(beat), .. } if beat.tick > 5_000),
+        |output| matches!(output, Output::Send { frame: MembershipFrame::Heartbeat(beat), .. } if beat.tick > 2_000),
     );
     assert!(newer, "{:?}", bench.outputs);
 }
@@ -248,7 +248,7 @@ fn a_flood_of_comparisons_is_answered_within_a_budget() {
         bench.frame("mal", MembershipFrame::Buckets(vec![7; 64]));
     }
     let answers = bench.outputs.iter().filter(|output| matches!(output, Output::Send { .. })).count();
-    assert!(answers <= 96 * 64, "{answers}");
+    assert!(answers <= 2_048, "{answers}");
 }
 
 #[test]

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::super::{Event, EventKind, Evidence, EvidenceKind, Member, Membership, Output, Record, Restored, Settings};
-use crate::base::{Cause, MemberId, Now, Path, PerMille, Presence, Rng, RoomId, Rtt, Run, Step, Time, Wall};
+use super::super::{Event, Membership, Output, Record, Restored, Settings};
+use super::look::{check, kind_of};
+use crate::base::{Cause, MemberId, Now, Path, PerMille, Rng, RoomId, Rtt, Run, Step, Time, Wall};
 use crate::crypto::Identity;
-use crate::wire::{Card, MembershipFrame, Signed, codec};
+use crate::wire::{Card, Signed, codec};
 
 pub const ROOM: RoomId = RoomId([5; 16]);
 const EPOCH_MS: u64 = 1_700_000_000_000;
@@ -24,10 +25,10 @@ pub fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-struct Node {
+pub(super) struct Node {
     identity: Identity,
     address: SocketAddr,
-    machine: Option<Membership>,
+    pub(super) machine: Option<Membership>,
     /// Counts the lives of the process, so that what was meant for an older one is told apart.
     life: u64,
     told: u64,
@@ -42,8 +43,8 @@ struct Node {
     unknown_at: BTreeMap<MemberId, Time>,
     paused_since: Option<Time>,
     backlog: VecDeque<What>,
-    silent: bool,
-    events: Vec<(Time, Event)>,
+    pub(super) silent: bool,
+    pub(super) events: Vec<(Time, Event)>,
     wall_skew_ms: i64,
 }
 
@@ -61,7 +62,7 @@ pub struct World {
     pub delay: Duration,
     rng: Rng,
     names: BTreeMap<&'static str, MemberId>,
-    nodes: BTreeMap<MemberId, Node>,
+    pub(super) nodes: BTreeMap<MemberId, Node>,
     queue: BTreeMap<(Time, u64), (MemberId, What)>,
     sequence: u64,
     sessions: u64,
@@ -242,7 +243,7 @@ impl World {
             self.deliver(id, what, lag);
         }
         if self.nodes[&id].machine.as_ref().and_then(Membership::poll_timeout).is_some_and(|at| at <= self.now) {
-            self.step_lagging(id, None, lag, |machine, step| machine.handle_timeout(step));
+            self.step_lagging(id, None, lag, Membership::handle_timeout);
         }
     }
 
@@ -310,12 +311,12 @@ impl World {
                 }
             } else {
                 let (_, id) = timer.unwrap();
-                self.step(id, None, |machine, step| machine.handle_timeout(step));
+                self.step(id, None, Membership::handle_timeout);
             }
         }
     }
 
-    fn now_of(&self, id: MemberId) -> Now {
+    pub(super) fn now_of(&self, id: MemberId) -> Now {
         let wall_ms = EPOCH_MS + self.now.as_micros() / 1000;
         let wall = Wall(wall_ms.saturating_add_signed(self.nodes[&id].wall_skew_ms));
         Now { time: self.now, wall, lag: Duration::ZERO }
@@ -553,69 +554,6 @@ impl World {
         self.schedule(self.delay * 3, to, What::Opened { peer: id, run: my_run, session, card: mine, life });
     }
 
-    pub fn machine(&self, name: &str) -> &Membership {
-        self.nodes[&self.id(name)].machine.as_ref().unwrap()
-    }
-
-    pub fn is_silent(&self, name: &str) -> bool {
-        self.nodes[&self.id(name)].silent
-    }
-
-    pub fn member(&self, at: &str, of: &str) -> Option<Member> {
-        let now = self.now_of(self.id(at));
-        self.machine(at).member(now, self.id(of))
-    }
-
-    pub fn presence(&self, at: &str, of: &str) -> Option<Presence> {
-        self.member(at, of).map(|member| member.presence)
-    }
-
-    /// Whom a node holds alive, itself included.
-    pub fn present(&self, at: &str) -> BTreeSet<&'static str> {
-        let now = self.now_of(self.id(at));
-        self.machine(at)
-            .members(now)
-            .filter(|member| member.presence == Presence::Alive)
-            .map(|member| self.name(member.id))
-            .collect()
-    }
-
-    pub fn all_see(&self, at: &[&str], of: &str, presence: Presence) -> bool {
-        at.iter().filter(|&&at| at != of).all(|at| self.presence(at, of) == Some(presence))
-    }
-
-    /// Whether all of `names` hold exactly each other alive, in views with equal fingerprints.
-    pub fn converged(&self, names: &[&'static str]) -> bool {
-        let all: BTreeSet<_> = names.iter().copied().collect();
-        let views: BTreeSet<_> = names.iter().map(|name| self.machine(name).view()).collect();
-        views.len() == 1 && names.iter().all(|name| self.present(name) == all)
-    }
-
-    /// What a node told of another, newest last.
-    pub fn told(&self, at: &str, of: &str) -> Vec<(Presence, Run, Vec<Evidence>)> {
-        let of = self.id(of);
-        self.nodes[&self.id(at)]
-            .events
-            .iter()
-            .filter_map(|(_, event)| match &event.kind {
-                EventKind::Member { id, presence, run, evidence, .. } if *id == of => {
-                    Some((*presence, *run, evidence.clone()))
-                }
-                EventKind::Member { .. } | EventKind::Alarm { .. } | EventKind::Left => None,
-            })
-            .collect()
-    }
-
-    pub fn events(&self, at: &str) -> impl Iterator<Item = &Event> {
-        self.nodes[&self.id(at)].events.iter().map(|(_, event)| event)
-    }
-
-    pub fn forget_events(&mut self) {
-        for node in self.nodes.values_mut() {
-            node.events.clear();
-        }
-    }
-
     /// Adds a node that runs on a copy of another's home, keys and all: as a different machine in the world,
     /// reachable at an address of its own.
     pub fn copy_machine(&mut self, of: &str) -> Membership {
@@ -634,49 +572,4 @@ impl World {
         let mut step = Step::new(self.now_of(id), None, 0);
         Membership::new(settings, node.disk.clone(), &mut step)
     }
-}
-
-fn kind_of(frame: &MembershipFrame) -> &'static str {
-    match frame {
-        MembershipFrame::Heartbeat(_) => "heartbeat",
-        MembershipFrame::Probe => "probe",
-        MembershipFrame::Report(_) => "report",
-        MembershipFrame::Contradiction { .. } => "contradiction",
-        MembershipFrame::Withdrawal { .. } => "withdrawal",
-        MembershipFrame::Unreachable { .. } => "unreachable",
-        MembershipFrame::Leaves(_) => "leaves",
-        MembershipFrame::Cards(_) => "cards",
-        MembershipFrame::Buckets(_) => "buckets",
-        MembershipFrame::Bucket { .. } => "bucket",
-    }
-}
-
-/// Works a verdict out again from what its event shows.
-fn check(event: &Event, wall: Wall) {
-    let EventKind::Member { presence, evidence, .. } = &event.kind else {
-        return;
-    };
-    let any = |kinds: &[EvidenceKind]| evidence.iter().any(|item| kinds.contains(&item.kind));
-    let holds = match presence {
-        Presence::Alive => {
-            any(&[EvidenceKind::Heard, EvidenceKind::Contradiction, EvidenceKind::Withdrawal, EvidenceKind::Card])
-        }
-        Presence::Suspect => any(&[EvidenceKind::Report, EvidenceKind::Restored, EvidenceKind::Card]),
-        Presence::Left => any(&[EvidenceKind::Leave]),
-        Presence::Unreachable => {
-            let reports: Vec<_> = evidence.iter().filter(|item| item.kind == EvidenceKind::Report).collect();
-            let age = |item: &Evidence| wall.0 - item.at.0;
-            let taken_over = reports.iter().any(|item| item.verdict) && any(&[EvidenceKind::Silence]);
-            let one = reports.iter().any(|item| age(item) >= 3_000);
-            let pair = reports.iter().enumerate().any(|(index, first)| {
-                reports[index + 1..].iter().any(|second| {
-                    let voices =
-                        first.by != second.by && first.via.unwrap_or(first.by) != second.via.unwrap_or(second.by);
-                    voices && !first.mostly_deaf && !second.mostly_deaf && age(first).min(age(second)) >= 1_000
-                })
-            });
-            taken_over || one || pair
-        }
-    };
-    assert!(holds, "{presence:?} does not follow from {evidence:#?} at {wall:?}");
 }
