@@ -171,9 +171,12 @@ impl EventLoop {
             Refusal::Text(_) | Refusal::UnknownMember { .. } | Refusal::Yourself => {
                 RequestError::usage(refusal.to_string())
             }
-            Refusal::Full { .. } | Refusal::Leaving | Refusal::DiskFull | Refusal::CopiedHome => {
-                RequestError::refused(refusal.to_string())
-            }
+            Refusal::Full { .. }
+            | Refusal::Busy { .. }
+            | Refusal::Starting
+            | Refusal::Leaving
+            | Refusal::DiskFull
+            | Refusal::CopiedHome => RequestError::refused(refusal.to_string()),
         })
     }
 

@@ -9,7 +9,7 @@ use super::protocol::RequestError;
 use crate::base::MessageId;
 use crate::base::limits::{CONTROL_LOG_BYTES_MAX, DISK_QUESTIONS_MAX};
 use crate::node::api::Message;
-use crate::store::{FindError, History, Home, StoreError};
+use crate::store::{History, Home, StoreError};
 
 /// The way to the thread.
 pub(super) struct Clerk {
@@ -122,13 +122,18 @@ impl Desk {
 
     fn find(&mut self, what: &str) -> Result<MessageId, RequestError> {
         let history = self.history().map_err(|error| failed(&error))?;
-        history.find(what).map(|message| message.id).map_err(|error| match error {
-            FindError::Unknown { .. } => RequestError::usage(format!(
+        let found = history.find(what).map_err(|error| failed(&error))?;
+        match found[..] {
+            [id] => Ok(id),
+            [] => Err(RequestError::usage(format!(
                 "no member and no message is called {what}; moot who lists members, moot log messages"
-            )),
-            FindError::Ambiguous { .. } => RequestError::usage(error.to_string()),
-            FindError::Store(error) => failed(&error),
-        })
+            ))),
+            [..] => {
+                let names: Vec<_> = found.iter().map(|id| id.handle(AMBIGUOUS_CHARS)).collect();
+                let names = names.join(", ");
+                Err(RequestError::usage(format!("{what} may be any of {names}; write more of the one that you mean")))
+            }
+        }
     }
 
     fn keep_nick(&mut self, nick: &str) -> Result<(), StoreError> {
@@ -165,6 +170,8 @@ fn failed(error: &StoreError) -> RequestError {
 
 /// SQLite needs more than bytes on the stack; measured by nobody, a guess with room.
 const STACK_BYTES: usize = 512 * 1024;
+/// Characters of an id where several begin alike: enough to tell them apart.
+const AMBIGUOUS_CHARS: usize = 12;
 /// What a message takes in JSON beside its text.
 const ENVELOPE_BYTES: usize = 400;
 

@@ -118,3 +118,75 @@ const WRITE_ERRORS: [i32; 4] =
     [ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_IOERR_TRUNCATE, ffi::SQLITE_IOERR_SHMSIZE, ffi::SQLITE_IOERR_SHMMAP];
 /// As SQLite's own default.
 const WAL_PAGES_MAX: i64 = 1_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::Restored;
+    use crate::store::{Home, kit, load, schema};
+    use std::fs;
+
+    fn committer(home: &Home) -> Committer {
+        Committer::new(schema::open(home).unwrap(), home.database())
+    }
+
+    fn limit_pages(committer: &Committer, pages: i64) {
+        committer.db.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
+    }
+
+    #[test]
+    fn a_full_disk_undoes_the_group_and_what_comes_later_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = kit::home(&dir.path().join("home"));
+        let bo = kit::identity(&home, 1);
+        let committer = committer(&home);
+        let record = |seq| kit::received(&bo, seq, &"long ".repeat(1_000));
+        committer.commit([&record(1)]).unwrap();
+        let pages: i64 = committer.db.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+        limit_pages(&committer, pages + 4);
+        let large: Vec<_> = (2..40).map(record).collect();
+        for _ in 0..3 {
+            assert!(matches!(committer.commit(&large), Err(CommitError::Full)));
+        }
+        limit_pages(&committer, 1_000_000);
+        committer.commit([&record(50)]).unwrap();
+        drop(committer);
+        let expected = Restored::fold(&[record(1), record(50)]);
+        assert_eq!(Restored::fold(&load(&home).unwrap()), expected);
+    }
+
+    #[test]
+    fn what_is_committed_survives_a_process_that_is_killed() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = kit::home(&dir.path().join("home"));
+        let bo = kit::identity(&home, 1);
+        let committer = committer(&home);
+        let records: Vec<_> = (1..30).map(|seq| kit::received(&bo, seq, "kept")).collect();
+        for record in &records {
+            committer.commit([record]).unwrap();
+        }
+        committer.db.execute_batch("BEGIN IMMEDIATE; DELETE FROM messages").unwrap();
+        // What a killed process leaves: database and log as they are, nobody to tidy up.
+        let after = dir.path().join("after");
+        let reopened = kit::home(&after);
+        for name in ["keys.json", "room.json", "moot.db", "moot.db-wal"] {
+            fs::copy(home.dir().join(name), after.join(name)).unwrap();
+        }
+        assert_eq!(Restored::fold(&load(&reopened).unwrap()), Restored::fold(&records));
+    }
+
+    #[test]
+    fn a_long_log_is_moved_into_the_database() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = kit::home(&dir.path().join("home"));
+        let bo = kit::identity(&home, 1);
+        let committer = committer(&home);
+        let record = |seq| kit::received(&bo, seq, &"long ".repeat(3_000));
+        let records: Vec<_> = (1..400).map(record).collect();
+        committer.commit(&records).unwrap();
+        let size = || fs::metadata(home.database()).unwrap().len();
+        let before = size();
+        committer.checkpoint().unwrap();
+        assert!(size() > before);
+    }
+}

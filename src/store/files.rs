@@ -54,7 +54,7 @@ pub(super) fn sync_dir_of(path: &Path) -> Result<(), StoreError> {
 
 /// Whether a little more fits on the disk; `probe` is written for that and removed.
 pub(super) fn has_room(probe: &Path) -> bool {
-    let written = write_anew(probe, &[0; PROBE_BYTES]);
+    let written = write_anew(probe, &vec![0; PROBE_BYTES]);
     let _ = fs::remove_file(probe);
     !matches!(
         written.map_err(|error| error.kind()),

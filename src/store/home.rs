@@ -74,11 +74,13 @@ impl Home {
         files::private_dir(dir)?;
         let lock = Lock::take(&dir.join(LOCK))?;
         let is_new = !files::private_file(&dir.join(KEYS))?;
-        if is_new {
-            found(dir, nick, &room, rng)?;
-        }
-        let identity = read::<KeysFile>(&dir.join(KEYS))?.identity(&dir.join(KEYS))?;
-        let (nick, room) = read::<RoomFile>(&dir.join(ROOM))?.parts(&dir.join(ROOM))?;
+        let (identity, nick, room) = if is_new {
+            (found(dir, nick, &room, rng)?, nick.to_owned(), room)
+        } else {
+            let identity = read::<KeysFile>(&dir.join(KEYS))?.identity(&dir.join(KEYS))?;
+            let (nick, room) = read::<RoomFile>(&dir.join(ROOM))?.parts(&dir.join(ROOM))?;
+            (identity, nick, room)
+        };
         Ok(Self { dir: dir.to_owned(), identity, nick, room, is_new, _lock: lock })
     }
 
@@ -156,12 +158,14 @@ impl std::fmt::Debug for Home {
 }
 
 /// Writes what makes a directory a home. The keys come last: they are what says that it is one.
-fn found(dir: &Path, nick: &str, room: &Room, rng: &mut Rng) -> Result<(), StoreError> {
+fn found(dir: &Path, nick: &str, room: &Room, rng: &mut Rng) -> Result<Identity, StoreError> {
     if dir.join(DATABASE).exists() {
         return Err(StoreError::Missing { path: dir.join(KEYS) });
     }
     write(&dir.join(ROOM), &RoomFile::of(nick, room))?;
-    write(&dir.join(KEYS), &KeysFile::of(&Identity::generate(rng)))
+    let identity = Identity::generate(rng);
+    write(&dir.join(KEYS), &KeysFile::of(&identity))?;
+    Ok(identity)
 }
 
 fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), StoreError> {
@@ -273,3 +277,107 @@ const SOCKET: &str = "control.sock";
 const DATABASE: &str = "moot.db";
 /// The form of the two files.
 const FORMAT: i64 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{commit::Committer, kit};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    fn other_room() -> Room {
+        Room::found("bo's moot", &mut Rng::from_seed([2; 32]))
+    }
+
+    #[test]
+    fn a_home_is_the_same_when_it_is_opened_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("deep/home");
+        assert!(!Home::exists(&path));
+        let home = kit::home(&path);
+        assert!(home.is_new());
+        let (id, room) = (home.identity().id(), home.room().clone());
+        drop(home);
+        assert!(Home::exists(&path));
+        let again = Home::open(&path, "bo", other_room(), &mut Rng::from_seed([9; 32])).unwrap();
+        assert!(!again.is_new());
+        assert_eq!((again.identity().id(), again.room(), again.nick()), (id, &room, "ana"));
+        for (path, right) in [(path.clone(), 0o700), (path.join(KEYS), 0o600), (path.join(ROOM), 0o600)] {
+            assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, right);
+        }
+    }
+
+    #[test]
+    fn a_home_has_one_owner_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = kit::home(dir.path().join("home").as_path());
+        let second = Home::open(first.dir(), "bo", other_room(), &mut Rng::from_seed([9; 32]));
+        let refused = second.unwrap_err().to_string();
+        assert!(refused.starts_with(&format!("moot already runs here (pid {})", std::process::id())), "{refused}");
+    }
+
+    #[test]
+    fn keys_that_others_can_read_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("home");
+        drop(kit::home(&path));
+        let keys = path.join(KEYS);
+        fs::set_permissions(&keys, fs::Permissions::from_mode(0o644)).unwrap();
+        let refused = Home::open(&path, "ana", other_room(), &mut Rng::from_seed([9; 32])).unwrap_err();
+        let mended_by = format!("(mode 644); mend it with: chmod 600 {}", keys.display());
+        assert!(refused.to_string().ends_with(&mended_by), "{refused}");
+    }
+
+    #[test]
+    fn damaged_lost_or_newer_keys_are_refused_and_left_as_they_are() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("home");
+        drop(kit::home(&path));
+        let keys = path.join(KEYS);
+        let sound = fs::read_to_string(&keys).unwrap();
+        let open = || Home::open(&path, "ana", other_room(), &mut Rng::from_seed([9; 32])).unwrap_err();
+        for broken in ["", "{", "{\"format\": 1}", &sound.replace(": \"", ": \"1")] {
+            fs::write(&keys, broken).unwrap();
+            let refused = open();
+            assert!(matches!(refused, StoreError::Damaged { .. }), "{broken}: {refused}");
+            assert_eq!(fs::read_to_string(&keys).unwrap(), broken);
+        }
+        fs::write(&keys, "{\"format\": 7}").unwrap();
+        assert!(matches!(open(), StoreError::Newer { found: 7, .. }));
+        fs::remove_file(&keys).unwrap();
+        fs::write(path.join(DATABASE), "").unwrap();
+        assert!(matches!(open(), StoreError::Missing { .. }));
+    }
+
+    #[test]
+    fn a_room_that_nobody_used_gives_way_to_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut home = kit::home(&dir.path().join("home"));
+        super::super::load(&home).unwrap();
+        home.replace_room(other_room()).unwrap();
+        let path = home.dir().to_owned();
+        drop(home);
+        let home = kit::home(&path);
+        assert_eq!(home.room(), &other_room());
+        assert_eq!(super::super::load(&home).unwrap(), []);
+    }
+
+    #[test]
+    fn a_room_with_a_second_member_or_a_message_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let bo = kit::identity(&kit::home(&dir.path().join("x")), 1);
+        for (name, record) in [("a", kit::card(&bo, "bo", kit::run(5), 1)), ("b", kit::received(&bo, 1, "hi"))] {
+            let mut home = kit::home(&dir.path().join(name));
+            Committer::new(schema::open(&home).unwrap(), home.database()).commit([&record]).unwrap();
+            let refused = home.replace_room(other_room()).unwrap_err();
+            assert!(matches!(refused, StoreError::RoomInUse { .. }), "{refused}");
+            assert_eq!(home.room().id, kit::ROOM);
+            let moved = Room { addresses: vec!["10.0.0.9:4460".parse().unwrap()], ..home.room().clone() };
+            home.replace_room(moved.clone()).unwrap();
+            home.set_nick("anna").unwrap();
+            let path = home.dir().to_owned();
+            drop(home);
+            let home = kit::home(&path);
+            assert_eq!((home.room(), home.nick()), (&moved, "anna"));
+        }
+    }
+}

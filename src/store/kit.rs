@@ -9,7 +9,7 @@ use crate::base::{MemberId, MessageId, Rng, RoomId, Run, Seq, Wall};
 use crate::crypto::Identity;
 use crate::membership;
 use crate::messaging::{Outcome, Record};
-use crate::node::{self, Restored};
+use crate::node;
 use crate::wire::{
     Card, GroupMessage, Held, HeldRange, Prev, PrivateMessage, Receipt, Signed, encode_layout, layout_id,
 };
@@ -76,18 +76,18 @@ pub(super) fn receipt(by: &Identity, author: MemberId, group: Option<Run>, last:
 /// "text" by `by`, as it arrives from its author.
 pub(super) fn received(by: &Identity, seq: Seq, text: &str) -> node::Record {
     let bytes = group(by, run(5), seq, None, text).bytes().clone();
-    node::Record::Messaging(Record::GroupReceived { bytes, via: by.id(), recovered: false, at: Wall(2_000) })
+    node::Record::Messaging(Record::GroupReceived {
+        bytes,
+        via: by.id(),
+        recovered: false,
+        order: seq,
+        at: Wall(2_000),
+    })
 }
 
 /// "text" said here, to one member.
 pub(super) fn sent(by: &Identity, to: MemberId, seq: Seq, text: &str) -> node::Record {
     let bytes = group(by, run(5), seq, None, text).bytes().clone();
     let roster = vec![(to, Outcome::Sending)];
-    node::Record::Messaging(Record::GroupSent { bytes, roster, at: Wall(2_000) })
-}
-
-pub(super) fn fold<'r>(records: impl IntoIterator<Item = &'r node::Record>) -> Restored {
-    let mut restored = Restored::default();
-    records.into_iter().for_each(|record| restored.apply(record));
-    restored
+    node::Record::Messaging(Record::GroupSent { bytes, roster, order: seq, at: Wall(2_000) })
 }

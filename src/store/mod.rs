@@ -19,7 +19,7 @@ mod schema;
 mod writer;
 
 pub use error::StoreError;
-pub use history::{FindError, History};
+pub use history::History;
 pub use home::{Home, Room};
 pub use load::load;
 pub use writer::{Writer, Written};

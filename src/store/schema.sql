@@ -43,8 +43,8 @@ CREATE TABLE messages (
     bytes       BLOB NOT NULL,
     retained    INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX messages_by_author ON messages (author, seq);
-CREATE INDEX messages_retained ON messages (author, incarnation, boot, seq) WHERE retained = 1;
+CREATE INDEX messages_by_seq ON messages (seq);
+CREATE INDEX messages_retained ON messages (boot, seq) WHERE retained = 1;
 
 CREATE TABLE deliveries (
     message    INTEGER NOT NULL REFERENCES messages (n) ON DELETE CASCADE,
@@ -70,7 +70,7 @@ CREATE TABLE receipts (
     bytes                BLOB NOT NULL,
     retained             INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX receipts_retained ON receipts (author, incarnation, boot, receiver) WHERE retained = 1;
+CREATE INDEX receipts_retained ON receipts (boot, receiver) WHERE retained = 1;
 
 CREATE TABLE evidence (
     n           INTEGER PRIMARY KEY,

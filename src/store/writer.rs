@@ -59,6 +59,7 @@ impl Writer {
     }
 
     /// The next result, in the order of the batches; `None` while there is none.
+    #[must_use]
     pub fn poll_written(&self) -> Option<Written> {
         match self.results.try_recv() {
             Ok(written) => Some(written),
@@ -189,3 +190,49 @@ impl Work {
 
 /// Records in one transaction: past it a commit would keep its results waiting for others' sake.
 const GROUP_RECORDS_MAX: usize = 8_192;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::Restored;
+    use crate::store::{kit, load};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn results_come_in_order_and_a_burst_is_few_commits() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = kit::home(&dir.path().join("home"));
+        let bo = kit::identity(&home, 1);
+        let woken = Arc::new(AtomicUsize::new(0));
+        let wake = woken.clone();
+        let wake = Box::new(move || {
+            wake.fetch_add(1, Ordering::Relaxed);
+        });
+        let records: Vec<_> = (1..=1_000).map(|seq| kit::received(&bo, seq, "hi")).collect();
+        let writer = Writer::start(&home, Wall(0), wake).unwrap();
+        for (mark, record) in (1..).zip(&records) {
+            writer.submit(mark, vec![record.clone()]);
+        }
+        let mut results = Vec::new();
+        results.extend(std::iter::from_fn(|| writer.poll_written()));
+        results.extend(writer.close());
+        let expected: Vec<_> = (1..=1_000).map(|mark| Written::Stored { mark, result: Ok(()) }).collect();
+        assert_eq!(results, expected);
+        assert!(woken.load(Ordering::Relaxed) < 500, "{woken:?} commits");
+        assert_eq!(Restored::fold(&load(&home).unwrap()), Restored::fold(&records));
+    }
+
+    #[test]
+    fn a_broken_database_is_fatal_and_says_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = kit::home(&dir.path().join("home"));
+        let bo = kit::identity(&home, 1);
+        let writer = Writer::start(&home, Wall(0), Box::new(|| {})).unwrap();
+        schema::open(&home).unwrap().execute_batch("DROP TABLE gaps; DROP TABLE messages").unwrap();
+        writer.submit(1, vec![kit::received(&bo, 1, "hi")]);
+        writer.submit(2, Vec::new());
+        let results = writer.close();
+        assert!(matches!(&results[..], [Written::Fatal(why)] if why.contains("messages")), "{results:?}");
+    }
+}

@@ -96,7 +96,6 @@ impl Transport {
         }
         let last = third_datagram(&self.keys.gate, sender, &handshake.write(&self.hello_to(from)));
         let keys = handshake.finish().expect("message 3 was the last");
-        self.transmit(from, last.clone());
         let now = step.now.time;
         // A message that went out twice has two possible times of sending (Karn's algorithm).
         let rtt = (begun.tries == 1).then(|| smoothed(None, now.since(begun.at)));
@@ -240,6 +239,7 @@ impl Transport {
 
         let now = step.now.time;
         let (local, address, begun_here) = (settled.local, settled.address, settled.begun_here);
+        self.transmit_last_message(&settled);
         let same_path = self.peers.get(&peer).and_then(|known| self.sessions.get(&known.current?));
         settled.meter.adopt_rtt(same_path.filter(|session| session.address == address).and_then(|s| s.path().rtt));
         let session = Session::new(now, peer, run, self.card.value().run, settled);
@@ -260,19 +260,26 @@ impl Transport {
         }
     }
 
+    fn transmit_last_message(&mut self, settled: &Settled) {
+        if let Some(last) = &settled.last_message {
+            self.transmit(settled.address, last.bytes.clone());
+        }
+    }
+
     /// A living node whose run is over: its home was rolled back, or its clock was. It is shown the card that
-    /// says so, on a session that lives for this one datagram.
+    /// says so, on a session that lives for this one datagram; without a card to show it hears nothing.
     fn refuse_outdated(&mut self, step: &mut Step, peer: MemberId, run: Run, settled: Settled) {
         debug!(?peer, ?run, "a hello of a run that is over");
         self.counters.stale += 1;
         self.retired.insert(settled.local, ());
+        let Some(proof) = self.peers.get(&peer).and_then(|known| known.proof.clone()) else {
+            return;
+        };
+        self.transmit_last_message(&settled);
         let address = settled.address;
-        let proof = self.peers.get(&peer).and_then(|known| known.proof.clone());
         let mut session = Session::new(step.now.time, peer, run, self.card.value().run, settled);
         let mut items = Vec::new();
-        if let Some(card) = &proof {
-            Item::Superseded { card: card.bytes() }.write(&mut items);
-        }
+        Item::Superseded { card: proof.bytes() }.write(&mut items);
         if let Some(datagram) = session.seal(step.now.time, &items) {
             self.transmit(address, datagram);
         }

@@ -240,9 +240,14 @@ impl Transport {
                 self.handle_second(step, from, gate, (sender, receiver), noise);
             }
             Ok(Datagram::Third { gate, receiver, noise }) => self.handle_third(step, from, gate, receiver, noise),
-            Err(DatagramError::Malformed) => self.counters.undecodable += 1,
-            Err(DatagramError::Reserved) => self.counters.reserved += 1,
-            Err(DatagramError::Gate) => self.counters.gate_failed += 1,
+            Err(error) => {
+                trace!(%from, bytes = bytes.len(), %error, "not taken");
+                match error {
+                    DatagramError::Malformed => self.counters.undecodable += 1,
+                    DatagramError::Reserved => self.counters.reserved += 1,
+                    DatagramError::Gate => self.counters.gate_failed += 1,
+                }
+            }
         }
     }
 

@@ -59,15 +59,15 @@ impl Net {
             jitter: None,
         };
         for number in 0..members {
-            net.add(number, RoomSecret::from_bytes(SECRET), ROOM);
+            net.add(number, &RoomSecret::from_bytes(SECRET), ROOM);
         }
         net
     }
 
-    fn add(&mut self, number: u8, secret: RoomSecret, room: RoomId) -> usize {
+    fn add(&mut self, number: u8, secret: &RoomSecret, room: RoomId) -> usize {
         let identity = Identity::generate(&mut Rng::from_seed([number; 32]));
         let address = SocketAddr::from(([10, 0, 0, number], 4460));
-        let transport = new_transport(&identity, address, run(1), &secret, room);
+        let transport = new_transport(&identity, address, run(1), secret, room);
         self.nodes.push(Member { identity, address, transport, events: Vec::new() });
         self.nodes.len() - 1
     }

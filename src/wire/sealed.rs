@@ -4,7 +4,7 @@
 //! | part | bytes |
 //! |---|---|
 //! | echo | highest counter received + 1 (alone, when zero), microseconds since, arrived of the last 64 (1 byte) |
-//! | item | `length << 2 | kind`, then `length` bytes |
+//! | item | length × 4 + kind, then as many bytes as the length says |
 //! | kind 0, 1 | a frame of membership, of messaging |
 //! | kind 2 | a fragment: key 16, channel 1, index 1, bytes of the whole frame 2 (big-endian), piece |
 //! | kind 3 | control: 1 and a card: "your run is over"; 2, 3 reserved for a path challenge and its answer, 4 for a rekey; others are skipped |
@@ -146,6 +146,9 @@ impl<'a> Item<'a> {
     }
 
     /// Appends the item: a header of `length << 2 | kind`, then the body.
+    ///
+    /// # Panics
+    /// With a body over 2³³ bytes, which no datagram holds.
     pub fn write(&self, to: &mut Vec<u8>) {
         let kind = match self {
             Self::Frame { channel: Channel::Membership, .. } => ITEM_MEMBERSHIP,

@@ -22,7 +22,7 @@ use delivery::Deliveries;
 /// # Errors
 /// [`StoreError`]: one that is damaged, newer or not this home's is left as it is.
 pub fn load(home: &Home) -> Result<Vec<Record>, StoreError> {
-    let db = schema::open(home)?;
+    let db = schema::open_checked(home)?;
     read_all(&db).map_err(|error| match error {
         RowError::Sqlite(error) => schema::sort(&home.database(), "read", error),
         RowError::Layout(error) => StoreError::Damaged { path: home.database(), why: error.to_string() },
@@ -69,6 +69,8 @@ fn read_messages(db: &Connection, tell: &mut impl FnMut(messaging::Record)) -> R
         tell(Record::RunsForgotten { author: word(row, 2)?, below: run(row, 0)? });
         Ok(())
     })?;
+    let lamport = meta(db, "lamport")?.unwrap_or_default();
+    read_seen(db, lamport, tell)?;
     let mut deliveries = Deliveries::read(db)?;
     // By number, because what a run's messages add up to depends on their order.
     let retained = "SELECT n, kind, sent, via, recovered, lamport, at, bytes, id FROM messages
@@ -93,8 +95,6 @@ fn read_messages(db: &Connection, tell: &mut impl FnMut(messaging::Record)) -> R
         }));
         Ok(())
     })?;
-    let lamport = meta(db, "lamport")?.unwrap_or_default();
-    read_seen(db, lamport, tell)?;
     clock(lamport).into_iter().flatten().for_each(tell);
     Ok(())
 }
@@ -106,26 +106,26 @@ fn read_message(
 ) -> Result<(), RowError> {
     use messaging::Record;
     let (n, is_sent): (i64, bool) = (row.get(0)?, row.get(2)?);
-    let (at, bytes) = (wall(row, 6)?, bytes(row, 7)?);
+    let (order, at, bytes) = (number(row, 5)?, wall(row, 6)?, bytes(row, 7)?);
     let is_group = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)? == "group";
     match (is_group, is_sent) {
         (true, true) => {
             let roster = deliveries.of_group(n, word(row, 8)?, &bytes)?;
-            tell(Record::GroupSent { bytes, roster, at });
+            tell(Record::GroupSent { bytes, roster, order, at });
         }
         (true, false) => {
-            tell(Record::GroupReceived { bytes, via: word(row, 3)?, recovered: row.get(4)?, at });
+            tell(Record::GroupReceived { bytes, via: word(row, 3)?, recovered: row.get(4)?, order, at });
         }
         (false, true) => {
             let outcome = deliveries.of_private(n, word(row, 8)?)?;
-            tell(Record::PrivateSent { bytes, order: number(row, 5)?, outcome, at });
+            tell(Record::PrivateSent { bytes, order, outcome, at });
         }
-        (false, false) => tell(Record::PrivateReceived { bytes, order: number(row, 5)?, at }),
+        (false, false) => tell(Record::PrivateReceived { bytes, order, at }),
     }
     Ok(())
 }
 
-/// Last, because it replaces what the retained messages of a run add up to by themselves.
+/// Before the messages: those that are retained are part of it, and change nothing of it any more.
 fn read_seen(db: &Connection, lamport: u64, tell: &mut impl FnMut(messaging::Record)) -> Result<(), RowError> {
     use messaging::Record;
     each(db, "SELECT incarnation, boot, author FROM seen WHERE kind = 'group'", |row| {
@@ -158,7 +158,7 @@ fn clock(lamport: u64) -> Option<[messaging::Record; 2]> {
     let bytes: Arc<[u8]> = encode_layout(&message).into();
     let id = layout_id::<PrivateMessage>(&bytes);
     let sent = Record::PrivateSent { bytes, order: lamport, outcome: Outcome::Expired, at: Wall(0) };
-    (lamport > 0).then(|| [sent, Record::Undone { author: nobody, id }])
+    (lamport > 0).then_some([sent, Record::Undone { author: nobody, id }])
 }
 
 fn meta(db: &Connection, key: &str) -> rusqlite::Result<Option<u64>> {

@@ -3,7 +3,7 @@
 
 use super::{RowError, Rows};
 use crate::base::limits::RECEIPTS_KEPT_PER_RUN_MAX;
-use crate::base::{MemberId, Wall};
+use crate::base::{MemberId, MessageId, Run, Wall};
 use crate::messaging::{DeliveryRecord, Outcome, ReceiptRecord, Settled};
 use crate::store::columns::{Num, Word};
 
@@ -16,7 +16,8 @@ impl Rows<'_> {
         at: Wall,
     ) -> Result<(), RowError> {
         self.run(
-            "INSERT OR REPLACE INTO deliveries (message, member, outcome, attempts, at) VALUES (?1, ?2, ?3, 0, ?4)",
+            "INSERT INTO deliveries (message, member, outcome, attempts, at) VALUES (?1, ?2, ?3, 0, ?4)
+             ON CONFLICT (message, member) DO UPDATE SET outcome = excluded.outcome",
             (message, Word(member), Word(outcome), Num(at.0)),
         )
     }
@@ -43,27 +44,19 @@ impl Rows<'_> {
             Outcome::Refused | Outcome::Expired | Outcome::Delivered => delivery.group.is_none(),
         };
         if is_settled {
-            self.run(LET_GO, [Word(delivery.message)])?;
+            self.let_go(delivery.message)?;
         }
         Ok(())
     }
 
+    /// The machine keeps a private message of one's own until it is settled or given up.
+    pub(super) fn let_go(&self, message: MessageId) -> Result<(), RowError> {
+        self.run("UPDATE messages SET retained = 0 WHERE id = ?1 AND kind = 'private' AND sent = 1", [Word(message)])
+    }
+
     pub(super) fn add_receipt(&self, receipt: &ReceiptRecord) -> Result<(), RowError> {
         if let Some(run) = receipt.group {
-            // The newest stay, with room for this one; none, where it says all that they say.
-            let kept = if receipt.replaces { 0 } else { RECEIPTS_KEPT_PER_RUN_MAX - 1 };
-            self.run(
-                "UPDATE receipts SET retained = 0 WHERE n IN (
-                 SELECT n FROM receipts WHERE author = ?1 AND incarnation = ?2 AND boot = ?3 AND receiver = ?4
-                 AND retained = 1 ORDER BY n DESC LIMIT -1 OFFSET ?5)",
-                (
-                    Word(receipt.author),
-                    Num(run.incarnation),
-                    Num(run.boot),
-                    Word(receipt.receiver),
-                    i64::try_from(kept).expect("a small limit"),
-                ),
-            )?;
+            self.make_room(receipt, run)?;
         }
         let insert = "INSERT INTO receipts (receiver, receiver_incarnation, receiver_boot, author, incarnation, boot,
              at, bytes, retained) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
@@ -79,6 +72,19 @@ impl Rows<'_> {
             receipt.group.is_some(),
         ))?;
         receipt.settled.iter().try_for_each(|settled| self.settle(receipt, settled, n))
+    }
+
+    /// Lets go of kept receipts: of all that this one makes superfluous, or else of what is one too many.
+    fn make_room(&self, receipt: &ReceiptRecord, run: Run) -> Result<(), RowError> {
+        let kept = if receipt.replaces { 0 } else { RECEIPTS_KEPT_PER_RUN_MAX - 1 };
+        let mut statement = self.db.prepare_cached(
+            "SELECT n FROM receipts WHERE author = ?1 AND incarnation = ?2 AND boot = ?3 AND receiver = ?4
+             AND retained = 1 ORDER BY n DESC",
+        )?;
+        let key = (Word(receipt.author), Num(run.incarnation), Num(run.boot), Word(receipt.receiver));
+        let numbers = statement.query_map(key, |row| row.get(0))?.collect::<Result<Vec<i64>, _>>()?;
+        // One by one: an UPDATE of what its own index finds would make a temporary table each time.
+        numbers.into_iter().skip(kept).try_for_each(|n| self.run("UPDATE receipts SET retained = 0 WHERE n = ?1", [n]))
     }
 
     fn settle(&self, receipt: &ReceiptRecord, settled: &Settled, n: i64) -> Result<(), RowError> {
@@ -97,11 +103,8 @@ impl Rows<'_> {
             ),
         )?;
         if receipt.group.is_none() {
-            self.run(LET_GO, [Word(settled.message)])?;
+            self.let_go(settled.message)?;
         }
         Ok(())
     }
 }
-
-/// The machine keeps a private message of one's own until it is settled.
-const LET_GO: &str = "UPDATE messages SET retained = 0 WHERE id = ?1 AND kind = 'private' AND sent = 1";

@@ -34,6 +34,7 @@ impl Rows<'_> {
         bytes: &[u8],
         passed: Option<(MemberId, bool)>,
         roster: &[(MemberId, Outcome)],
+        order: u64,
         at: Wall,
     ) -> Result<(), RowError> {
         let signed = Signed::<GroupMessage>::open_trusted(bytes)?;
@@ -47,7 +48,7 @@ impl Rows<'_> {
             run: message.run,
             seq: message.seq,
             receiver: None,
-            lamport: message.lamport,
+            lamport: order,
             said_at: message.said_at,
             at,
             via,
@@ -119,14 +120,25 @@ impl Rows<'_> {
         )
     }
 
-    /// Adds the row and returns its number.
+    /// Adds the row and returns its number. One that was let go of and came again takes a new place.
     fn add(&mut self, new: &NewMessage<'_>) -> Result<i64, RowError> {
         self.is_used = true;
         self.raise_lamport(new.lamport);
-        let statement = "INSERT OR REPLACE INTO messages (id, kind, sent, author, incarnation, boot, seq, receiver,
+        if let Some(n) = self.insert(new)? {
+            return Ok(n);
+        }
+        self.run("DELETE FROM messages WHERE id = ?1", [Word(new.id)])?;
+        Ok(self.insert(new)?.expect("the only row with that id is deleted"))
+    }
+
+    /// The number of the new row, unless there is one with its id. (An `INSERT OR REPLACE` costs half as much
+    /// again, for something that hardly happens.)
+    fn insert(&self, new: &NewMessage<'_>) -> Result<Option<i64>, RowError> {
+        let statement = "INSERT INTO messages (id, kind, sent, author, incarnation, boot, seq, receiver,
              lamport, said_at, at, via, recovered, text, bytes, retained)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, 1)";
-        Ok(self.db.prepare_cached(statement)?.insert((
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, 1)
+             ON CONFLICT (id) DO NOTHING";
+        let added = self.db.prepare_cached(statement)?.execute((
             Word(new.id),
             new.kind,
             new.is_sent,
@@ -142,6 +154,7 @@ impl Rows<'_> {
             new.is_recovered,
             new.text,
             new.bytes,
-        ))?)
+        ))?;
+        Ok((added > 0).then(|| self.db.last_insert_rowid()))
     }
 }

@@ -113,10 +113,10 @@ impl<'a> Rows<'a> {
     fn apply_messaging(&mut self, record: &messaging::Record) -> Result<(), RowError> {
         use messaging::Record;
         match record {
-            Record::GroupReceived { bytes, via, recovered, at } => {
-                self.add_group(bytes, Some((*via, *recovered)), &[], *at)
+            Record::GroupReceived { bytes, via, recovered, order, at } => {
+                self.add_group(bytes, Some((*via, *recovered)), &[], *order, *at)
             }
-            Record::GroupSent { bytes, roster, at } => self.add_group(bytes, None, roster, *at),
+            Record::GroupSent { bytes, roster, order, at } => self.add_group(bytes, None, roster, *order, *at),
             Record::PrivateReceived { bytes, order, at } => self.add_private(bytes, *order, None, *at),
             Record::PrivateSent { bytes, order, outcome, at } => self.add_private(bytes, *order, Some(*outcome), *at),
             Record::Delivery(delivery) => self.change_delivery(delivery),
@@ -140,6 +140,7 @@ impl<'a> Rows<'a> {
                 self.prune(*author, *run, *upto, seen)
             }
             Record::RunsForgotten { author, below } => self.forget_runs(*author, *below),
+            Record::GivenUp { message } => self.let_go(*message),
             Record::Undone { author, id } => self.undo(*author, *id),
         }
     }

@@ -17,6 +17,8 @@ pub(in crate::store) trait Seen: Serialize + DeserializeOwned + Default {
 
     /// Adds the message of a row (id, seq, bytes).
     fn add(&mut self, row: &Row<'_>) -> Result<(), RowError>;
+
+    fn absorb(&mut self, other: &Self);
 }
 
 impl Seen for Chain {
@@ -28,6 +30,10 @@ impl Seen for Chain {
         self.insert(row.get::<_, Num>(1)?.0, id.0, prev_in_run(message.value()));
         Ok(())
     }
+
+    fn absorb(&mut self, other: &Self) {
+        Self::absorb(self, other);
+    }
 }
 
 impl Seen for Ranges {
@@ -36,6 +42,10 @@ impl Seen for Ranges {
     fn add(&mut self, row: &Row<'_>) -> Result<(), RowError> {
         self.insert(row.get::<_, Num>(1)?.0);
         Ok(())
+    }
+
+    fn absorb(&mut self, other: &Self) {
+        Self::absorb(self, other);
     }
 }
 
@@ -61,25 +71,32 @@ pub(in crate::store) fn seen_now<T: Seen>(db: &Connection, author: MemberId, run
 }
 
 impl Rows<'_> {
-    /// Lets go of the messages `1..=upto` of `run`; `seen` is all that was seen of it so far.
+    /// Lets go of the messages `1..=upto` of `run`; `seen` adds to what is known to be seen of it.
     pub(super) fn prune<T: Seen>(&self, author: MemberId, run: Run, upto: Seq, seen: &T) -> Result<(), RowError> {
+        let mut now: T = seen_now(self.db, author, run)?;
+        now.absorb(seen);
         self.run(
             "UPDATE messages SET retained = 0 WHERE kind = ?1 AND author = ?2 AND incarnation = ?3 AND boot = ?4
              AND retained = 1 AND (kind = 'group' OR sent = 0) AND (seq < 0, seq) <= (?5 < 0, ?5)",
             (T::KIND, Word(author), Num(run.incarnation), Num(run.boot), Num(upto)),
         )?;
-        self.run(
-            "INSERT OR REPLACE INTO seen (kind, author, incarnation, boot, upto, seen)
-             VALUES (?1, ?2, ?3, ?4, (SELECT coalesce(max(n), 0) FROM messages), ?5)",
-            (T::KIND, Word(author), Num(run.incarnation), Num(run.boot), Json(seen)),
-        )
+        self.write_seen(author, run, &now)
     }
 
     /// Takes the head of a chain back; its row is still there.
     pub(super) fn shorten_chain(&self, message: &GroupMessage) -> Result<(), RowError> {
         let mut chain: Chain = seen_now(self.db, message.author, message.run)?;
         chain.remove_head(message.seq, prev_in_run(message));
-        self.prune(message.author, message.run, 0, &chain)
+        self.write_seen(message.author, message.run, &chain)
+    }
+
+    /// Writes the sum up to the newest message.
+    fn write_seen<T: Seen>(&self, author: MemberId, run: Run, seen: &T) -> Result<(), RowError> {
+        self.run(
+            "INSERT OR REPLACE INTO seen (kind, author, incarnation, boot, upto, seen)
+             VALUES (?1, ?2, ?3, ?4, (SELECT coalesce(max(n), 0) FROM messages), ?5)",
+            (T::KIND, Word(author), Num(run.incarnation), Num(run.boot), Json(seen)),
+        )
     }
 
     /// Lets go of all runs of `author` before `below`, but for private messages of one's own.

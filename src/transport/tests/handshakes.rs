@@ -177,6 +177,39 @@ fn the_first_frames_of_a_new_session_do_not_go_to_a_dead_one() {
 }
 
 #[test]
+fn a_session_that_carries_is_used_until_its_successor_is_heard_on() {
+    let mut net = Net::pair();
+    net.dial(0, 1);
+    net.judge = Box::new(|_, _, bytes| bytes[0] != 3);
+    net.run_for(2 * DELAY);
+    assert_eq!(net.opened(0), 1);
+    assert!(net.send(0, 1, b"not lost"));
+    net.run_for(SECOND);
+    assert_eq!(net.frames(1), [b"not lost".to_vec()]);
+}
+
+#[test]
+fn a_peer_that_lost_one_of_two_sessions_is_followed_to_the_other() {
+    let mut net = Net::new(2);
+    net.dial(0, 1);
+    net.dial(1, 0);
+    net.run_for(SECOND);
+    let (ana, bo) = (net.id(0), net.id(1));
+    let in_use = net.nodes[1].transport.peers[&ana].current.unwrap();
+    net.nodes[1].transport.forget_session(in_use);
+    for _ in 0..8 {
+        net.send(0, 1, b"there");
+        net.send(1, 0, b"here");
+        net.run_for(SECOND / 2);
+    }
+    net.nodes[1].events.clear();
+    assert!(net.send(0, 1, b"there"));
+    net.run_for(SECOND);
+    assert_eq!(net.frames(1), [b"there".to_vec()]);
+    assert_eq!(net.nodes[0].transport.peers[&bo].sessions.len(), 2);
+}
+
+#[test]
 fn a_raised_run_of_ones_own_makes_connect_dial() {
     let mut net = Net::pair();
     net.introduce(1, 0);

@@ -30,7 +30,7 @@ fn conversation() -> Net {
 #[test]
 fn a_stranger_gets_no_byte_back() {
     let mut net = Net::new(2);
-    let stranger = net.add(66, RoomSecret::from_bytes([4; 16]), super::ROOM);
+    let stranger = net.add(66, &RoomSecret::from_bytes([4; 16]), super::ROOM);
     net.dial(stranger, 0);
     net.run_for(10 * SECOND);
     assert!(net.sent_by(0).is_empty());
@@ -42,7 +42,7 @@ fn a_stranger_gets_no_byte_back() {
 #[test]
 fn a_member_of_another_room_is_refused_by_its_card() {
     let mut net = Net::new(1);
-    let other = net.add(5, RoomSecret::from_bytes(SECRET), RoomId([1; 16]));
+    let other = net.add(5, &RoomSecret::from_bytes(SECRET), RoomId([1; 16]));
     for (from, to) in [(0, other), (other, 0)] {
         net.dial(from, to);
         net.run_for(10 * SECOND);

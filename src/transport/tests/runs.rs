@@ -115,6 +115,18 @@ fn a_proof_that_was_only_heard_of_is_shown_as_well() {
 }
 
 #[test]
+fn a_node_whose_run_is_over_hears_nothing_where_there_is_no_proof() {
+    let mut net = Net::new(2);
+    let peer = net.id(1);
+    net.introduce(1, 0);
+    net.with(0, |transport, step| transport.retire(step, peer, run(9)));
+    net.dial(1, 0);
+    net.run_for(10 * SECOND);
+    assert_eq!((net.opened(0), net.opened(1), net.closed(1)), (0, 1, 1));
+    assert!(net.nodes.iter().all(|node| node.transport.sessions.is_empty()));
+}
+
+#[test]
 fn a_copied_home_is_told_above() {
     let mut net = Net::pair();
     let node = &mut net.nodes[1];
@@ -131,7 +143,7 @@ fn a_copied_home_is_told_above() {
 #[test]
 fn a_copy_of_ones_own_home_is_told_and_gets_no_session() {
     let mut net = Net::new(1);
-    net.add(1, RoomSecret::from_bytes(super::SECRET), super::ROOM);
+    net.add(1, &RoomSecret::from_bytes(super::SECRET), super::ROOM);
     let identity = net.nodes[0].identity.clone();
     let copy =
         new_transport(&identity, net.nodes[1].address, run(2), &RoomSecret::from_bytes(super::SECRET), super::ROOM);
