@@ -13,9 +13,9 @@ use crate::store::{History, Home, StoreError};
 
 /// The way to the thread.
 pub(super) struct Clerk {
-    questions: Option<SyncSender<Question>>,
+    questions: SyncSender<Question>,
     answers: Receiver<Answer>,
-    thread: Option<JoinHandle<()>>,
+    thread: JoinHandle<Home>,
 }
 
 /// What the disk is asked, and for whom.
@@ -56,10 +56,11 @@ impl Clerk {
         let (questions, queue) = sync_channel(DISK_QUESTIONS_MAX);
         let (done, answers) = channel();
         let desk = Desk { home, history: None, done };
-        let thread = thread::Builder::new().name("moot-clerk".into()).stack_size(STACK_BYTES).spawn(move || {
-            desk.work(&queue, &wake);
-        })?;
-        Ok(Self { questions: Some(questions), answers, thread: Some(thread) })
+        let thread = thread::Builder::new()
+            .name("moot-clerk".into())
+            .stack_size(STACK_BYTES)
+            .spawn(move || desk.work(&queue, &wake))?;
+        Ok(Self { questions, answers, thread })
     }
 
     /// Asks.
@@ -67,8 +68,7 @@ impl Clerk {
     /// # Errors
     /// [`RequestError`] when `DISK_QUESTIONS_MAX` questions wait already.
     pub fn ask(&self, question: Question) -> Result<(), RequestError> {
-        let questions = self.questions.as_ref().expect("taken only when it is dropped");
-        questions
+        self.questions
             .try_send(question)
             .map_err(|_| RequestError::refused("too many questions wait for the disk; ask again in a moment"))
     }
@@ -76,13 +76,13 @@ impl Clerk {
     pub fn poll_answer(&self) -> Option<Answer> {
         self.answers.try_recv().ok()
     }
-}
 
-impl Drop for Clerk {
-    fn drop(&mut self) {
-        drop(self.questions.take());
+    /// Ends the thread after the question that it is at, and gives the home back: whoever is last to close
+    /// the database folds its write-ahead log in, and that is to be who writes.
+    pub fn close(self) -> Option<Home> {
+        drop((self.questions, self.answers));
         // A panic of the thread was printed by it.
-        let _ = self.thread.take().map(JoinHandle::join);
+        self.thread.join().ok()
     }
 }
 
@@ -95,14 +95,15 @@ struct Desk {
 }
 
 impl Desk {
-    fn work(mut self, queue: &Receiver<Question>, wake: &impl Fn()) {
+    fn work(mut self, queue: &Receiver<Question>, wake: &impl Fn()) -> Home {
         while let Ok(question) = queue.recv() {
             let answer = self.answer(question);
             if self.done.send(answer).is_err() {
-                return;
+                break;
             }
             wake();
         }
+        self.home
     }
 
     fn answer(&mut self, question: Question) -> Answer {

@@ -85,12 +85,13 @@ impl EventLoop {
             self.wait(&mut events, due)?;
             self.turn(&events, clock::lag(due, clock::time()))?;
         }
-        // The node no longer answers; what it accepted still gets to the disk.
+        // The node no longer answers; what it accepted still gets to the disk, and then another process may
+        // have the home.
         drop(self.control);
-        match self.disk.close().into_iter().find_map(fatal) {
-            Some(why) => Err(RunError::Store(why)),
-            None => Ok(()),
-        }
+        let home = self.clerk.close();
+        let failed = self.disk.close().into_iter().find_map(fatal);
+        drop(home);
+        failed.map_or(Ok(()), |why| Err(RunError::Store(why)))
     }
 
     /// Begins the end: a signed leave first, if `says_goodbye`.
