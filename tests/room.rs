@@ -297,8 +297,9 @@ fn a_stranger_gets_no_byte_back_whatever_it_sends() {
     let mut world = World::new(5).members(["ana", "bo"]);
     world.capture();
     world.say("ana", "hello");
-    world.restart("ana", Unsynced::Lose);
     world.run_for(seconds(5));
+    world.restart("ana", Unsynced::Lose);
+    world.run_for(seconds(10));
     let stranger = "203.0.113.9:4460".parse().expect("an address");
     let before = world.status("bo");
     let datagrams = world.captured_to("bo");
