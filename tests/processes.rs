@@ -173,8 +173,8 @@ fn user_errors_end_in_one_clear_line() {
     assert!(complaint(&malformed).contains("ticket"), "{}", complaint(&malformed));
 
     for (args, code, says) in [
-        (&["send", "--to", "nobody", "hi"][..], 1, "nobody"),
-        (&["why", "nothing"], 1, "nothing"),
+        (&["send", "--to", "nobody", "hi"][..], 2, "nobody"),
+        (&["why", "nothing"], 2, "nothing"),
         (&["send", ""], 2, "empty"),
     ] {
         let output = home.moot(args);

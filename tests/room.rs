@@ -276,9 +276,12 @@ fn a_full_disk_refuses_messages_and_the_node_stays_up() {
     world.disk_full("bo", true);
     let refused = world.tell("ana", "bo", "for your full disk");
     world.run_for(seconds(5));
-    assert_ne!(world.outcome("ana", refused, "bo"), Some(Outcome::Delivered));
+    assert_eq!(world.outcome("ana", refused, "bo"), Some(Outcome::Refused), "and says why");
     world.disk_full("bo", false);
-    assert!(world.run_until(seconds(120), |world| { world.outcome("ana", refused, "bo") == Some(Outcome::Delivered) }));
+    let taken = world.tell("ana", "bo", "for the room that you made");
+    world.run_for(seconds(60));
+    assert_eq!(world.outcome("ana", taken, "bo"), Some(Outcome::Delivered));
+    assert_eq!(world.screen("bo"), ["ana: room again", "ana: for the room that you made"]);
 }
 
 #[test]
