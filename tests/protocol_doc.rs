@@ -16,9 +16,12 @@ use folkmoot::base::{MemberId, MessageId, Rng, RoomId, Run, Wall};
 use folkmoot::crypto::{AeadKey, Handshake, Identity, RoomSecret, SIGNATURE_BYTES, TAG_BYTES};
 use folkmoot::wire::codec;
 use folkmoot::wire::datagram::{
-    Channel, DATA_HEADER_BYTES, Datagram, ECHO_BYTES_MAX, ECHO_WINDOW, Echo, EchoOf, FIRST_BYTES, FIRST_PADDING_BYTES,
-    FRAGMENT_BYTES, Fragment, GATE_BYTES, HELLO_BYTES_MAX, Hello, ITEMS_BYTES_MAX, Item, SECOND_BYTES_MAX,
-    WHOLE_FRAME_BYTES_MAX, data_header, first_datagram, second_datagram, third_datagram,
+    DATA_HEADER_BYTES, Datagram, FIRST_BYTES, FIRST_PADDING_BYTES, GATE_BYTES, HELLO_BYTES_MAX, Hello,
+    SECOND_BYTES_MAX, data_header, first_datagram, second_datagram, third_datagram,
+};
+use folkmoot::wire::sealed::{
+    Channel, ECHO_BYTES_MAX, ECHO_WINDOW, Echo, EchoOf, FRAGMENT_BYTES, Fragment, ITEMS_BYTES_MAX, Item,
+    WHOLE_FRAME_BYTES_MAX,
 };
 use folkmoot::wire::{
     Card, FrontierEntry, GroupMessage, Heartbeat, Held, HeldMember, HeldRange, Lacking, Layout, Leave, MembershipFrame,

@@ -345,7 +345,7 @@ mod tests {
     #[test]
     fn a_dash_is_a_text_and_a_mistyped_flag_is_not() {
         let Some(Command::Send(send)) = parsed("moot send -").unwrap().command else { panic!() };
-        assert_eq!((send.text.as_str(), send.wait, send.timeout), ("-", Wait::All, Duration::from_secs(12)));
+        assert_eq!((send.text.as_str(), send.wait, send.timeout), ("-", Wait::All, Duration::from_secs(10)));
         assert!(parsed("moot send --jsno").is_err());
     }
 

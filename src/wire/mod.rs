@@ -6,8 +6,6 @@ pub mod codec;
 #[cfg(test)]
 mod damage;
 pub mod datagram;
-#[cfg(test)]
-mod golden;
 mod layout;
 mod membership;
 mod message;
