@@ -22,7 +22,8 @@ impl World {
         for at in names {
             let held: Vec<_> = names.iter().map(|of| format!("{of}={:?}", self.presence(at, of))).collect();
             let deaf = self.machine(at).deaf();
-            text.push_str(&format!("\n{at} ({}): {} deaf={deaf}", self.machine(at).run(), held.join(" ")));
+            let run = self.machine(at).run();
+            text.extend(["\n", &format!("{at} ({run}): {} deaf={deaf}", held.join(" "))]);
         }
         text
     }
