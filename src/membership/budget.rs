@@ -24,7 +24,7 @@ impl Budget {
 
     /// Whether a comparison may still be answered. What one answer takes beyond the rest is let through.
     #[must_use]
-    pub const fn has_items(&self) -> bool {
+    pub const fn has_items(self) -> bool {
         self.items > 0
     }
 

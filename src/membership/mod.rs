@@ -48,6 +48,7 @@ use self::redial::{Join, Redial};
 use self::stall::Stalls;
 use self::view::View;
 use self::wakes::Wakes;
+use crate::base::limits::{FORGOTTEN_MAX, MEMBERS_MAX};
 use crate::base::{EventNumber, MemberId, Now, Path, Presence, Rng, RoomId, Run, Step, StoreFailed, Time, Wall};
 use crate::crypto::Identity;
 use crate::wire::{Card, MembershipFrame, Signed};
@@ -356,6 +357,11 @@ impl Membership {
     #[must_use]
     pub fn deaf(&self) -> bool {
         self.deaf.is_deaf()
+    }
+
+    /// What is held now, against the limits of `base::limits`: name, used, limit.
+    pub fn gauges(&self) -> impl Iterator<Item = (&'static str, usize, usize)> + use<> {
+        [("members", self.members.len(), MEMBERS_MAX), ("forgotten", self.forgotten.len(), FORGOTTEN_MAX)].into_iter()
     }
 
     /// The fingerprint of the view that this node holds: equal views have equal ones.

@@ -130,4 +130,52 @@ mod tests {
         assert!(bytes.len() <= 20, "{} bytes", bytes.len());
         assert_eq!(codec::decode::<MembershipFrame>(&bytes), Ok(idle));
     }
+
+    /// Pins the bytes: whoever changes them changes the protocol.
+    #[test]
+    fn the_bytes_of_each_frame_stay_what_they_are() {
+        let subject = MemberId([0xaa; 32]);
+        let by = MemberId([0xbb; 32]);
+        let run = Run { incarnation: 3, boot: 4 };
+        let open = OpenReport { subject, run, tick: 7, probes_lost: 3, lag_ms: 300, mostly_deaf: true };
+        let held = Held { member: subject, run, version: 2, left: false, unreachable: true, tick: 7 };
+        let (a, b) = ("aa".repeat(32), "bb".repeat(32));
+        let report = format!("{a}03040703fb2c0101");
+        let heartbeat =
+            Heartbeat { tick: 7, view: 1, lag_ms: 0, wants_answer: true, answer: false, reports: vec![open] };
+        for (frame, expected) in [
+            (MembershipFrame::Heartbeat(heartbeat), format!("00070100010001{report}")),
+            (MembershipFrame::Probe, "01".to_owned()),
+            (MembershipFrame::Report(Report { by, open }), format!("02{b}{report}")),
+            (MembershipFrame::Contradiction { subject, run, tick: 7, by }, format!("03{a}030407{b}")),
+            (MembershipFrame::Withdrawal { subject, run, tick: 7 }, format!("04{a}030407")),
+            (
+                MembershipFrame::Unreachable { subject, run, tick: 7, reports: vec![Report { by, open }] },
+                format!("05{a}03040701{b}{report}"),
+            ),
+            (MembershipFrame::Leaves(vec![vec![1, 2]]), "06010201 02".replace(' ', "")),
+            (
+                MembershipFrame::Cards(vec![
+                    ShownCard { card: vec![9], present: Some(7) },
+                    ShownCard { card: vec![], present: None },
+                ]),
+                "07020109010700 00".replace(' ', ""),
+            ),
+            (MembershipFrame::Buckets(vec![0, 250, 251]), "080300fafbfb00".to_owned()),
+            (
+                MembershipFrame::Bucket {
+                    index: 42,
+                    after: Some(subject),
+                    done: true,
+                    answer: false,
+                    held: vec![held],
+                },
+                format!("092a01{a}010001{a}030402000107"),
+            ),
+        ] {
+            let bytes = codec::encode(&frame);
+            assert_eq!(data_encoding::HEXLOWER.encode(&bytes), expected, "{frame:?}");
+            assert_eq!(codec::decode::<MembershipFrame>(&bytes), Ok(frame));
+        }
+    }
 }

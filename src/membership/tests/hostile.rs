@@ -241,6 +241,26 @@ fn a_stale_session_is_shown_the_newer_card_and_is_not_believed() {
 }
 
 #[test]
+fn a_higher_card_of_ones_own_that_comes_around_later_is_a_copied_home() {
+    let mut bench = Bench::new();
+    let mut higher = bench.machine.run();
+    higher.incarnation += 1;
+    let copy = ShownCard { card: card("ana", higher, 1).bytes().to_vec(), present: Some(3) };
+    bench.outputs.clear();
+    bench.frame("bo", MembershipFrame::Cards(vec![copy]));
+    let alarmed = bench
+        .outputs
+        .iter()
+        .any(|output| matches!(output, Output::Event(event) if matches!(event.kind, EventKind::Alarm { .. })));
+    assert!(alarmed);
+    assert_eq!(bench.outputs.last(), Some(&Output::Silent));
+    assert_eq!(bench.machine.poll_timeout(), None);
+    bench.outputs.clear();
+    bench.beat("bo", 30);
+    assert!(bench.outputs.is_empty(), "{:?}", bench.outputs);
+}
+
+#[test]
 fn a_flood_of_comparisons_is_answered_within_a_budget() {
     let mut bench = Bench::new();
     bench.outputs.clear();

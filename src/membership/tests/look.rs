@@ -12,6 +12,22 @@ impl World {
         self.nodes[&self.id(name)].machine.as_ref().unwrap()
     }
 
+    pub fn is_running(&self, name: &str) -> bool {
+        self.nodes[&self.id(name)].machine.is_some()
+    }
+
+    /// Who holds whom where, for a failure.
+    pub fn dump(&self, names: &[&str]) -> String {
+        let mut text = String::new();
+        for at in names {
+            let held: Vec<_> = names.iter().map(|of| format!("{of}={:?}", self.presence(at, of))).collect();
+            let deaf = self.machine(at).deaf();
+            let run = self.machine(at).run();
+            text.extend(["\n", &format!("{at} ({run}): {} deaf={deaf}", held.join(" "))]);
+        }
+        text
+    }
+
     pub fn is_silent(&self, name: &str) -> bool {
         self.nodes[&self.id(name)].silent
     }

@@ -186,6 +186,58 @@ fn a_full_disk_delays_the_first_word_until_there_is_room() {
 }
 
 #[test]
+fn whatever_happens_views_are_equal_soon_after_it_ends() {
+    for seed in 0..12 {
+        let mut world = World::with(seed, &FIVE);
+        let mut rng = Rng::from_seed([seed; 32]).split("what happens");
+        let mut pick = |bound: u64| usize::try_from(rng.below(bound)).unwrap();
+        let mut paused = Vec::new();
+        for _ in 0..60 {
+            let (one, other) = (FIVE[pick(5)], FIVE[pick(5)]);
+            let runs = world.is_running(one) && !paused.contains(&one);
+            match pick(9) {
+                0 if runs => world.kill(one),
+                1 | 2 if !world.is_running(one) => world.start(one),
+                3 if runs => {
+                    world.call(one, Membership::leave);
+                    world.run(ms(200));
+                    world.kill(one);
+                }
+                4 if runs => {
+                    world.pause(one);
+                    paused.push(one);
+                }
+                5 => {
+                    for name in paused.drain(..) {
+                        world.resume(name);
+                    }
+                }
+                6 if one != other => world.cut(one, other),
+                7 => world.heal(),
+                8 => world.loss = PerMille([0, 50, 200, 400][pick(4)]),
+                _ => {}
+            }
+            world.run(ms(100 + u64::try_from(pick(4_000)).unwrap()));
+        }
+        world.heal();
+        world.loss = PerMille(0);
+        for name in paused {
+            world.resume(name);
+        }
+        for name in FIVE {
+            if !world.is_running(name) {
+                world.start(name);
+            }
+        }
+        let took = world.wait(secs(15), |world| world.converged(&FIVE));
+        assert!(took.is_some(), "seed {seed}: {}", world.dump(&FIVE));
+        world.run(secs(20));
+        assert!(world.converged(&FIVE), "seed {seed}: {}", world.dump(&FIVE));
+        assert!(!FIVE.iter().any(|name| world.is_silent(name)), "seed {seed}");
+    }
+}
+
+#[test]
 fn six_hundred_members_that_are_gone_are_told_to_a_new_one() {
     const GONE: usize = 600;
     let mut rng = Rng::from_seed([77; 32]);

@@ -36,8 +36,9 @@ pub(super) struct Node {
     pending: VecDeque<Record>,
     disk_full: bool,
     stored: u64,
-    /// My side of the sessions: the peer's run, and an id that both sides share.
-    sessions: BTreeMap<MemberId, (Run, u64)>,
+    /// My side of the sessions: the peer's run, and ids that both sides share: the newest is sent on, and of those
+    /// that crossed all are received on.
+    sessions: BTreeMap<MemberId, (Run, Vec<u64>)>,
     dialling: BTreeSet<MemberId>,
     proven: BTreeMap<MemberId, Signed<Card>>,
     unknown_at: BTreeMap<MemberId, Time>,
@@ -406,7 +407,7 @@ impl World {
             self.schedule(COMMIT, id, what);
         }
         for (to, frames) in datagrams {
-            let session = self.nodes[&id].sessions[&to].1;
+            let session = *self.nodes[&id].sessions[&to].1.last().unwrap();
             self.sent += 1;
             if self.passes(id, to) {
                 self.schedule(self.delay, to, What::Datagram { from: id, session, frames });
@@ -453,7 +454,11 @@ impl World {
                     return;
                 }
                 node.dialling.remove(&peer);
-                node.sessions.insert(peer, (run, session));
+                let (known, ids) = node.sessions.entry(peer).or_insert((run, Vec::new()));
+                if *known != run {
+                    (*known, *ids) = (run, Vec::new());
+                }
+                ids.push(session);
                 let seen_at = node.address;
                 let address = self.nodes[&peer].address;
                 let cause = Some(Cause::Datagram { peer, session: 1, counter: 0 });
@@ -495,7 +500,7 @@ impl World {
         if node.machine.is_none() {
             return;
         }
-        let Some(&(run, _)) = node.sessions.get(&from).filter(|(_, known)| *known == session) else {
+        let Some(&(run, _)) = node.sessions.get(&from).filter(|(_, ids)| ids.contains(&session)) else {
             // An unknown index from a member's address starts a handshake, once in 5 s.
             if node.unknown_at.get(&from).is_none_or(|&at| now.since(at) >= secs(5)) {
                 node.unknown_at.insert(from, now);
