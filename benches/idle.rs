@@ -67,7 +67,8 @@ fn usage(room: &Room) -> Vec<Usage> {
 fn cpu_ticks(pid: u32) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process");
     let (_, fields) = stat.rsplit_once(')').expect("a name in parentheses");
-    let number = |index: usize| -> u64 { fields.split_whitespace().nth(index).expect("a field").parse().expect("a number") };
+    let number =
+        |index: usize| -> u64 { fields.split_whitespace().nth(index).expect("a field").parse().expect("a number") };
     number(11) + number(12)
 }
 

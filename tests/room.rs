@@ -68,8 +68,8 @@ fn a_crash_is_seen_with_evidence_and_the_restarted_member_gets_what_it_missed() 
         let mut world = World::new(seed).members(["ana", "bo", "cy"]);
         let before = world.view("ana", "cy").expect("known").incarnation;
         world.crash("cy", Unsynced::Lose);
-        let noticed = |state| move |world: &World| {
-            ["ana", "bo"].iter().all(|observer| world.presence(observer, "cy") == Some(state))
+        let noticed = |state| {
+            move |world: &World| ["ana", "bo"].iter().all(|observer| world.presence(observer, "cy") == Some(state))
         };
         let begun = world.elapsed();
         assert!(world.run_until(seconds(6), noticed(Presence::Unreachable)), "unreachable within 6 s");
@@ -121,9 +121,9 @@ fn a_private_message_to_a_member_that_is_down_survives_its_senders_crash() {
         world.start("ana");
         world.run_for(seconds(2));
         world.start("bo");
-        assert!(world.run_until(seconds(30), |world| {
-            world.outcome("ana", message, "bo") == Some(Outcome::Delivered)
-        }));
+        assert!(
+            world.run_until(seconds(30), |world| { world.outcome("ana", message, "bo") == Some(Outcome::Delivered) })
+        );
         world.run_for(seconds(70));
         assert_eq!(world.screen("bo"), ["ana: when you are back"]);
     });
@@ -159,9 +159,11 @@ fn a_receiver_that_dies_around_its_commit_shows_once_and_claims_nothing_false() 
                 assert_ne!(world.outcome("ana", message, "bo"), Some(Outcome::Delivered));
             }
             world.start("bo");
-            assert!(world.run_until(seconds(30), |world| {
-                world.outcome("ana", message, "bo") == Some(Outcome::Delivered)
-            }));
+            assert!(
+                world.run_until(seconds(30), |world| {
+                    world.outcome("ana", message, "bo") == Some(Outcome::Delivered)
+                })
+            );
             world.run_for(seconds(70));
             // Committed, but the process died before it could tell: it is in the log, and told by no event.
             let told = world.screen("bo").len();
@@ -208,9 +210,8 @@ fn a_thousand_private_messages_through_20_percent_loss_all_end_delivered_and_non
             messages.push(world.tell("ana", "bo", &format!("message {count}")));
             world.run_for(Duration::from_millis(20));
         }
-        let delivered = |world: &World| {
-            messages.iter().all(|&id| world.outcome("ana", id, "bo") == Some(Outcome::Delivered))
-        };
+        let delivered =
+            |world: &World| messages.iter().all(|&id| world.outcome("ana", id, "bo") == Some(Outcome::Delivered));
         assert!(world.run_until(seconds(120), delivered));
         let mut shown = world.screen("bo");
         assert_eq!(shown.len(), 1_000);
@@ -261,7 +262,8 @@ fn a_full_disk_refuses_messages_and_the_node_stays_up() {
     world.disk_full("ana", true);
     let id = world.say("ana", "no room for this");
     world.run_for(seconds(2));
-    let undone = world.told("ana").iter().any(|event| matches!(&event.kind, EventKind::Undone { id: told, .. } if *told == id));
+    let undone =
+        world.told("ana").iter().any(|event| matches!(&event.kind, EventKind::Undone { id: told, .. } if *told == id));
     assert!(undone, "the author is told");
     assert!(world.screen("bo").is_empty(), "nothing left that is not on disk");
     assert_eq!(world.presence("bo", "ana"), Some(Presence::Alive));
@@ -276,9 +278,7 @@ fn a_full_disk_refuses_messages_and_the_node_stays_up() {
     world.run_for(seconds(5));
     assert_ne!(world.outcome("ana", refused, "bo"), Some(Outcome::Delivered));
     world.disk_full("bo", false);
-    assert!(world.run_until(seconds(120), |world| {
-        world.outcome("ana", refused, "bo") == Some(Outcome::Delivered)
-    }));
+    assert!(world.run_until(seconds(120), |world| { world.outcome("ana", refused, "bo") == Some(Outcome::Delivered) }));
 }
 
 #[test]
@@ -297,8 +297,9 @@ fn a_stranger_gets_no_byte_back_whatever_it_sends() {
     let mut world = World::new(5).members(["ana", "bo"]);
     world.capture();
     world.say("ana", "hello");
-    world.restart("ana", Unsynced::Lose);
     world.run_for(seconds(5));
+    world.restart("ana", Unsynced::Lose);
+    world.run_for(seconds(10));
     let stranger = "203.0.113.9:4460".parse().expect("an address");
     let before = world.status("bo");
     let datagrams = world.captured_to("bo");

@@ -12,6 +12,23 @@ pub const MEMBERS_MAX: usize = 16_384;
 /// Addresses in one card: the interfaces of a laptop, and those that two peers saw.
 pub const CARD_ADDRESSES_MAX: usize = 4;
 
+/// Members that were forgotten, of whom the highest run is still remembered: 48 bytes each.
+pub const FORGOTTEN_MAX: usize = 65_536;
+/// Cards, or leaves, in one frame: 64 cards of 280 bytes fit `FRAME_BYTES_MAX`.
+pub const CARDS_PER_FRAME_MAX: usize = 64;
+/// Lines of a view in one frame: 256 of 62 bytes fit `FRAME_BYTES_MAX`.
+pub const HELD_PER_FRAME_MAX: usize = 256;
+/// Open reports in one heartbeat: with 56 bytes each it stays one datagram.
+pub const REPORTS_PER_HEARTBEAT_MAX: usize = 16;
+/// Reports, and contradictions, kept about one member: a verdict needs two.
+pub const REPORTS_PER_SUBJECT_MAX: usize = 16;
+/// Relays of reports about one (subject, run, tick): two make a verdict.
+pub const RELAYS_PER_REPORT_MAX: u8 = 2;
+/// Members that one change is relayed to: in a small room everyone, in a large one enough for a flood.
+pub const RELAY_FANOUT_MAX: usize = 16;
+/// Addresses dialled to join a room: four tickets of four.
+pub const JOIN_ADDRESSES_MAX: usize = 16;
+
 /// A datagram's UDP payload: below the 1,280 bytes of the smallest IPv6 path with room for a tunnel.
 pub const DATAGRAM_BYTES_MAX: usize = 1_200;
 /// Frames as one subsystem hands them over: a message of `TEXT_BYTES_MAX` and its envelope.
@@ -53,10 +70,23 @@ pub const WAITING_MESSAGES_MAX: usize = 256;
 pub const WAITING_BYTES_MAX: usize = 256 * 1024;
 /// Deliveries sent to one peer and not yet settled, counted in datagrams.
 pub const IN_FLIGHT_DATAGRAMS_MAX: usize = 32;
+/// Messages under way to one reachable peer, and their bytes: a burst that takes a fast link some seconds.
+pub const OUTSTANDING_MESSAGES_MAX: usize = 4_096;
+pub const OUTSTANDING_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Settled messages of one's own whose deliveries are kept in memory; older ones are read from the disk by people.
+pub const SETTLED_MESSAGES_MAX: usize = 10_000;
+/// Attempts remembered of one delivery.
+pub const TRIES_MAX: usize = 16;
 /// How long one attempt at delivery goes on before its outcome is called unknown.
 pub const DELIVERY_DEADLINE: Duration = Duration::from_secs(10);
 /// How long an undelivered message is kept for its receiver.
 pub const MESSAGE_LIFE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// Ranges of sequence numbers remembered for one stream of one run: more than the holes that losses can leave
+/// among the 200 smallest messages that fit a window in flight.
+pub const RANGES_PER_STREAM_MAX: usize = 256;
+/// Group receipts kept of one member for one run of ours, where the newest does not say all of it.
+pub const RECEIPTS_KEPT_PER_RUN_MAX: usize = 4;
 
 /// Commitments or ranges in one receipt.
 pub const RECEIPT_COMMITMENTS_MAX: usize = 64;
@@ -64,6 +94,31 @@ pub const RECEIPT_RANGES_MAX: usize = 32;
 /// Runs tracked of one author: a member that restarts once a day is covered for two weeks.
 pub const RUNS_PER_AUTHOR_MAX: usize = 16;
 
+/// Messages received and not yet on disk, and their bytes: what comes beyond is dropped, and its sender tries
+/// again.
+pub const PROVISIONAL_MESSAGES_MAX: usize = 16_384;
+pub const PROVISIONAL_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Messages of one author that wait to be shown in order; more than that show at once, after the gap.
+pub const HELD_BACK_MESSAGES_MAX: usize = 1_024;
+/// Ids of private messages kept of one author and of all, so that a receipt can be given again: twice what one
+/// peer may have under way.
+pub const PRIVATE_IDS_PER_AUTHOR_MAX: usize = 8_192;
+pub const PRIVATE_IDS_MAX: usize = 65_536;
+/// Private messages receipted again when a session with their author opens.
+pub const RECEIPTED_AGAIN_MAX: usize = 256;
+/// Messages of one run kept beside another of the same identity: enough to show that an author lies.
+pub const FORKS_PER_RUN_MAX: usize = 16;
+/// Gaps remembered; the oldest is forgotten for a newer one.
+pub const GAPS_MAX: usize = 1_024;
+
+/// Entries in one frame of a frontier, and ranges in one entry: about 12 KiB at the most usual.
+pub const FRONTIER_ENTRIES_MAX: usize = 96;
+/// Ranges that one peer offered and that are still to be pulled.
+pub const OFFERS_PER_PEER_MAX: usize = 256;
+/// Peers asked for a gap before it is told with their answers.
+pub const RECOVERY_PEERS_MAX: usize = 4;
+/// What a peer is given for its pulls, in bytes a second: half of a slow link.
+pub const GIVEN_BYTES_PER_SECOND_MAX: u64 = 256 * 1024;
 /// What a recovery asks for, and how far back.
 pub const RECOVERY_MESSAGES_MAX: usize = 500;
 pub const RECOVERY_AGE_MAX: Duration = Duration::from_secs(24 * 60 * 60);

@@ -10,7 +10,9 @@ use clap::{Args as ArgGroup, Parser, Subcommand, ValueEnum};
 
 use super::chat::Settings;
 use super::exit::Failure;
-use crate::wire::Ticket;
+use crate::base::text::{self, TextError};
+use crate::faults::Spec;
+use crate::wire::{Ticket, TicketError};
 
 const ABOUT: &str = "Secure group chat that no server runs: every node talks to the others directly, and can say of \
 each message what happened to it and how it knows.";
@@ -27,7 +29,7 @@ Examples:
   moot why k7f3                         the evidence for a message
   moot why bo                           the evidence about a member
   moot status --json | jq .members      everything as JSON
-  moot fault 'loss=20%,delay=200ms'     make this node's network bad on purpose; moot fault off ends it
+  moot fault 'loss=20%,delay=200ms'     make this node's network bad on purpose
 
 Exit codes:
   0 well, 1 an error, 2 wrong usage
@@ -76,7 +78,7 @@ pub(super) enum Command {
     Node {
         #[command(flatten)]
         node: NodeArgs,
-        /// The form of the logs; RUST_LOG chooses what is logged
+        /// The form of the logs; `RUST_LOG` chooses what is logged
         #[arg(long, value_name = "FORMAT", default_value = "text")]
         log_format: LogFormat,
     },
@@ -132,7 +134,7 @@ pub(super) struct NodeArgs {
     #[command(flatten)]
     start: StartArgs,
     /// The name of your room, when this is the first start [default: NICK's moot]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = read_room_name)]
     room: Option<String>,
     /// A ticket, or the address of a member of your room; may be repeated
     #[arg(long, value_name = "TICKET|ADDR", value_parser = Target::read)]
@@ -151,13 +153,13 @@ pub(super) struct JoinArgs {
 #[derive(Debug, Default, ArgGroup)]
 struct StartArgs {
     /// What others call you [default: your login name]
-    #[arg(long, value_name = "NICK")]
+    #[arg(long, value_name = "NICK", value_parser = read_nick)]
     nick: Option<String>,
     /// Where to listen [default: 0.0.0.0:4460, or a free port where that is taken]
     #[arg(long, value_name = "ADDR", value_parser = read_address)]
     listen: Option<SocketAddr>,
     /// Start with a bad network, such as loss=5%,delay=200ms
-    #[arg(long, value_name = "SPEC")]
+    #[arg(long, value_name = "SPEC", value_parser = read_fault)]
     fault: Option<String>,
 }
 
@@ -170,10 +172,10 @@ pub(super) struct SendArgs {
     #[arg(long, value_name = "WHOM", default_value = "all")]
     pub(super) wait: Wait,
     /// How long to wait; a delivery itself is tried for 10s, and then its outcome is unknown
-    #[arg(long, value_name = "TIME", default_value = "12s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
     pub(super) timeout: Duration,
     /// The text; - reads it from standard input
-    #[arg(value_name = "TEXT", allow_hyphen_values = true)]
+    #[arg(value_name = "TEXT")]
     pub(super) text: String,
 }
 
@@ -270,23 +272,108 @@ pub(super) fn parse(words: Vec<OsString>) -> Result<Parsed, Failure> {
             error.print()?;
             Ok(Parsed::Said)
         }
+        // These say what would be right; clap's own complaints point to the help.
+        ErrorKind::ValueValidation => Err(Failure::misuse(in_one_line(&error))),
+        ErrorKind::InvalidUtf8 => Err(Failure::misuse(TextError::NotUtf8.to_string())),
         // The kinds are open; all others are a wrong usage.
-        _ => Err(Failure::misuse(in_one_line(&error.render().to_string()))),
+        _ => Err(Failure::misuse(format!("{}; moot --help tells more", in_one_line(&error)))),
     }
 }
 
 /// The first paragraph of clap's complaint, as a sentence of ours.
-fn in_one_line(complaint: &str) -> String {
+fn in_one_line(error: &clap::Error) -> String {
+    let complaint = error.render().to_string();
     let lines = complaint.lines().map(str::trim).take_while(|line| !line.is_empty());
     let sentence = lines.collect::<Vec<_>>().join(" ");
-    let sentence = sentence.strip_prefix("error: ").unwrap_or(&sentence);
-    format!("{sentence}; moot --help tells more")
+    sentence.strip_prefix("error: ").unwrap_or(&sentence).to_owned()
 }
 
 fn read_ticket(text: &str) -> Result<Ticket, String> {
-    text.parse().map_err(|error: crate::wire::TicketError| error.to_string())
+    text.parse().map_err(|error: TicketError| error.to_string())
+}
+
+fn read_nick(text: &str) -> Result<String, String> {
+    text::check_nick(text).map(|()| text.into()).map_err(|error| error.to_string())
+}
+
+fn read_room_name(text: &str) -> Result<String, String> {
+    text::check_room_name(text).map(|()| text.into()).map_err(|error| error.to_string())
+}
+
+fn read_fault(text: &str) -> Result<String, String> {
+    text.parse::<Spec>().map(|_| text.into()).map_err(|error| error.to_string())
 }
 
 fn read_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "an address is an IP address and a port, such as 192.168.1.5:4460 or [::1]:4460".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Args, String> {
+        let words = line.split(' ').map(OsString::from).collect();
+        match parse(words) {
+            Ok(Parsed::Args(args)) => Ok(*args),
+            Ok(Parsed::Said) => Err("said".into()),
+            Err(failure) => Err(failure.sentence()),
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn home_json_and_plain_stand_anywhere() {
+        for line in ["moot --home /h --json who", "moot who --json --home /h", "moot --json who --home /h"] {
+            let args = parsed(line).unwrap();
+            assert!(args.common.json, "{line}");
+            assert_eq!(args.common.home().unwrap(), PathBuf::from("/h"), "{line}");
+        }
+    }
+
+    #[test]
+    fn moot_alone_is_a_chat() {
+        assert!(matches!(parsed("moot").unwrap().command.unwrap_or_default(), Command::Chat(_)));
+    }
+
+    #[test]
+    fn a_dash_is_a_text_and_a_mistyped_flag_is_not() {
+        let Some(Command::Send(send)) = parsed("moot send -").unwrap().command else { panic!() };
+        assert_eq!((send.text.as_str(), send.wait, send.timeout), ("-", Wait::All, Duration::from_secs(12)));
+        assert!(parsed("moot send --jsno").is_err());
+    }
+
+    #[test]
+    fn a_wrong_usage_is_one_sentence_that_says_what_is_right() {
+        let error = |line| parsed(line).unwrap_err();
+        assert_eq!(
+            error("moot join"),
+            "the following required arguments were not provided: <TICKET>; moot --help tells more"
+        );
+        assert_eq!(
+            error("moot join moot:xyz"),
+            "invalid value 'moot:xyz' for '<TICKET>': malformed ticket: a character is wrong or missing; copy it again, whole"
+        );
+        assert_eq!(
+            error("moot chat --listen 4460"),
+            "invalid value '4460' for '--listen <ADDR>': an address is an IP address and a port, such as 192.168.1.5:4460 or [::1]:4460"
+        );
+        assert_eq!(
+            error("moot chat --nick 2bo"),
+            "invalid value '2bo' for '--nick <NICK>': a nick is 1 to 32 bytes of letters, digits, - and _, and begins with a letter; choose another with --nick"
+        );
+    }
+
+    #[test]
+    fn a_text_that_is_not_utf_8_is_refused() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let words = vec!["moot".into(), "send".into(), OsString::from_vec(vec![0xff, 0xfe])];
+        assert_eq!(parse(words).unwrap_err().sentence(), "the text is not valid UTF-8");
+    }
 }

@@ -54,7 +54,7 @@ impl Failure {
         self.exit
     }
 
-    fn sentence(&self) -> String {
+    pub(super) fn sentence(&self) -> String {
         let sentence = text::sanitize(&format!("{:#}", self.error));
         sentence.split_whitespace().collect::<Vec<_>>().join(" ")
     }

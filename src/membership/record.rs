@@ -75,7 +75,7 @@ impl Restored {
                 kept.card.clone_from(bytes);
             }
             Record::Leave { member, run, bytes } => {
-                self.change(*member, |kept| kept.leave = Some((*run, bytes.clone())))
+                self.change(*member, |kept| kept.leave = Some((*run, bytes.clone())));
             }
             Record::Address { member, address } => self.change(*member, |kept| kept.address = Some(*address)),
             Record::Gone { member, at } => self.change(*member, |kept| kept.gone = Some(*at)),

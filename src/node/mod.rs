@@ -9,16 +9,17 @@ pub mod api;
 mod record;
 mod report;
 mod settle;
+mod tell;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use crate::base::{Cause, EventNumber, MemberId, MessageId, Now, RoomId, Run, Step, StoreFailed, Time, text};
+use crate::base::Rng;
+use crate::base::{Cause, EventNumber, MemberId, Now, RoomId, Run, Step, StoreFailed, Time, text};
 use crate::crypto::{Identity, RoomSecret};
 use crate::membership::{self, Membership};
 use crate::messaging::{self, Messaging};
 use crate::transport::{self, Transport};
-use crate::base::Rng;
 use api::{Command, Event, EventKind, Refusal, Reply};
 
 pub use record::{Record, Restored};
@@ -62,6 +63,8 @@ pub struct Node {
     told: EventNumber,
     outputs: VecDeque<Output>,
     ledger: Ledger,
+    /// Frames of members that say nothing: another version's, or an enemy's.
+    frames_undecodable: u64,
 }
 
 /// How far a node's run has got.
@@ -70,6 +73,8 @@ enum Phase {
     /// Its run is not durable yet: it must not be heard.
     Dumb,
     Awake,
+    /// It is saying goodbye.
+    Leaving,
     /// It has said goodbye.
     Left,
     /// Another process runs with a copy of its home: it must not be heard any more.
@@ -95,11 +100,7 @@ impl Node {
             &mut step,
         );
         let messaging = Messaging::new(
-            messaging::Settings {
-                identity: config.identity.clone(),
-                room: config.room,
-                rng: rng.split("messaging"),
-            },
+            messaging::Settings { identity: config.identity.clone(), room: config.room, rng: rng.split("messaging") },
             restored.messaging,
             &mut step,
         );
@@ -120,6 +121,7 @@ impl Node {
             told: 0,
             outputs: VecDeque::new(),
             ledger: Ledger::default(),
+            frames_undecodable: 0,
         };
         node.settle(step);
         node
@@ -127,8 +129,9 @@ impl Node {
 
     /// Takes in one datagram.
     pub fn handle_datagram(&mut self, now: Now, from: SocketAddr, bytes: &[u8]) {
-        if self.phase != Phase::Awake {
-            return;
+        match self.phase {
+            Phase::Awake | Phase::Leaving => {}
+            Phase::Dumb | Phase::Left | Phase::Silent => return,
         }
         let mut step = self.step(now, None);
         self.transport.handle_datagram(&mut step, from, bytes);
@@ -142,7 +145,7 @@ impl Node {
     pub fn handle_command(&mut self, now: Now, command: Command) -> Result<Reply, Refusal> {
         match self.phase {
             Phase::Dumb | Phase::Awake => {}
-            Phase::Left => return Err(Refusal::Leaving),
+            Phase::Leaving | Phase::Left => return Err(Refusal::Leaving),
             Phase::Silent => return Err(Refusal::CopiedHome),
         }
         let mut step = self.step(now, None);
@@ -158,6 +161,14 @@ impl Node {
         let mut step = self.step(now, None);
         self.membership.handle_stored(&mut step, batch.membership, result);
         self.messaging.handle_stored(&mut step, batch.messaging, result);
+        self.settle(step);
+    }
+
+    /// Learns something that its driver did and that belongs among its events, such as a change of faults.
+    pub fn handle_told(&mut self, now: Now, kind: EventKind) {
+        let mut step = self.step(now, None);
+        let n = step.number();
+        self.tell(now, n, None, kind);
         self.settle(step);
     }
 
@@ -179,7 +190,7 @@ impl Node {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
         match self.phase {
-            Phase::Dumb | Phase::Awake => {}
+            Phase::Dumb | Phase::Awake | Phase::Leaving => {}
             Phase::Left | Phase::Silent => return None,
         }
         [self.transport.poll_timeout(), self.membership.poll_timeout(), self.messaging.poll_timeout()]
@@ -198,6 +209,12 @@ impl Node {
         self.membership.run()
     }
 
+    /// Whether its run is durable, so that it can be heard.
+    #[must_use]
+    pub fn is_awake(&self) -> bool {
+        self.phase != Phase::Dumb
+    }
+
     fn step(&self, now: Now, cause: Option<Cause>) -> Step {
         Step::new(now, cause, self.told)
     }
@@ -214,7 +231,7 @@ impl Node {
                 if to == self.id() {
                     return Err(Refusal::Yourself);
                 }
-                if self.membership.member(to).is_none() {
+                if self.membership.member(step.now, to).is_none() {
                     return Err(Refusal::UnknownMember { nick: to.short() });
                 }
                 let id =
@@ -231,14 +248,11 @@ impl Node {
                 Ok(Reply::Done)
             }
             Command::Leave => {
+                self.phase = Phase::Leaving;
                 self.membership.leave(step);
                 Ok(Reply::Done)
             }
         }
-    }
-
-    fn tell(&mut self, now: Now, n: EventNumber, cause: Option<Cause>, kind: EventKind) {
-        self.outputs.push_back(Output::Event(Event { n, at: now.wall, cause, kind }));
     }
 }
 

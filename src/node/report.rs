@@ -2,14 +2,14 @@
 //! nothing.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use super::Node;
 use super::api::{
-    self, Asked, AskedAnswer, Delivery, DeliveryEvidence, EventKind, Evidence, EvidenceKind, Gap, Link, MemberStatus,
-    Message, MessageKind, NodeStatus, Outcome, ReceiptEvidence, Refusal, Sent, Source, Status, Try, Verdict, WhyMember,
+    Asked, AskedAnswer, Delivery, DeliveryEvidence, Evidence, EvidenceKind, Gap, Link, MemberStatus, MessageCounts,
+    MessageKind, NodeStatus, Outcome, OutcomeCounts, ReceiptEvidence, Sent, Source, Status, Try, Verdict, WhyMember,
     WhyMessage,
 };
-use super::{Node, Phase};
-use crate::base::limits::{MEMBERS_MAX, RETAINED_BYTES_MAX, RETAINED_MESSAGES_MAX};
 use crate::base::{MemberId, MessageId, Now, Stream, Time};
 use crate::membership::{self, Member};
 use crate::messaging;
@@ -34,7 +34,7 @@ impl Node {
             },
             members: self.membership.members(now).map(|member| self.member_status(now, member)).collect(),
             messages: self.message_counts(),
-            deliveries: self.messaging.outcomes().into(),
+            deliveries: self.outcome_counts(),
             faults: Vec::new(),
             counters: self.counters(),
             limits: self.limits(),
@@ -65,9 +65,7 @@ impl Node {
             },
             verdict: Verdict {
                 reports: evidence(|kind| matches!(kind, EvidenceKind::Report | EvidenceKind::Silence)),
-                contradictions: evidence(|kind| {
-                    matches!(kind, EvidenceKind::Contradiction | EvidenceKind::Withdrawal)
-                }),
+                contradictions: evidence(|kind| matches!(kind, EvidenceKind::Contradiction | EvidenceKind::Withdrawal)),
                 evidence: evidence(|kind| {
                     matches!(
                         kind,
@@ -94,7 +92,123 @@ impl Node {
         }
     }
 
-    fn evidence(&self, item: &membership::Evidence) -> Evidence {
+    /// Messages that exist and are missing here, as far as it was told.
+    #[must_use]
+    pub fn gaps(&self) -> Vec<Gap> {
+        self.messaging.gaps().map(|gap| self.gap(&gap)).collect()
+    }
+
+    /// The evidence about a message; `None` for one that is only on disk, or unknown.
+    #[must_use]
+    pub fn why_message(&self, _now: Now, id: MessageId) -> Option<WhyMessage> {
+        let known = self.messaging.message(id)?;
+        let deliveries = known.deliveries.iter().map(|(&member, delivery)| DeliveryEvidence {
+            delivery: self.delivery(member, delivery),
+            tries: delivery.tries.iter().map(|tried| Try { at: tried.at, attempt: tried.attempt }).collect(),
+            receipt: delivery.receipt.as_ref().map(|seen| ReceiptEvidence { at: seen.at, run: seen.run }),
+        });
+        let source = known.source.map(|source| Source {
+            via: source.via,
+            nick: self.nick(source.via),
+            at: source.at,
+            recovered: source.recovered,
+            duplicates: source.duplicates,
+        });
+        Some(WhyMessage {
+            id,
+            handle: self.handle(id),
+            kind: message_kind(known.key.stream),
+            from: known.key.author,
+            nick: self.nick(known.key.author),
+            deliveries: deliveries.collect(),
+            sources: source.into_iter().collect(),
+        })
+    }
+
+    /// A message that was just accepted.
+    pub(super) fn sent(&self, id: MessageId) -> Sent {
+        let known = self.messaging.message(id);
+        let kind = known.as_ref().map_or(MessageKind::Group, |known| message_kind(known.key.stream));
+        let deliveries = known.map_or_else(BTreeMap::new, |known| known.deliveries);
+        let deliveries = deliveries.iter().map(|(&member, delivery)| self.delivery(member, delivery)).collect();
+        Sent { id, handle: self.handle(id), kind, deliveries }
+    }
+
+    pub(super) fn gap(&self, gap: &messaging::GapRecord) -> Gap {
+        let asked = gap.asked.iter().map(|&(member, answer)| Asked {
+            member,
+            nick: self.nick(member),
+            answer: match answer {
+                messaging::Answer::NoLongerKeepsIt => AskedAnswer::NoLongerKeepsIt,
+                messaging::Answer::NeverHadIt => AskedAnswer::NeverHadIt,
+                messaging::Answer::NoAnswer => AskedAnswer::NoAnswer,
+            },
+        });
+        Gap {
+            author: gap.author,
+            nick: self.nick(gap.author),
+            incarnation: gap.run.incarnation,
+            first: gap.first,
+            last: gap.last,
+            asked: asked.collect(),
+        }
+    }
+
+    /// The beginning of the id, as long as it takes to be unique here.
+    pub(super) fn handle(&self, id: MessageId) -> String {
+        id.handle(self.messaging.handle_chars(id))
+    }
+
+    fn delivery(&self, member: MemberId, delivery: &messaging::Delivery) -> Delivery {
+        Delivery {
+            member,
+            nick: self.nick(member),
+            outcome: outcome(delivery.outcome),
+            attempts: delivery.attempts,
+            latency_us: delivery.latency_us,
+        }
+    }
+
+    fn message_counts(&self) -> MessageCounts {
+        let counters = self.messaging.counters();
+        MessageCounts {
+            group: counters.group,
+            private: counters.private,
+            gaps: u64::try_from(self.messaging.gaps().count()).unwrap_or(u64::MAX),
+            recovered: counters.recovered,
+            duplicates: counters.duplicates,
+            stale: self.transport.counters().stale,
+        }
+    }
+
+    fn outcome_counts(&self) -> OutcomeCounts {
+        let messaging::OutcomeCounts { waiting, sending, unknown, refused, expired, delivered } =
+            self.messaging.outcomes();
+        OutcomeCounts { waiting, sending, delivered, unknown, refused, expired }
+    }
+
+    fn counters(&self) -> BTreeMap<String, u64> {
+        let transport = self.transport.counters().entries();
+        let messaging = self.messaging.counters().entries();
+        let own = [("frames_undecodable", self.frames_undecodable)];
+        let used = self.fills().map(|(name, used, _)| (name, used));
+        let named = transport.chain(messaging).chain(own).map(|(name, count)| (name.to_owned(), count));
+        named.chain(used.map(|(name, used)| (format!("{name}_used"), used))).collect()
+    }
+
+    fn limits(&self) -> BTreeMap<String, u64> {
+        self.fills().map(|(name, _, max)| (name.to_owned(), max)).collect()
+    }
+
+    /// How full each table is: name, used, limit.
+    fn fills(&self) -> impl Iterator<Item = (&'static str, u64, u64)> {
+        let wide = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let transport = self.transport.gauges();
+        let messaging = self.messaging.fills().into_iter().map(|fill| (fill.name, fill.used, fill.max));
+        transport.chain(messaging).map(move |(name, used, max)| (name, wide(used), wide(max)))
+    }
+
+    pub(super) fn evidence(&self, item: &membership::Evidence) -> Evidence {
         let kind = match item.kind {
             membership::EvidenceKind::Heard => EvidenceKind::Heard,
             membership::EvidenceKind::Silence => EvidenceKind::Silence,
@@ -112,24 +226,27 @@ impl Node {
         Evidence { kind, by: item.by, nick: self.nick(item.by), run: item.run, tick: item.tick, at: item.at, detail }
     }
 
-    pub(super) fn on_membership_event(&mut self, now: Now, event: membership::Event) {
-        let kind = match event.kind {
-            membership::EventKind::Member { id, nick, presence, run, evidence } => {
-                let evidence = evidence.iter().map(|item| self.evidence(item)).collect();
-                EventKind::Member { id, nick, state: presence, incarnation: run.incarnation, evidence }
-            }
-            membership::EventKind::Alarm { text } => EventKind::Alarm { text },
-            membership::EventKind::Left => {
-                self.phase = Phase::Left;
-                return;
-            }
-        };
-        self.tell(now, event.n, event.cause, kind);
-    }
-
     /// What people call a member; the short form of the id of one that is not known.
     pub(super) fn nick(&self, id: MemberId) -> String {
         self.membership.nick(id).map_or_else(|| id.short(), ToOwned::to_owned)
+    }
+}
+
+pub(super) fn message_kind(stream: Stream) -> MessageKind {
+    match stream {
+        Stream::Room => MessageKind::Group,
+        Stream::To(_) => MessageKind::Private,
+    }
+}
+
+pub(super) fn outcome(outcome: messaging::Outcome) -> Outcome {
+    match outcome {
+        messaging::Outcome::Waiting => Outcome::Waiting,
+        messaging::Outcome::Sending => Outcome::Sending,
+        messaging::Outcome::Unknown => Outcome::Unknown,
+        messaging::Outcome::Refused => Outcome::Refused,
+        messaging::Outcome::Expired => Outcome::Expired,
+        messaging::Outcome::Delivered => Outcome::Delivered,
     }
 }
 
@@ -137,7 +254,7 @@ fn millis(now: Time, earlier: Time) -> u64 {
     u64::try_from(now.since(earlier).as_millis()).unwrap_or(u64::MAX)
 }
 
-fn micros(span: std::time::Duration) -> u64 {
+fn micros(span: Duration) -> u64 {
     u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }
 

@@ -2,6 +2,8 @@
 //! the lines that a person should see, and keeps quiet about the rest. No input, no output.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::complete::Words;
 use super::tally::{Standing, Tally};
@@ -19,7 +21,13 @@ pub(super) enum Typed {
     Hidden,
 }
 
-/// Shared by the thread that reads what is typed and the one that shows what happens.
+/// A board that the thread that reads what is typed shares with the one that shows what happens.
+#[derive(Debug)]
+pub(super) struct Shared {
+    board: Mutex<Board>,
+    changed: Condvar,
+}
+
 #[derive(Debug)]
 pub(super) struct Board {
     pub(super) view: View,
@@ -33,6 +41,30 @@ pub(super) struct Board {
     /// Requests to send that the node has not answered: until then it is not known whose own message is whose.
     sends_open: usize,
     held_back: Vec<Message>,
+}
+
+impl Shared {
+    pub(super) fn new(board: Board) -> Self {
+        Self { board: Mutex::new(board), changed: Condvar::new() }
+    }
+
+    /// A thread that panicked leaves lines unsaid, nothing inconsistent.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Board> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a batch of events and returns the lines for the screen.
+    pub(super) fn handle_events(&self, events: &[Event]) -> Vec<String> {
+        let lines = self.lock().handle_events(events);
+        self.changed.notify_all();
+        lines
+    }
+
+    /// Waits until nothing that was typed is in flight, for at most `time`.
+    pub(super) fn wait_settled(&self, time: Duration) {
+        // Who waits does not ask how it ended: either way it is time to go.
+        let _ = self.changed.wait_timeout_while(self.lock(), time, |board| !board.is_settled());
+    }
 }
 
 impl Board {
@@ -88,6 +120,12 @@ impl Board {
         format!("{}{banner}> ", self.nick)
     }
 
+    /// One is called that from now on.
+    pub(super) fn handle_nick(&mut self, nick: &str) {
+        self.view.names.learn_own(nick);
+        nick.clone_into(&mut self.nick);
+    }
+
     pub(super) fn handle_faults(&mut self, faults: Vec<String>) {
         self.faults = faults;
     }
@@ -99,16 +137,17 @@ impl Board {
     fn event(&mut self, event: &Event) -> Option<String> {
         match &event.kind {
             EventKind::Ready { id, nick, .. } => {
-                self.view.names = Names::new(*id);
-                self.view.names.learn(*id, nick);
-                self.nick.clone_from(nick);
+                if !self.view.names.is_me(*id) {
+                    self.view.names = Names::new(*id);
+                }
+                self.handle_nick(nick);
                 // The opening screen has said it.
                 return None;
             }
             EventKind::Member { id, nick, .. } => {
                 self.view.names.learn(*id, nick);
                 if self.view.names.is_me(*id) {
-                    self.nick.clone_from(nick);
+                    self.handle_nick(nick);
                     return None;
                 }
             }

@@ -1,12 +1,12 @@
 //! What Tab offers: commands, nicks, handles of messages. A pure function of the line and of what is known;
 //! the line editor is kept at its door.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use rustyline::completion::{Completer, Pair};
 use rustyline::{Context, Helper, Highlighter, Hinter, Validator};
 
-use super::board::Board;
+use super::board::Shared;
 use super::parse::COMMANDS;
 
 /// The words that can be completed now.
@@ -20,14 +20,14 @@ pub(super) struct Words {
 /// Hands the line editor what [`complete`] finds.
 #[derive(Helper, Hinter, Highlighter, Validator)]
 pub(super) struct TabHelper {
-    pub(super) board: Arc<Mutex<Board>>,
+    pub(super) board: Arc<Shared>,
 }
 
 impl Completer for TabHelper {
     type Candidate = Pair;
 
     fn complete(&self, line: &str, at: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<Pair>)> {
-        let words = super::lock(&self.board).words();
+        let words = self.board.lock().words();
         let (start, found) = complete(line.get(..at).unwrap_or(line), &words);
         let pair = |text: String| Pair { display: text.trim_end().to_owned(), replacement: text };
         Ok((start, found.into_iter().map(pair).collect()))

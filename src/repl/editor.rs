@@ -1,19 +1,19 @@
 //! Typing at a terminal: a line editor whose prompt stays below what arrives. Owns the terminal, and gives
 //! it back as it was however the program ends.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
 use rustyline::{CompletionType, Config, Editor, ExternalPrinter};
 
-use super::board::Board;
+use super::board::Shared;
 use super::complete::TabHelper;
 use super::session::{Next, Session};
-use super::{lock, write};
+use super::write;
 use crate::base::limits::HISTORY_LINES_MAX;
 
 /// The line editor with its history.
@@ -48,10 +48,7 @@ impl Drop for Terminal {
 
 impl LineEditor {
     /// A line editor, and what prints above its prompt. `None` where the terminal cannot do that.
-    pub(super) fn open(
-        board: &Arc<Mutex<Board>>,
-        history: &Path,
-    ) -> Option<(Self, impl ExternalPrinter + Send + use<>)> {
+    pub(super) fn open(board: &Arc<Shared>, history: &Path) -> Option<(Self, impl ExternalPrinter + Send + use<>)> {
         let config = Config::builder()
             .completion_type(CompletionType::List)
             .auto_add_history(true)
@@ -71,7 +68,7 @@ impl LineEditor {
     pub(super) fn run(&mut self, session: &mut Session) {
         let mut interrupted = false;
         loop {
-            let prompt = lock(&session.board).prompt();
+            let prompt = session.board.lock().prompt();
             let line = match self.editor.readline(&prompt) {
                 Ok(line) => line,
                 Err(ReadlineError::Interrupted) if interrupted => return,
@@ -99,5 +96,4 @@ impl LineEditor {
 /// Clears a prompt that nobody will type at.
 pub(super) fn clear_prompt() {
     write("\r\u{1b}[K");
-    let _ = io::stdout().flush();
 }

@@ -12,11 +12,11 @@ mod session;
 mod tally;
 
 use std::io::{self, IsTerminal as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustyline::ExternalPrinter as _;
 
@@ -24,11 +24,11 @@ use crate::base::Presence;
 use crate::base::limits::SCREEN_EVENTS_MAX;
 use crate::node::api::{Event, EventKind, MemberStatus};
 use crate::runtime::protocol::{Request, Response};
-use crate::runtime::{Client, ClientError};
+use crate::runtime::{Client, ClientError, clock};
 use crate::view::{Answered, Opening, View};
 
 pub use answer::answer;
-use board::{Board, Typed};
+use board::{Board, Shared, Typed};
 use editor::{LineEditor, Terminal};
 use session::Session;
 
@@ -80,38 +80,37 @@ pub fn run(settings: Settings) -> Result<Ended, ClientError> {
     let (to_screen, events) = mpsc::sync_channel(SCREEN_EVENTS_MAX);
     spawn("events", move || screen::read_events(tail, &to_screen));
 
-    let edited = editing == Editing::WherePossible && io::stdin().is_terminal() && io::stdout().is_terminal();
-    let board = Arc::new(Mutex::new(Board::new(view, if edited { Typed::Visible } else { Typed::Hidden })));
+    let typed = if io::stdin().is_terminal() { Typed::Visible } else { Typed::Hidden };
+    let edited = editing == Editing::WherePossible && typed == Typed::Visible && io::stdout().is_terminal();
+    let board = Arc::new(Shared::new(Board::new(view, typed)));
     let early = open(&mut node, &events, &board, &program, answered)?;
     let session = Session { node, board: Arc::clone(&board) };
 
     let _terminal = edited.then(Terminal::keep);
     let editor = if edited { LineEditor::open(&board, &history) } else { None };
     let (to_end, ends) = mpsc::sync_channel(2);
-    match editor {
-        Some((editor, mut printer)) => {
-            let print = move |text| {
-                if let Err(error) = printer.print(text) {
-                    tracing::debug!(%error, "a line was not shown");
-                }
-            };
-            show(events, early, board, to_end.clone(), print);
-            edit(editor, session, to_end);
-        }
-        None => {
-            show(events, early, board, to_end.clone(), |text| write(&text));
-            read_lines(session, to_end);
-        }
+    if let Some((editor, mut printer)) = editor {
+        let print = move |text| {
+            if let Err(error) = printer.print(text) {
+                tracing::debug!(%error, "a line was not shown");
+            }
+        };
+        show(events, early, board, to_end.clone(), print);
+        edit(editor, session, to_end);
+    } else {
+        show(events, early, board, to_end.clone(), |text| write(&text));
+        read_lines(session, to_end);
     }
     let ended = ends.recv().unwrap_or(Ended::ByNode);
-    match ended {
-        Ended::ByPerson => {
-            say_goodbye(&socket);
-            // The screen ends with the node, once it has shown what was still to come.
-            let _ = ends.recv_timeout(GOODBYE_TIME_MAX);
+    if ended == Ended::ByPerson {
+        say_goodbye(&socket);
+        // The screen ends with the node, once it has shown what was still to come.
+        let _ = ends.recv_timeout(GOODBYE_TIME_MAX);
+    } else {
+        if edited {
+            editor::clear_prompt();
         }
-        Ended::ByNode if edited => editor::clear_prompt(),
-        Ended::ByNode => (),
+        write("the node has ended\n");
     }
     Ok(ended)
 }
@@ -120,12 +119,12 @@ pub fn run(settings: Settings) -> Result<Ended, ClientError> {
 fn open(
     node: &mut Client,
     events: &Receiver<Event>,
-    board: &Mutex<Board>,
+    board: &Shared,
     program: &str,
     answered: Answered,
 ) -> Result<Vec<Event>, ClientError> {
     let ready = events.recv().map_err(|_| ClientError::gone())?;
-    lock(board).handle_events(std::slice::from_ref(&ready));
+    board.handle_events(std::slice::from_ref(&ready));
     let mut early = Vec::new();
     let mut members = members(node)?;
     if answered == Answered::Dialled && !somebody_is_here(&members, board) {
@@ -136,7 +135,7 @@ fn open(
         Response::Faults(faults) => faults,
         other => return Err(ClientError::unexpected(&other)),
     };
-    let mut board = lock(board);
+    let mut board = board.lock();
     for member in &members {
         board.view.names.learn(member.id, &member.nick);
     }
@@ -154,15 +153,15 @@ fn open(
 }
 
 /// Waits until another member is here, but not for long.
-fn await_answer(events: &Receiver<Event>, board: &Mutex<Board>, early: &mut Vec<Event>) {
-    let until = Instant::now() + ANSWER_TIME_MAX;
+fn await_answer(events: &Receiver<Event>, board: &Shared, early: &mut Vec<Event>) {
+    let until = clock::time() + ANSWER_TIME_MAX;
     while early.len() < SCREEN_EVENTS_MAX {
-        let event = match events.recv_timeout(until.saturating_duration_since(Instant::now())) {
+        let event = match events.recv_timeout(until.since(clock::time())) {
             Ok(event) => event,
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return,
         };
         let is_answer = matches!(&event.kind, EventKind::Member { id, state: Presence::Alive, .. }
-            if !lock(board).view.names.is_me(*id));
+            if !board.lock().view.names.is_me(*id));
         early.push(event);
         if is_answer {
             return;
@@ -177,8 +176,8 @@ fn members(node: &mut Client) -> Result<Vec<MemberStatus>, ClientError> {
     }
 }
 
-fn somebody_is_here(members: &[MemberStatus], board: &Mutex<Board>) -> bool {
-    let names = &lock(board).view.names;
+fn somebody_is_here(members: &[MemberStatus], board: &Shared) -> bool {
+    let names = &board.lock().view.names;
     members.iter().any(|member| member.state == Presence::Alive && !names.is_me(member.id))
 }
 
@@ -186,12 +185,12 @@ fn somebody_is_here(members: &[MemberStatus], board: &Mutex<Board>) -> bool {
 fn show(
     events: Receiver<Event>,
     early: Vec<Event>,
-    board: Arc<Mutex<Board>>,
+    board: Arc<Shared>,
     to_end: SyncSender<Ended>,
     mut print: impl FnMut(String) + Send + 'static,
 ) {
     spawn("screen", move || {
-        let lines = lock(&board).handle_events(&early);
+        let lines = board.handle_events(&early);
         if !lines.is_empty() {
             print(lines.join("\n") + "\n");
         }
@@ -215,7 +214,7 @@ fn read_lines(mut session: Session, to_end: SyncSender<Ended>) {
 }
 
 /// Asks on a connection of its own: the one that was typed on may be in the middle of an answer.
-fn say_goodbye(socket: &std::path::Path) {
+fn say_goodbye(socket: &Path) {
     let asked = Client::connect(socket).and_then(|mut node| node.ask(Request::Leave));
     if let Err(error) = asked {
         tracing::debug!(%error, "the node was gone before it could say goodbye");
@@ -233,9 +232,4 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) {
 fn write(text: &str) {
     let mut out = io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-}
-
-/// A thread that panicked leaves lines unsaid, nothing inconsistent.
-fn lock(board: &Mutex<Board>) -> MutexGuard<'_, Board> {
-    board.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,19 +1,15 @@
 //! Typing without a terminal, or without its tricks: one line in, lines out. What comes through a pipe is
 //! bytes from outside, so each line is bounded and checked.
 
-use std::io::{self, BufRead, Read as _};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::io::{self, BufRead, Read as _, Write as _};
+use std::time::Duration;
 
-use super::lock;
 use super::session::{Next, Session};
 use crate::base::limits::{CONTROL_REQUEST_BYTES_MAX, TEXT_BYTES_MAX};
 use crate::base::text::TextError;
 
 /// How long the end of the input waits for what was typed to be settled.
 const SETTLE_TIME_MAX: Duration = Duration::from_secs(2);
-/// How often it looks: a guess that nobody notices.
-const SETTLE_CHECK: Duration = Duration::from_millis(10);
 
 /// A line of input.
 #[derive(Debug, PartialEq, Eq)]
@@ -47,10 +43,7 @@ pub(super) fn run(session: &mut Session, mut input: impl BufRead, mut print: imp
             Err(_) => return,
         }
     }
-    let until = Instant::now() + SETTLE_TIME_MAX;
-    while !lock(&session.board).is_settled() && Instant::now() < until {
-        thread::sleep(SETTLE_CHECK);
-    }
+    session.board.wait_settled(SETTLE_TIME_MAX);
 }
 
 fn read_line(input: &mut impl BufRead) -> io::Result<Input> {
@@ -82,7 +75,7 @@ fn skip_line(input: &mut impl BufRead) -> io::Result<usize> {
 }
 
 fn complain(sentence: &str) {
-    eprintln!("moot: {sentence}");
+    let _ = writeln!(io::stderr(), "moot: {sentence}");
 }
 
 #[cfg(test)]

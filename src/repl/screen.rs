@@ -1,15 +1,14 @@
 //! The thread that shows what happens. Events come from the node's control socket; those that come together
 //! are printed together, so that a burst costs one redraw of the prompt.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::board::Board;
-use super::lock;
+use super::board::Shared;
 use crate::base::limits::SCREEN_EVENTS_MAX;
 use crate::node::api::Event;
-use crate::runtime::Client;
+use crate::runtime::{Client, clock};
 
 /// How long a first event waits for others: short of what a person notices.
 const BATCH_TIME_MAX: Duration = Duration::from_millis(15);
@@ -25,10 +24,10 @@ pub(super) fn read_events(mut tail: Client, to_screen: &SyncSender<Event>) {
 }
 
 /// Shows events until there are no more to come.
-pub(super) fn show_events(events: &Receiver<Event>, board: &Arc<Mutex<Board>>, mut print: impl FnMut(String)) {
+pub(super) fn show_events(events: &Receiver<Event>, board: &Arc<Shared>, mut print: impl FnMut(String)) {
     while let Ok(first) = events.recv() {
         let batch = gather(first, events);
-        let lines = lock(board).handle_events(&batch);
+        let lines = board.handle_events(&batch);
         if !lines.is_empty() {
             print(lines.join("\n") + "\n");
         }
@@ -37,10 +36,10 @@ pub(super) fn show_events(events: &Receiver<Event>, board: &Arc<Mutex<Board>>, m
 
 /// `first` and what follows it closely.
 fn gather(first: Event, events: &Receiver<Event>) -> Vec<Event> {
-    let until = Instant::now() + BATCH_TIME_MAX;
+    let until = clock::time() + BATCH_TIME_MAX;
     let mut batch = vec![first];
     while batch.len() < SCREEN_EVENTS_MAX {
-        match events.recv_timeout(until.saturating_duration_since(Instant::now())) {
+        match events.recv_timeout(until.since(clock::time())) {
             Ok(event) => batch.push(event),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
         }
@@ -57,7 +56,7 @@ mod tests {
     use super::*;
     use crate::base::Wall;
     use crate::node::api::EventKind;
-    use crate::repl::board::Typed;
+    use crate::repl::board::{Board, Typed};
     use crate::view::{Ink, Names, View};
 
     #[test]
@@ -68,7 +67,7 @@ mod tests {
         }
         drop(to_screen);
         let view = View { ink: Ink::Plain, zone: TimeZone::UTC, names: Names::default() };
-        let board = Arc::new(Mutex::new(Board::new(view, Typed::Hidden)));
+        let board = Arc::new(Shared::new(Board::new(view, Typed::Hidden)));
         let mut printed = Vec::new();
         show_events(&events, &board, |text| printed.push(text));
         assert_eq!(printed.len(), 1);

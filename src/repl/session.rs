@@ -1,20 +1,19 @@
 //! Carries out what was typed: asks the node over its control socket, and gives back what to print. Knows no
 //! terminal; both line modes use it.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use super::board::Board;
+use super::answer;
+use super::board::Shared;
 use super::parse::{Line, help, parse};
-use super::{answer, lock};
-use crate::runtime::clock;
-use crate::runtime::protocol::{Request, RequestError, Response};
-use crate::runtime::{Client, ClientError};
+use crate::runtime::protocol::{Request, Response};
+use crate::runtime::{Client, ClientError, clock};
 use crate::view::Counters;
 
 /// The side that types.
 pub(super) struct Session {
     pub(super) node: Client,
-    pub(super) board: Arc<Mutex<Board>>,
+    pub(super) board: Arc<Shared>,
 }
 
 /// What follows from a line.
@@ -44,61 +43,67 @@ impl Session {
             Line::Say(text) => return self.send(None, text),
             Line::Tell { to, text } => return self.send(Some(to), text),
             Line::Fault(spec) => return self.fault(spec),
+            Line::Nick(nick) => return self.nick(&nick),
             Line::Status(counters) => (Request::Status, counters),
             Line::Who => (Request::Members, Counters::Hidden),
             Line::Why(what) => (Request::Why { what }, Counters::Hidden),
             Line::Gaps => (Request::Gaps, Counters::Hidden),
             Line::Log(last) => (Request::Log { last }, Counters::Hidden),
             Line::Invite => (Request::Invite, Counters::Hidden),
-            Line::Nick(nick) => (Request::Nick { nick }, Counters::Hidden),
         };
         let response = self.node.ask(request)?;
         if let Response::Error(error) = response {
-            return Ok(complain(error));
+            return Ok(Next::Complain(error.message));
         }
-        let text = answer(&lock(&self.board).view, &response, counters, clock::wall());
+        let text = answer(&self.board.lock().view, &response, counters, clock::wall());
         Ok(text.map_or(Next::Nothing, Next::Print))
     }
 
+    fn nick(&mut self, nick: &str) -> Result<Next, ClientError> {
+        match self.node.ask(Request::Nick { nick: nick.to_owned() })? {
+            Response::Done => {
+                self.board.lock().handle_nick(nick);
+                Ok(Next::Nothing)
+            }
+            Response::Error(error) => Ok(Next::Complain(error.message)),
+            other => Err(ClientError::unexpected(&other)),
+        }
+    }
+
     fn send(&mut self, to: Option<String>, text: String) -> Result<Next, ClientError> {
-        lock(&self.board).begin_send();
+        self.board.lock().begin_send();
         let answered = self.node.ask(Request::Send { to, text, follow: false });
-        let mut board = lock(&self.board);
-        match answered {
-            Ok(Response::Sent(sent)) => Ok(printed(board.finish_send(Some(&sent)))),
+        let mut board = self.board.lock();
+        let sent = match answered {
+            Ok(Response::Sent(sent)) => sent,
             Ok(Response::Error(error)) => {
                 board.finish_send(None);
-                Ok(complain(error))
+                return Ok(Next::Complain(error.message));
             }
-            Ok(other) => Ok(unexpected(&other)),
-            Err(error) => Err(error),
-        }
+            Ok(other) => return Err(ClientError::unexpected(&other)),
+            // A text that no request takes: the connection is as it was.
+            Err(error @ ClientError::TooLong) => {
+                board.finish_send(None);
+                return Ok(Next::Complain(error.to_string()));
+            }
+            Err(error) => return Err(error),
+        };
+        let lines = board.finish_send(Some(&sent));
+        Ok(if lines.is_empty() { Next::Nothing } else { Next::Print(lines.join("\n")) })
     }
 
     fn fault(&mut self, spec: Option<String>) -> Result<Next, ClientError> {
-        match self.node.ask(Request::Fault { spec: spec.clone() })? {
-            Response::Faults(faults) => {
-                let mut board = lock(&self.board);
-                // A change is told as an event, and printed then.
-                let text = answer(&board.view, &Response::Faults(faults.clone()), Counters::Hidden, clock::wall());
-                board.handle_faults(faults);
-                Ok(text.filter(|_| spec.is_none()).map_or(Next::Nothing, Next::Print))
-            }
-            Response::Error(error) => Ok(complain(error)),
-            other => Ok(unexpected(&other)),
-        }
+        let only_asks = spec.is_none();
+        let response = self.node.ask(Request::Fault { spec })?;
+        let faults = match &response {
+            Response::Faults(faults) => faults.clone(),
+            Response::Error(error) => return Ok(Next::Complain(error.message.clone())),
+            other => return Err(ClientError::unexpected(other)),
+        };
+        let mut board = self.board.lock();
+        board.handle_faults(faults);
+        // A change is told as an event, and printed then.
+        let text = answer(&board.view, &response, Counters::Hidden, clock::wall()).filter(|_| only_asks);
+        Ok(text.map_or(Next::Nothing, Next::Print))
     }
-}
-
-fn printed(lines: Vec<String>) -> Next {
-    if lines.is_empty() { Next::Nothing } else { Next::Print(lines.join("\n")) }
-}
-
-fn complain(error: RequestError) -> Next {
-    Next::Complain(error.message)
-}
-
-fn unexpected(response: &Response) -> Next {
-    tracing::debug!(?response, "an answer to another question");
-    Next::Complain("the node answered something else; it may be of another version of moot".into())
 }

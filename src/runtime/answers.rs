@@ -146,8 +146,8 @@ impl EventLoop {
                 Spec::Off => self.edge.clear(),
                 Spec::Add(rules) => {
                     let members = names::of(&self.node.status(now).members);
-                    if let Some(nick) = edge::strangers(&rules, &members) {
-                        return Err(unknown(nick));
+                    for nick in edge::nicks(&rules) {
+                        names::resolve(nick, &members).map_err(|error| RequestError::usage(error.to_string()))?;
                     }
                     self.edge.add(rules).map_err(|error| RequestError::refused(error.to_string()))?;
                     self.learn(now);
@@ -171,9 +171,12 @@ impl EventLoop {
             Refusal::Text(_) | Refusal::UnknownMember { .. } | Refusal::Yourself => {
                 RequestError::usage(refusal.to_string())
             }
-            Refusal::Full { .. } | Refusal::Leaving | Refusal::DiskFull | Refusal::CopiedHome => {
-                RequestError::refused(refusal.to_string())
-            }
+            Refusal::Full { .. }
+            | Refusal::Busy { .. }
+            | Refusal::Starting
+            | Refusal::Leaving
+            | Refusal::DiskFull
+            | Refusal::CopiedHome => RequestError::refused(refusal.to_string()),
         })
     }
 

@@ -13,9 +13,9 @@ use crate::store::{History, Home, StoreError};
 
 /// The way to the thread.
 pub(super) struct Clerk {
-    questions: Option<SyncSender<Question>>,
+    questions: SyncSender<Question>,
     answers: Receiver<Answer>,
-    thread: Option<JoinHandle<()>>,
+    thread: JoinHandle<Home>,
 }
 
 /// What the disk is asked, and for whom.
@@ -56,10 +56,11 @@ impl Clerk {
         let (questions, queue) = sync_channel(DISK_QUESTIONS_MAX);
         let (done, answers) = channel();
         let desk = Desk { home, history: None, done };
-        let thread = thread::Builder::new().name("moot-clerk".into()).stack_size(STACK_BYTES).spawn(move || {
-            desk.work(&queue, &wake);
-        })?;
-        Ok(Self { questions: Some(questions), answers, thread: Some(thread) })
+        let thread = thread::Builder::new()
+            .name("moot-clerk".into())
+            .stack_size(STACK_BYTES)
+            .spawn(move || desk.work(&queue, &wake))?;
+        Ok(Self { questions, answers, thread })
     }
 
     /// Asks.
@@ -67,8 +68,7 @@ impl Clerk {
     /// # Errors
     /// [`RequestError`] when `DISK_QUESTIONS_MAX` questions wait already.
     pub fn ask(&self, question: Question) -> Result<(), RequestError> {
-        let questions = self.questions.as_ref().expect("taken only when it is dropped");
-        questions
+        self.questions
             .try_send(question)
             .map_err(|_| RequestError::refused("too many questions wait for the disk; ask again in a moment"))
     }
@@ -76,13 +76,13 @@ impl Clerk {
     pub fn poll_answer(&self) -> Option<Answer> {
         self.answers.try_recv().ok()
     }
-}
 
-impl Drop for Clerk {
-    fn drop(&mut self) {
-        drop(self.questions.take());
+    /// Ends the thread after the question that it is at, and gives the home back: whoever is last to close
+    /// the database folds its write-ahead log in, and that is to be who writes.
+    pub fn close(self) -> Option<Home> {
+        drop((self.questions, self.answers));
         // A panic of the thread was printed by it.
-        let _ = self.thread.take().map(JoinHandle::join);
+        self.thread.join().ok()
     }
 }
 
@@ -95,45 +95,53 @@ struct Desk {
 }
 
 impl Desk {
-    fn work(mut self, queue: &Receiver<Question>, wake: &impl Fn()) {
+    fn work(mut self, queue: &Receiver<Question>, wake: &impl Fn()) -> Home {
         while let Ok(question) = queue.recv() {
-            if self.done.send(self.answer(question)).is_err() {
-                return;
+            let answer = self.answer(question);
+            if self.done.send(answer).is_err() {
+                break;
             }
             wake();
         }
+        self.home
     }
 
     fn answer(&mut self, question: Question) -> Answer {
         match question {
             Question::Log { asker, last } => {
                 let read = self.history().and_then(|history| history.log(usize::try_from(last).unwrap_or(usize::MAX)));
-                Answer::Log { asker, log: read.map(fitting).map_err(failed) }
+                Answer::Log { asker, log: read.map(fitting).map_err(|error| failed(&error)) }
             }
             Question::Find { asker, what } => Answer::Found { asker, found: self.find(&what) },
             Question::KeepNick { asker, nick } => {
-                let kept = self.home.set_nick(&nick).map_err(failed);
+                let kept = self.keep_nick(&nick).map_err(|error| failed(&error));
                 Answer::NickKept { asker, nick, kept }
             }
         }
     }
 
     fn find(&mut self, what: &str) -> Result<MessageId, RequestError> {
-        let found = self.history().and_then(|history| history.find(what)).map_err(failed)?;
-        match found.as_slice() {
+        let history = self.history().map_err(|error| failed(&error))?;
+        let found = history.find(what).map_err(|error| failed(&error))?;
+        match found[..] {
+            [id] => Ok(id),
             [] => Err(RequestError::usage(format!(
                 "no member and no message is called {what}; moot who lists members, moot log messages"
             ))),
-            [id] => Ok(*id),
-            several => {
-                let choices: Vec<String> = several.iter().map(|id| id.handle(CHOICE_CHARS)).collect();
-                Err(RequestError::usage(format!(
-                    "{} messages are called {what}; say which one: {}",
-                    several.len(),
-                    choices.join(" or ")
-                )))
+            [..] => {
+                let names: Vec<_> = found.iter().map(|id| id.handle(AMBIGUOUS_CHARS)).collect();
+                let names = names.join(", ");
+                Err(RequestError::usage(format!("{what} may be any of {names}; write more of the one that you mean")))
             }
         }
+    }
+
+    fn keep_nick(&mut self, nick: &str) -> Result<(), StoreError> {
+        self.home.set_nick(nick)?;
+        if let Some(history) = &mut self.history {
+            history.set_nick(nick);
+        }
+        Ok(())
     }
 
     fn history(&mut self) -> Result<&History, StoreError> {
@@ -156,16 +164,16 @@ fn fitting(mut messages: Vec<Message>) -> Log {
     Log { messages, left_out: u64::try_from(left_out).unwrap_or(u64::MAX) }
 }
 
-fn failed(error: StoreError) -> RequestError {
+fn failed(error: &StoreError) -> RequestError {
     RequestError::failed(error.to_string())
 }
 
 /// SQLite needs more than bytes on the stack; measured by nobody, a guess with room.
 const STACK_BYTES: usize = 512 * 1024;
+/// Characters of an id where several begin alike: enough to tell them apart.
+const AMBIGUOUS_CHARS: usize = 12;
 /// What a message takes in JSON beside its text.
 const ENVELOPE_BYTES: usize = 400;
-/// As much of an id as tells any two messages of a room apart.
-const CHOICE_CHARS: usize = 12;
 
 #[cfg(test)]
 mod tests {

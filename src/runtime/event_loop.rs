@@ -32,7 +32,7 @@ pub(super) struct EventLoop {
     pub(super) disk: Disk,
     pub(super) clerk: Clerk,
     pub(super) control: Control,
-    pub(super) signals: Option<Signals>,
+    pub(super) signals: Signals,
     pub(super) asked_to_stop: Arc<AtomicBool>,
     pub(super) poll: Poll,
     pub(super) phase: Phase,
@@ -85,12 +85,13 @@ impl EventLoop {
             self.wait(&mut events, due)?;
             self.turn(&events, clock::lag(due, clock::time()))?;
         }
-        // The node no longer answers; what it accepted still gets to the disk.
+        // The node no longer answers; what it accepted still gets to the disk, and then another process may
+        // have the home.
         drop(self.control);
-        match self.disk.close().into_iter().find_map(fatal) {
-            Some(why) => Err(RunError::Store(why)),
-            None => Ok(()),
-        }
+        let home = self.clerk.close();
+        let failed = self.disk.close().into_iter().find_map(fatal);
+        drop(home);
+        failed.map_or(Ok(()), |why| Err(RunError::Store(why)))
     }
 
     /// Begins the end: a signed leave first, if `says_goodbye`.
@@ -190,8 +191,7 @@ impl EventLoop {
             match event.token() {
                 UDP => self.has_input |= event.is_readable() || event.is_error(),
                 SIGNALS => {
-                    let signal = self.signals.as_mut().and_then(|signals| signals.pending().next());
-                    if let Some(signal) = signal {
+                    if let Some(signal) = self.signals.pending().next() {
                         tracing::info!(signal, "signal");
                         self.end(clock::now(lag), true);
                     }
@@ -253,7 +253,12 @@ impl EventLoop {
         let ready = self.facts.ready(now.wall, &self.node);
         chronicle::note(&ready);
         self.control.announce(&ready);
-        held.into_iter().for_each(|event| self.tell(now, event));
+        for event in held {
+            self.tell(now, event);
+        }
+        if self.edge.is_on() {
+            self.tell_faults(now);
+        }
         Ok(())
     }
 

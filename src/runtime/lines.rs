@@ -51,12 +51,6 @@ impl Lines {
         self.taken = end;
         Ok(Some(line))
     }
-
-    /// Bytes that were pushed and not given back.
-    #[must_use]
-    pub fn pending_bytes(&self) -> usize {
-        self.bytes.len() - self.taken
-    }
 }
 
 #[cfg(test)]
@@ -79,7 +73,6 @@ mod tests {
         assert_eq!(drain(&mut lines), Vec::<String>::new());
         lines.push(b"e\ntwo\nthr");
         assert_eq!(drain(&mut lines), ["one", "two"]);
-        assert_eq!(lines.pending_bytes(), 3);
         lines.push(b"ee\n\n");
         assert_eq!(drain(&mut lines), ["three", ""]);
     }

@@ -42,8 +42,6 @@ pub struct LogGuard {
 pub enum LogError {
     #[error("RUST_LOG is not understood: {0}; try RUST_LOG=debug, or folkmoot::membership=debug")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
-    #[error("cannot write the log {}: {source}", path.display())]
-    File { path: PathBuf, source: io::Error },
     #[error("cannot begin a thread for logs: {0}")]
     Thread(io::Error),
 }
@@ -58,8 +56,7 @@ pub fn init(output: &LogOutput, format: LogFormat) -> Result<LogGuard, LogError>
         Ok(directives) if !directives.is_empty() => EnvFilter::try_new(directives)?,
         Ok(_) | Err(_) => EnvFilter::new("info"),
     };
-    let sink = Sink::open(output)?;
-    let writer = begin(sink).map_err(LogError::Thread)?;
+    let writer = begin(Sink::of(output)).map_err(LogError::Thread)?;
     let guard = LogGuard { lines: writer.lines.clone() };
     let subscriber =
         tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(move || writer.clone());
@@ -139,14 +136,10 @@ enum Sink {
 }
 
 impl Sink {
-    fn open(output: &LogOutput) -> Result<Self, LogError> {
+    fn of(output: &LogOutput) -> Self {
         match output {
-            LogOutput::Stderr => Ok(Self::Stderr),
-            LogOutput::Home(home) => {
-                let path = home.join(FILE_NAME);
-                let opened = BoundedFile::open(&path, LOG_FILE_BYTES_MAX);
-                opened.map(Self::File).map_err(|source| LogError::File { path, source })
-            }
+            LogOutput::Stderr => Self::Stderr,
+            LogOutput::Home(home) => Self::File(BoundedFile::at(home.join(FILE_NAME), LOG_FILE_BYTES_MAX)),
         }
     }
 
@@ -159,31 +152,38 @@ impl Sink {
     }
 }
 
-/// A file that is set aside and begun anew when it is full.
+/// A file that is set aside and begun anew when it is full. It is opened by its first line: the home may
+/// not be made yet when logging begins.
 struct BoundedFile {
     path: PathBuf,
-    file: File,
-    bytes: u64,
     bytes_max: u64,
+    /// With the bytes that are in it.
+    open: Option<(File, u64)>,
 }
 
 impl BoundedFile {
-    fn open(path: &Path, bytes_max: u64) -> io::Result<Self> {
-        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
-        let bytes = file.metadata()?.len();
-        Ok(Self { path: path.to_owned(), file, bytes, bytes_max })
+    fn at(path: PathBuf, bytes_max: u64) -> Self {
+        Self { path, bytes_max, open: None }
     }
 
     fn write_line(&mut self, line: &[u8]) -> io::Result<()> {
         let len = u64::try_from(line.len()).unwrap_or(u64::MAX);
-        if self.bytes > 0 && self.bytes.saturating_add(len) > self.bytes_max {
+        let is_full = |bytes: u64| bytes > 0 && bytes.saturating_add(len) > self.bytes_max;
+        let (mut file, mut bytes) = self.open.take().map_or_else(|| open(&self.path), Ok)?;
+        if is_full(bytes) {
             std::fs::rename(&self.path, self.path.with_extension("log.old"))?;
-            *self = Self::open(&self.path, self.bytes_max)?;
+            (file, bytes) = open(&self.path)?;
         }
-        self.file.write_all(line)?;
-        self.bytes += len;
+        file.write_all(line)?;
+        self.open = Some((file, bytes + len));
         Ok(())
     }
+}
+
+fn open(path: &Path) -> io::Result<(File, u64)> {
+    let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+    let bytes = file.metadata()?.len();
+    Ok((file, bytes))
 }
 
 const FILTER_VARIABLE: &str = "RUST_LOG";
@@ -201,7 +201,7 @@ mod tests {
     fn a_full_log_is_set_aside_once() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(FILE_NAME);
-        let mut file = BoundedFile::open(&path, 10).unwrap();
+        let mut file = BoundedFile::at(path.clone(), 10);
         for line in ["one\n", "two\n", "three\n", "four\n"] {
             file.write_line(line.as_bytes()).unwrap();
         }
@@ -221,7 +221,7 @@ mod tests {
         drop(writer);
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(FILE_NAME);
-        let mut sink = Sink::File(BoundedFile::open(&path, 1000).unwrap());
+        let mut sink = Sink::File(BoundedFile::at(path.clone(), 1000));
         write_lines(&queue, &dropped, &mut sink);
         let told = std::fs::read_to_string(&path).unwrap();
         assert_eq!(told, "line\n2 log lines were dropped: the reader is too slow\n");

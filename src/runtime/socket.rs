@@ -138,9 +138,8 @@ impl Socket {
     /// Sends one datagram, or keeps it until the kernel has room. The oldest that waits gives way where
     /// `SEND_BACKLOG_DATAGRAMS_MAX` do: what is newer says more.
     pub fn send(&mut self, to: SocketAddr, bytes: Vec<u8>) {
-        if !self.backlog.is_empty() {
-            self.keep(to, bytes);
-        } else if !self.try_send(to, &bytes) {
+        let must_wait = !self.backlog.is_empty() || !self.try_send(to, &bytes);
+        if must_wait {
             self.keep(to, bytes);
         }
     }

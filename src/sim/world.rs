@@ -250,8 +250,12 @@ impl World {
     /// Whether every running node holds every running node alive in its present run, and nobody else.
     #[must_use]
     pub fn converged(&self) -> bool {
-        let running: BTreeMap<MemberId, u64> =
-            self.machines.iter().filter_map(|machine| machine.node.as_ref()).map(|n| (n.id(), n.run().incarnation)).collect();
+        let running: BTreeMap<MemberId, u64> = self
+            .machines
+            .iter()
+            .filter_map(|machine| machine.node.as_ref())
+            .map(|n| (n.id(), n.run().incarnation))
+            .collect();
         self.machines.iter().filter(|machine| machine.node.is_some()).all(|machine| {
             let alive: BTreeMap<MemberId, u64> = machine
                 .status(self.now())
@@ -320,7 +324,7 @@ impl World {
     /// What `name` answers to `why` about a message.
     #[must_use]
     pub fn why(&self, name: &str, message: MessageId) -> Option<WhyMessage> {
-        self.machines[self.index(name)].running().why_message(message)
+        self.machines[self.index(name)].running().why_message(self.now(), message)
     }
 
     /// The id of the member whose home is on `name`.

@@ -3,9 +3,7 @@
 
 use super::{Tone, View, age, count, list};
 use crate::base::{MemberId, Presence, text};
-use crate::node::api::{
-    Asked, AskedAnswer, Delivery, Event, EventKind, Evidence, EvidenceKind, Gap, Message, MessageKind, Outcome,
-};
+use crate::node::api::{Asked, AskedAnswer, Delivery, Event, EventKind, Evidence, Gap, Message, MessageKind, Outcome};
 
 /// What begins a text that its author does rather than says, as in XEP-0245: `/me waves`.
 const ACTION: &str = "/me ";
@@ -116,47 +114,16 @@ impl View {
 
     /// `bo is unreachable: not heard for 4.1 s; reported by ana and cy`.
     fn member_change(&self, id: MemberId, nick: &str, state: Presence, evidence: &[Evidence]) -> String {
+        let why = self.because(evidence);
         let (state, tone) = match state {
-            Presence::Alive => ("is here", Tone::Good),
+            Presence::Alive if why.is_empty() => ("is here", Tone::Good),
+            Presence::Alive => ("is back", Tone::Good),
             Presence::Suspect => ("is suspect", Tone::Faint),
             Presence::Unreachable => ("is unreachable", Tone::Bad),
             Presence::Left => ("left", Tone::Faint),
         };
-        let why = self.because(evidence);
         let colon = if why.is_empty() { "" } else { ": " };
         self.ink.paint(tone, &format!("{} {state}{colon}{why}", self.names.named(id, nick)))
-    }
-
-    /// Evidence in one breath: `not heard for 4.1 s; reported by ana and cy`.
-    pub(super) fn because(&self, evidence: &[Evidence]) -> String {
-        let of = |kind| evidence.iter().filter(move |item| item.kind == kind);
-        let names = |kind| {
-            let mut names: Vec<String> = Vec::new();
-            for name in of(kind).map(|item| self.names.named_or_you(item.by, &item.nick)) {
-                if !names.contains(&name) {
-                    names.push(name);
-                }
-            }
-            list(&names)
-        };
-        let said = |kind, otherwise: &str| {
-            let detail = of(kind).next_back().map(|item| text::sanitize(&item.detail));
-            detail.map(|detail| if detail.is_empty() { otherwise.into() } else { detail })
-        };
-        let by =
-            |kind, verb: &str| Some(names(kind)).filter(|who| !who.is_empty()).map(|who| format!("{verb} by {who}"));
-        let parts = [
-            said(EvidenceKind::Restored, "not heard since this node started"),
-            said(EvidenceKind::Leave, "said goodbye"),
-            said(EvidenceKind::Card, ""),
-            said(EvidenceKind::Heard, ""),
-            said(EvidenceKind::Silence, "not heard"),
-            by(EvidenceKind::Report, "reported"),
-            by(EvidenceKind::Contradiction, "contradicted"),
-            by(EvidenceKind::Withdrawal, "withdrawn"),
-        ];
-        let parts: Vec<String> = parts.into_iter().flatten().filter(|part| !part.is_empty()).collect();
-        parts.join("; ")
     }
 
     fn recovered_note(&self, message: &Message) -> String {
@@ -168,6 +135,7 @@ impl View {
     fn asked(&self, asked: &Asked) -> String {
         let answer = match asked.answer {
             AskedAnswer::NoLongerKeepsIt => "no longer keeps it",
+            AskedAnswer::NeverHadIt => "never had it",
             AskedAnswer::NoAnswer => "no answer",
         };
         format!("{} ({answer})", self.names.named(asked.member, &asked.nick))
@@ -218,7 +186,7 @@ fn delivery_line(
             for (outcome, word) in OPEN_OUTCOMES {
                 let who: Vec<String> = all.iter().filter(|delivery| delivery.outcome == outcome).map(&name).collect();
                 if !who.is_empty() {
-                    line.push_str(&format!(", {} {word}", list(&who)));
+                    line = format!("{line}, {} {word}", list(&who));
                 }
             }
             line + &reason
@@ -265,6 +233,7 @@ pub(super) mod tests {
 
     use super::*;
     use crate::base::{MessageId, Wall};
+    use crate::node::api::EvidenceKind;
     use crate::view::Ink;
     use crate::view::names::tests::{four, id};
 
@@ -387,20 +356,36 @@ pub(super) mod tests {
             shown(EventKind::Member { id: id(2), nick: "bo".into(), state, incarnation: 1, evidence })
         };
         let silent = vec![
-            evidence(EvidenceKind::Report, 1, "ana", "last tick 7"),
-            evidence(EvidenceKind::Silence, 1, "ana", "not heard for 4.1 s"),
+            evidence(EvidenceKind::Report, 1, "ana", "did not hear it after tick 7; 5 probes lost"),
+            evidence(EvidenceKind::Silence, 1, "ana", "silent for 4.1 s"),
             evidence(EvidenceKind::Report, 3, "cy", ""),
         ];
         assert_eq!(
             change(Presence::Unreachable, silent),
             "bo is unreachable: not heard for 4.1 s; reported by you and cy"
         );
-        assert_eq!(change(Presence::Alive, vec![]), "bo is here");
-        assert_eq!(
-            change(Presence::Alive, vec![evidence(EvidenceKind::Heard, 1, "ana", "silent 8.2 s")]),
-            "bo is here: silent 8.2 s"
-        );
         assert_eq!(change(Presence::Left, vec![evidence(EvidenceKind::Leave, 2, "bo", "")]), "bo left: said goodbye");
+        let doubted =
+            vec![evidence(EvidenceKind::Report, 3, "cy", ""), evidence(EvidenceKind::Contradiction, 4, "dee", "")];
+        assert_eq!(change(Presence::Suspect, doubted), "bo is suspect: reported by cy; contradicted by dee");
+    }
+
+    #[test]
+    fn who_comes_is_here_and_who_returns_is_back() {
+        let alive = |evidence| {
+            shown(EventKind::Member { id: id(2), nick: "bo".into(), state: Presence::Alive, incarnation: 1, evidence })
+        };
+        let card = |detail: &str| evidence(EvidenceKind::Card, 2, "bo", detail);
+        let heard = |detail: &str| evidence(EvidenceKind::Heard, 1, "ana", detail);
+        assert_eq!(alive(vec![card("signed card, version 1"), heard("heard on this node's own link")]), "bo is here");
+        assert_eq!(
+            alive(vec![card("signed card, version 1"), heard("heard again on this node's own link, silent for 8.2 s")]),
+            "bo is back: not heard for 8.2 s"
+        );
+        assert_eq!(
+            alive(vec![card("restarted: a card of a higher run, before it was 17.ab12")]),
+            "bo is back: restarted"
+        );
     }
 
     #[test]

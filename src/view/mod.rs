@@ -3,6 +3,7 @@
 //! wrote passes `base::text::sanitize` here, and nowhere else.
 
 mod age;
+mod because;
 mod events;
 mod ink;
 mod names;

@@ -28,6 +28,13 @@ impl Names {
         }
     }
 
+    /// Notes that oneself is called `nick` now.
+    pub fn learn_own(&mut self, nick: &str) {
+        if let Some(me) = self.me {
+            self.learn(me, nick);
+        }
+    }
+
     #[must_use]
     pub fn is_me(&self, id: MemberId) -> bool {
         self.me == Some(id)

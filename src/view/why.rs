@@ -122,19 +122,20 @@ impl View {
             EvidenceKind::Withdrawal => "withdrawn by",
             EvidenceKind::Card => "card signed by",
             EvidenceKind::Leave => "leave signed by",
-            EvidenceKind::Restored => "remembered by",
+            // The member says nothing here: this node remembers it.
+            EvidenceKind::Restored => {
+                return format!("  restored at {}: {}", self.clock(item.at), text::sanitize(&item.detail));
+            }
         };
         let mut line = format!("  {verb} {by} at {}", self.clock(item.at));
-        let detail = text::sanitize(&item.detail);
+        if !item.detail.is_empty() {
+            line.push_str(": ");
+            line.push_str(&text::sanitize(&item.detail));
+        }
         let tick = item.tick.map(|tick| format!("tick {tick}"));
         let run = item.run.map(|run| format!("run {run}"));
-        let facts: Vec<String> =
-            [Some(detail).filter(|detail| !detail.is_empty()), tick, run].into_iter().flatten().collect();
-        if !facts.is_empty() {
-            line.push_str(": ");
-            line.push_str(&facts.join(", "));
-        }
-        line
+        let facts: Vec<String> = [tick, run].into_iter().flatten().collect();
+        if facts.is_empty() { line } else { format!("{line} ({})", facts.join(", ")) }
     }
 }
 
@@ -261,7 +262,7 @@ your link: heard 46 s ago, does not hear you, round trip 0.8 ms, loss from it 0 
 the room's verdict rests on:
   card signed by bo at 22:13:20.000
 reports:
-  reported by cy at 22:13:20.000: 5 probes lost, tick 7, run 17.ab12"
+  reported by cy at 22:13:20.000: 5 probes lost (tick 7, run 17.ab12)"
         );
         let unheard = WhyMember {
             state: Presence::Alive,

@@ -17,14 +17,16 @@ pub enum MessagingFrame {
     Refused { id: MessageId, reason: RefusedReason },
     /// Fingerprint of each author's newest (run, head id); rides with each heartbeat.
     Digest(u64),
-    /// What the sender holds and keeps; `answer` is set when it answers another frontier.
+    /// What the sender holds and keeps; `answer` is set when it answers another frontier, `more` when another
+    /// part of the same frontier follows.
     Frontier { answer: bool, entries: Vec<FrontierEntry>, more: bool },
     /// "Give me these": first to last of an author's run.
     Pull { author: MemberId, run: Run, first: Seq, last: Seq },
     /// A signed group message, given because it was pulled.
     Recovered(Vec<u8>),
-    /// The end of what a pull gets: `kept` is false for a range that the sender no longer keeps or never had.
-    PullEnd { author: MemberId, run: Run, first: Seq, last: Seq, kept: bool },
+    /// The end of what one pull gets: all of `first..=last` was given but what is lacking here. `last` is below
+    /// what was asked for where the window was full.
+    PullEnd { author: MemberId, run: Run, first: Seq, last: Seq, lacking: Vec<Lacking> },
 }
 
 /// Why a receiver does not take a message.
@@ -44,9 +46,20 @@ pub enum RefusedReason {
 pub struct FrontierEntry {
     pub author: MemberId,
     pub run: Run,
-    /// The newest message known, and its id.
+    /// The newest message held, and its id.
     pub head: Seq,
     pub head_id: MessageId,
+    /// The first message that came to the sender within `RECOVERY_AGE_MAX`; `head + 1` where none did.
+    pub recent: Seq,
     /// Ranges that it can give.
     pub kept: Vec<(Seq, Seq)>,
+}
+
+/// Messages that a peer was asked for and does not give.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Lacking {
+    pub first: Seq,
+    pub last: Seq,
+    /// It held them once and no longer keeps them; otherwise it never had them.
+    pub had: bool,
 }

@@ -1,0 +1,254 @@
+//! The book of one's own messages: to whom each goes, how each delivery stands, and what shows it. Owns
+//! outcomes and their rule (forward only); knows nothing of windows, retries or sessions.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::record::Outcome;
+use crate::base::limits::{SETTLED_MESSAGES_MAX, TRIES_MAX};
+use crate::base::{Cause, MemberId, MessageId, MessageKey, Run, Seq, Stream, Time, Wall};
+use crate::wire::RefusedReason;
+
+/// Counts one's own messages on this node, in the order in which they were said. Local: never sent.
+pub(super) type OutId = u64;
+
+/// A message of one's own.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    pub id: MessageId,
+    pub key: MessageKey,
+    /// As they are sent; `None` once nothing is left to be sent.
+    pub bytes: Option<Arc<[u8]>>,
+    pub at: Wall,
+    /// When it was committed; `None` before that, and for what an earlier run said.
+    pub committed: Option<Time>,
+    pub cause: Option<Cause>,
+    /// It is on disk, so it may be sent.
+    pub is_durable: bool,
+    pub deliveries: BTreeMap<MemberId, Delivery>,
+    open: usize,
+}
+
+impl Outgoing {
+    /// Where a group message stands in one's own stream.
+    pub fn place(&self) -> Option<(Run, Seq)> {
+        match self.key.stream {
+            Stream::Room => Some((self.key.run, self.key.seq)),
+            Stream::To(_) => None,
+        }
+    }
+}
+
+/// A message's way to one member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    pub outcome: Outcome,
+    pub attempts: u32,
+    /// From the commit here to the receipt; `None` until there is one, and for what an earlier run sent.
+    pub latency_us: Option<u64>,
+    pub reason: Option<RefusedReason>,
+    /// The newest, at most `TRIES_MAX`.
+    pub tries: Vec<Try>,
+    pub receipt: Option<Arc<ReceiptSeen>>,
+    /// A record of this outcome is on its way to the disk.
+    pub(super) changing: Option<Outcome>,
+}
+
+/// One attempt at delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Try {
+    pub at: Wall,
+    /// From 1.
+    pub attempt: u32,
+}
+
+/// A receipt as it came in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceiptSeen {
+    pub at: Wall,
+    /// The receiver's run in which it signed.
+    pub run: Run,
+    /// A `Signed<Receipt>`.
+    pub bytes: Arc<[u8]>,
+}
+
+/// How many deliveries stand where.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OutcomeCounts {
+    pub waiting: u64,
+    pub sending: u64,
+    pub unknown: u64,
+    pub refused: u64,
+    pub expired: u64,
+    pub delivered: u64,
+}
+
+impl Delivery {
+    pub(super) const fn begun(outcome: Outcome) -> Self {
+        Self { outcome, attempts: 0, latency_us: None, reason: None, tries: Vec::new(), receipt: None, changing: None }
+    }
+
+    pub(super) fn attempt(&mut self, at: Wall) {
+        self.attempts = self.attempts.saturating_add(1);
+        if self.tries.len() >= TRIES_MAX {
+            self.tries.remove(0);
+        }
+        self.tries.push(Try { at, attempt: self.attempts });
+    }
+}
+
+impl Outcome {
+    /// Nothing more is done for it.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        match self {
+            Self::Waiting | Self::Sending | Self::Unknown => false,
+            Self::Refused | Self::Expired | Self::Delivered => true,
+        }
+    }
+}
+
+impl OutcomeCounts {
+    fn of(&mut self, outcome: Outcome) -> &mut u64 {
+        match outcome {
+            Outcome::Waiting => &mut self.waiting,
+            Outcome::Sending => &mut self.sending,
+            Outcome::Unknown => &mut self.unknown,
+            Outcome::Refused => &mut self.refused,
+            Outcome::Expired => &mut self.expired,
+            Outcome::Delivered => &mut self.delivered,
+        }
+    }
+}
+
+/// All of one's own messages that are kept.
+#[derive(Debug, Default)]
+pub(super) struct Book {
+    next: OutId,
+    messages: BTreeMap<OutId, Outgoing>,
+    by_id: BTreeMap<MessageId, OutId>,
+    by_place: BTreeMap<(Run, Seq), OutId>,
+    settled: VecDeque<OutId>,
+    counts: OutcomeCounts,
+}
+
+impl Book {
+    pub fn add(
+        &mut self,
+        id: MessageId,
+        key: MessageKey,
+        bytes: Arc<[u8]>,
+        at: Wall,
+        cause: Option<Cause>,
+        deliveries: BTreeMap<MemberId, Delivery>,
+    ) -> OutId {
+        self.next += 1;
+        let out = self.next;
+        let open = deliveries.values().filter(|delivery| !delivery.outcome.is_final()).count();
+        for delivery in deliveries.values() {
+            *self.counts.of(delivery.outcome) += 1;
+        }
+        self.by_id.insert(id, out);
+        match key.stream {
+            Stream::Room => drop(self.by_place.insert((key.run, key.seq), out)),
+            Stream::To(_) => {}
+        }
+        let message =
+            Outgoing { id, key, bytes: Some(bytes), at, committed: None, cause, is_durable: false, deliveries, open };
+        self.messages.insert(out, message);
+        out
+    }
+
+    /// Stops keeping the bytes of a message that has no delivery left to be settled.
+    pub fn retire_if_settled(&mut self, out: OutId) {
+        if self.messages.get(&out).is_some_and(|message| message.open == 0) {
+            self.retire(out);
+        }
+    }
+
+    pub fn message(&self, out: OutId) -> Option<&Outgoing> {
+        self.messages.get(&out)
+    }
+
+    pub fn message_mut(&mut self, out: OutId) -> Option<&mut Outgoing> {
+        self.messages.get_mut(&out)
+    }
+
+    pub fn find(&self, id: MessageId) -> Option<OutId> {
+        self.by_id.get(&id).copied()
+    }
+
+    /// One's own group message at `seq` of `run`.
+    pub fn at_place(&self, run: Run, seq: Seq) -> Option<OutId> {
+        self.by_place.get(&(run, seq)).copied()
+    }
+
+    pub fn delivery(&self, out: OutId, to: MemberId) -> Option<&Delivery> {
+        self.messages.get(&out)?.deliveries.get(&to)
+    }
+
+    pub fn delivery_mut(&mut self, out: OutId, to: MemberId) -> Option<&mut Delivery> {
+        self.messages.get_mut(&out)?.deliveries.get_mut(&to)
+    }
+
+    /// In the order in which they were said.
+    pub fn messages(&self) -> impl Iterator<Item = (OutId, &Outgoing)> {
+        self.messages.iter().map(|(&out, message)| (out, message))
+    }
+
+    pub fn by_id(&self) -> &BTreeMap<MessageId, OutId> {
+        &self.by_id
+    }
+
+    pub const fn counts(&self) -> OutcomeCounts {
+        self.counts
+    }
+
+    /// Moves a delivery to `outcome`; false where that would not be forward.
+    pub fn advance(&mut self, out: OutId, to: MemberId, outcome: Outcome) -> bool {
+        let Some(message) = self.messages.get_mut(&out) else { return false };
+        let Some(delivery) = message.deliveries.get_mut(&to) else { return false };
+        if outcome <= delivery.outcome {
+            return false;
+        }
+        *self.counts.of(delivery.outcome) -= 1;
+        *self.counts.of(outcome) += 1;
+        let closes = outcome.is_final() && !delivery.outcome.is_final();
+        delivery.outcome = outcome;
+        if closes {
+            message.open -= 1;
+            if message.open == 0 {
+                self.retire(out);
+            }
+        }
+        true
+    }
+
+    /// Stops keeping the bytes of a message that is not tried any more.
+    pub fn retire(&mut self, out: OutId) {
+        let Some(message) = self.messages.get_mut(&out) else { return };
+        if message.bytes.take().is_none() {
+            return;
+        }
+        self.settled.push_back(out);
+        if self.settled.len() > SETTLED_MESSAGES_MAX
+            && let Some(oldest) = self.settled.pop_front()
+        {
+            self.forget(oldest);
+        }
+    }
+
+    /// Forgets a message and how its deliveries stood.
+    pub fn forget(&mut self, out: OutId) -> Option<Outgoing> {
+        let message = self.messages.remove(&out)?;
+        self.by_id.remove(&message.id);
+        match message.key.stream {
+            Stream::Room => drop(self.by_place.remove(&(message.key.run, message.key.seq))),
+            Stream::To(_) => {}
+        }
+        for delivery in message.deliveries.values() {
+            *self.counts.of(delivery.outcome) -= 1;
+        }
+        Some(message)
+    }
+}

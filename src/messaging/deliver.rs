@@ -1,0 +1,405 @@
+//! The delivery engine: one for group and private messages. Owns when something is sent, sent again and
+//! called unknown; knows no text and no receipt's form.
+
+use std::time::Duration;
+
+use super::book::OutId;
+use super::machine::{Messaging, Pending};
+use super::outbox::{DeliveryChange, EventKind};
+use super::own::wall_before;
+use super::peer::Flight;
+use super::pto::{COPY_GAP, Pace};
+use super::record::{DeliveryRecord, Outcome, Record};
+use super::timers::Timer;
+use crate::base::limits::{DELIVERY_DEADLINE, MESSAGE_LIFE};
+use crate::base::{Cause, MemberId, MessageId, Step, Stream};
+use crate::wire::{MessagingFrame, RefusedReason};
+
+/// An unknown message is sent again this often while its receiver is heard.
+const RESEND_EVERY: Duration = Duration::from_secs(60);
+/// A loop that is later than this was stopped: what did not arrive meanwhile may lie in the socket.
+const LAG_JUDGED: Duration = Duration::from_millis(250);
+
+impl Messaging {
+    /// A delivery that is `Sending` on disk goes under way.
+    pub(super) fn begin_sending(&mut self, step: &mut Step, to: MemberId, out: OutId, bytes: usize) {
+        let peer = self.peers.entry(to).or_default();
+        peer.enqueue(out, bytes);
+        if peer.is_reachable() {
+            self.dirty.insert(to);
+        } else {
+            self.timers.set_earlier(Timer::Stalled(to), step.now.time + DELIVERY_DEADLINE);
+        }
+    }
+
+    /// Sends what the window has room for.
+    pub(super) fn pump(&mut self, step: &mut Step, to: MemberId) {
+        while let Some(peer) = self.peers.get_mut(&to).filter(|peer| peer.is_reachable())
+            && let Some(out) = peer.next_to_send()
+        {
+            let is_open = self.book.delivery(out, to).is_some_and(|delivery| !delivery.outcome.is_final());
+            if !is_open || !self.transmit(step, to, out) {
+                self.land(to, out);
+                continue;
+            }
+            let Some(peer) = self.peers.get_mut(&to) else { return };
+            let now = step.now.time;
+            let pto = peer.pace.pto(&peer.path);
+            peer.pace.sent(now);
+            let copies = peer.pace.copies(now, peer.path.loss_out, false);
+            let flight = Flight {
+                sent: now,
+                pto,
+                retry_at: now + pto,
+                deadline: now + DELIVERY_DEADLINE,
+                copies_left: copies - 1,
+                copy_at: now + COPY_GAP,
+                attempts: 1,
+                is_pushed: true,
+            };
+            peer.launch(out, flight);
+            self.timers.set(Timer::Flight(to, out), flight.due());
+        }
+    }
+
+    /// One attempt; false if nothing is left to be sent.
+    fn transmit(&mut self, step: &mut Step, to: MemberId, out: OutId) -> bool {
+        let Some(frame) = self.frame_of(out) else { return false };
+        let Some(delivery) = self.book.delivery_mut(out, to) else { return false };
+        delivery.attempt(step.now.wall);
+        tracing::trace!(%to, out, attempt = delivery.attempts, "attempt");
+        self.counters.attempts += 1;
+        self.out.send(to, frame);
+        true
+    }
+
+    fn frame_of(&self, out: OutId) -> Option<MessagingFrame> {
+        let message = self.book.message(out)?;
+        let bytes = message.bytes.as_ref()?.to_vec();
+        Some(match message.key.stream {
+            Stream::Room => MessagingFrame::Group(bytes),
+            Stream::To(_) => MessagingFrame::Private(bytes),
+        })
+    }
+
+    /// A delivery in flight needs a copy, another attempt, or has met its deadline.
+    pub(super) fn flight_due(&mut self, step: &mut Step, to: MemberId, out: OutId) {
+        let now = step.now.time;
+        let Some(peer) = self.peers.get_mut(&to) else { return };
+        let is_reachable = peer.is_reachable();
+        let Some(flight) = peer.flight_mut(out) else { return };
+        if now >= flight.deadline {
+            if step.now.lag > LAG_JUDGED {
+                flight.deadline = now + step.now.lag.min(DELIVERY_DEADLINE);
+            } else {
+                self.land(to, out);
+                self.call_unknown(step, to, out);
+                self.dirty.insert(to);
+                return;
+            }
+        }
+        let Some(flight) = self.peers.get_mut(&to).and_then(|peer| peer.flight_mut(out)) else { return };
+        let copy = flight.copies_left > 0 && now >= flight.copy_at;
+        if copy {
+            flight.copies_left -= 1;
+            flight.copy_at = now + COPY_GAP;
+        }
+        let retry = flight.is_pushed && now >= flight.retry_at;
+        if retry && is_reachable {
+            flight.attempts += 1;
+            flight.sent = now;
+            flight.pto = Pace::backed_off(flight.pto);
+            flight.retry_at = now + flight.pto;
+        } else if retry {
+            flight.retry_at = flight.deadline;
+        }
+        if retry && is_reachable {
+            self.transmit(step, to, out);
+            self.counters.retries += 1;
+            if let Some(peer) = self.peers.get_mut(&to) {
+                peer.pace.sent(now);
+                let copies = peer.pace.copies(now, peer.path.loss_out, true);
+                if let Some(flight) = peer.flight_mut(out) {
+                    flight.copies_left = copies - 1;
+                    flight.copy_at = now + COPY_GAP;
+                }
+            }
+        } else if copy
+            && is_reachable
+            && let Some(frame) = self.frame_of(out)
+        {
+            self.counters.copies += 1;
+            self.out.send(to, frame);
+        }
+        if let Some(flight) = self.peers.get_mut(&to).and_then(|peer| peer.flight_mut(out)) {
+            let due = flight.due();
+            self.timers.set(Timer::Flight(to, out), due);
+        }
+    }
+
+    /// Takes a delivery out of queue, window and timers; what follows it may be sent.
+    pub(super) fn land(&mut self, to: MemberId, out: OutId) -> Option<Flight> {
+        let peer = self.peers.get_mut(&to)?;
+        let flight = peer.land(out)?;
+        self.timers.cancel(Timer::Flight(to, out));
+        self.dirty.insert(to);
+        Some(flight)
+    }
+
+    /// Tried until the deadline. A private message is tried again later; a group message is fetched.
+    pub(super) fn call_unknown(&mut self, step: &mut Step, to: MemberId, out: OutId) {
+        let Some(delivery) = self.book.delivery(out, to) else { return };
+        let is_private = self.peers.get(&to).is_some_and(|peer| peer.private.contains_key(&out));
+        if is_private {
+            self.timers.set_earlier(Timer::Resend(to), step.now.time + RESEND_EVERY);
+        }
+        if delivery.outcome == Outcome::Sending && delivery.changing.is_none() {
+            self.change(step, out, to, Outcome::Unknown, None);
+        }
+    }
+
+    /// Stores a new outcome; it is told once it is on disk.
+    pub(super) fn change(
+        &mut self,
+        step: &mut Step,
+        out: OutId,
+        to: MemberId,
+        outcome: Outcome,
+        reason: Option<RefusedReason>,
+    ) -> u64 {
+        let Some(message) = self.book.message_mut(out) else { return 0 };
+        let (id, key) = (message.id, message.key);
+        let Some(delivery) = message.deliveries.get_mut(&to) else { return 0 };
+        delivery.changing = Some(outcome);
+        let group = match key.stream {
+            Stream::Room => Some((key.author, key.run, key.seq)),
+            Stream::To(_) => None,
+        };
+        let attempts = delivery.attempts.max(u32::from(outcome == Outcome::Sending));
+        let at = step.now.wall;
+        tracing::debug!(%id, %to, ?outcome, attempts, "delivery");
+        let record = DeliveryRecord { message: id, group, to, outcome, attempts, reason, at };
+        let pending = Pending::Delivery { out, to, outcome, reason, cause: step.cause };
+        self.store(Record::Delivery(record), pending)
+    }
+
+    pub(super) fn delivery_stored(
+        &mut self,
+        step: &mut Step,
+        out: OutId,
+        to: MemberId,
+        outcome: Outcome,
+        reason: Option<RefusedReason>,
+        cause: Option<Cause>,
+    ) {
+        let Some(delivery) = self.book.delivery_mut(out, to) else { return };
+        if delivery.changing == Some(outcome) {
+            delivery.changing = None;
+        }
+        if reason.is_some() {
+            delivery.reason = reason;
+        }
+        if !self.book.advance(out, to, outcome) {
+            return;
+        }
+        self.tell_delivery(step, out, to, cause);
+        let place = self.book.message(out).and_then(|message| message.place());
+        let Some(peer) = self.peers.get_mut(&to) else { return };
+        match outcome {
+            Outcome::Sending => {
+                if let Some(&bytes) = peer.private.get(&out) {
+                    self.begin_sending(step, to, out, bytes);
+                }
+            }
+            Outcome::Refused | Outcome::Expired => {
+                peer.remove_private(out);
+                if outcome == Outcome::Expired
+                    && let Some((run, seq)) = place
+                {
+                    peer.group.remove(&(run, seq));
+                }
+                self.land(to, out);
+                self.book.retire_if_settled(out);
+            }
+            Outcome::Waiting | Outcome::Unknown | Outcome::Delivered => {}
+        }
+    }
+
+    /// The disk refused a new outcome: what was tried is tried on, what waited waits.
+    pub(super) fn delivery_not_stored(&mut self, step: &mut Step, out: OutId, to: MemberId, outcome: Outcome) {
+        let Some(delivery) = self.book.delivery_mut(out, to) else { return };
+        if delivery.changing == Some(outcome) {
+            delivery.changing = None;
+        }
+        let is_sending = delivery.outcome == Outcome::Sending;
+        let bytes = self.book.message(out).and_then(|message| message.bytes.as_ref()).map_or(0, |bytes| bytes.len());
+        match outcome {
+            Outcome::Unknown if is_sending => self.begin_sending(step, to, out, bytes),
+            Outcome::Sending => {
+                self.land(to, out);
+                if let Some(peer) = self.peers.get_mut(&to) {
+                    // What was to be given after that record is asked for again.
+                    peer.giving.clear();
+                }
+                self.timers.set_earlier(Timer::Resend(to), step.now.time + RESEND_EVERY);
+            }
+            Outcome::Unknown | Outcome::Waiting | Outcome::Refused | Outcome::Expired | Outcome::Delivered => {}
+        }
+    }
+
+    /// The receiver does not take the message. It looked for a duplicate before it said so.
+    pub(super) fn handle_refused(&mut self, step: &mut Step, from: MemberId, id: MessageId, reason: RefusedReason) {
+        let Some(out) = self.book.find(id) else { return };
+        let Some(delivery) = self.book.delivery(out, from) else { return };
+        let was_sent = matches!(delivery.outcome, Outcome::Sending | Outcome::Unknown) && delivery.attempts > 0;
+        let is_changing = matches!(delivery.changing, Some(Outcome::Refused | Outcome::Delivered));
+        if was_sent && !is_changing {
+            self.land(from, out);
+            self.change(step, out, from, Outcome::Refused, Some(reason));
+        }
+    }
+
+    pub(super) fn tell_delivery(&mut self, step: &mut Step, out: OutId, to: MemberId, cause: Option<Cause>) {
+        let Some(message) = self.book.message(out) else { return };
+        let Some(delivery) = message.deliveries.get(&to) else { return };
+        let change = DeliveryChange {
+            id: message.id,
+            to,
+            outcome: delivery.outcome,
+            attempts: delivery.attempts,
+            latency_us: delivery.latency_us,
+            reason: delivery.reason,
+        };
+        self.out.tell(step, cause, EventKind::Delivery(change));
+    }
+
+    /// A member can be reached again, or was silent and is heard: what waits for it goes out.
+    pub(super) fn peer_returned(&mut self, step: &mut Step, id: MemberId) {
+        self.timers.cancel(Timer::Stalled(id));
+        let now = step.now.time;
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let flights: Vec<OutId> = peer.flights().collect();
+        for out in flights {
+            if let Some(flight) = peer.flight_mut(out).filter(|flight| flight.is_pushed) {
+                flight.retry_at = now;
+                let due = flight.due();
+                self.timers.set(Timer::Flight(id, out), due);
+            }
+        }
+        self.begin_waiting(step, id);
+        self.resend(step, id);
+        self.dirty.insert(id);
+    }
+
+    /// Waiting private messages are called sending on disk, and sent then.
+    pub(super) fn begin_waiting(&mut self, step: &mut Step, to: MemberId) {
+        let Some(peer) = self.peers.get(&to) else { return };
+        let waiting: Vec<OutId> = peer.private.keys().copied().collect();
+        for out in waiting {
+            let Some(delivery) = self.book.delivery(out, to) else { continue };
+            let is_durable = self.book.message(out).is_some_and(|message| message.is_durable);
+            if delivery.outcome == Outcome::Waiting && delivery.changing.is_none() && is_durable {
+                self.change(step, out, to, Outcome::Sending, None);
+            }
+        }
+    }
+
+    /// Private messages whose outcome is open, and that are not under way, are sent again.
+    fn resend(&mut self, step: &mut Step, to: MemberId) {
+        let Some(peer) = self.peers.get(&to) else { return };
+        let mut has_unknown = false;
+        let mut again = Vec::new();
+        for (&out, &bytes) in &peer.private {
+            let Some(delivery) = self.book.delivery(out, to) else { continue };
+            has_unknown |= delivery.outcome == Outcome::Unknown;
+            let is_open = matches!(delivery.outcome, Outcome::Sending | Outcome::Unknown);
+            let is_durable = self.book.message(out).is_some_and(|message| message.is_durable);
+            if is_open && is_durable && delivery.changing != Some(Outcome::Delivered) && !peer.is_under_way(out) {
+                again.push((out, bytes));
+            }
+        }
+        for (out, bytes) in again {
+            self.begin_sending(step, to, out, bytes);
+        }
+        if has_unknown {
+            self.timers.set(Timer::Resend(to), step.now.time + RESEND_EVERY);
+        }
+    }
+
+    pub(super) fn resend_due(&mut self, step: &mut Step, to: MemberId) {
+        if self.peers.get(&to).is_some_and(super::peer::Peer::is_reachable) {
+            self.begin_waiting(step, to);
+            self.resend(step, to);
+        }
+    }
+
+    /// A member is out of reach: what is under way to it has until the deadline.
+    pub(super) fn peer_went(&mut self, step: &mut Step, id: MemberId) {
+        let Some(peer) = self.peers.get(&id) else { return };
+        if peer.under_way().next().is_some() {
+            self.timers.set_earlier(Timer::Stalled(id), step.now.time + DELIVERY_DEADLINE);
+        }
+    }
+
+    /// It stayed out of reach for as long as an attempt lasts.
+    pub(super) fn peer_stalled(&mut self, step: &mut Step, id: MemberId) {
+        let Some(peer) = self.peers.get(&id) else { return };
+        if peer.is_reachable() {
+            return;
+        }
+        let mut open: Vec<OutId> = peer.under_way().collect();
+        open.extend(peer.private.keys().copied().filter(|&out| !peer.is_under_way(out)));
+        for out in open {
+            self.land(id, out);
+            self.call_unknown(step, id, out);
+        }
+    }
+
+    /// A member said goodbye: nothing is pushed to it any more. Private messages wait for its return.
+    pub(super) fn peer_left(&mut self, step: &mut Step, id: MemberId) {
+        let Some(peer) = self.peers.get(&id) else { return };
+        let under_way: Vec<OutId> = peer.under_way().collect();
+        for out in under_way {
+            self.land(id, out);
+            self.call_unknown(step, id, out);
+        }
+    }
+
+    /// Ends what has outlived its life: what was never sent expires, what is unknown stays so.
+    pub(super) fn expire(&mut self, step: &mut Step) {
+        let oldest = wall_before(step.now.wall, MESSAGE_LIFE);
+        let over: Vec<OutId> = self
+            .book
+            .messages()
+            .filter(|(_, message)| message.bytes.is_some() && message.is_durable && message.at < oldest)
+            .map(|(out, _)| out)
+            .collect();
+        for out in over {
+            let Some(message) = self.book.message(out) else { continue };
+            let (id, key) = (message.id, message.key);
+            let open: Vec<(MemberId, Outcome)> = message
+                .deliveries
+                .iter()
+                .filter(|(_, delivery)| delivery.changing.is_none())
+                .filter(|(_, delivery)| matches!(delivery.outcome, Outcome::Waiting | Outcome::Unknown))
+                .map(|(&to, delivery)| (to, delivery.outcome))
+                .collect();
+            for (to, outcome) in open {
+                if outcome == Outcome::Waiting {
+                    self.change(step, out, to, Outcome::Expired, None);
+                    continue;
+                }
+                self.land(to, out);
+                let Some(peer) = self.peers.get_mut(&to) else { continue };
+                match key.stream {
+                    Stream::Room => drop(peer.group.remove(&(key.run, key.seq))),
+                    Stream::To(_) => {
+                        peer.remove_private(out);
+                        self.out.store(Record::GivenUp { message: id });
+                        self.book.retire(out);
+                    }
+                }
+            }
+        }
+    }
+}

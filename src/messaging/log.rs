@@ -1,0 +1,424 @@
+//! The room's messages as this node holds them: by author, run and sequence number, with the hash chain of
+//! each run, what is kept to be given to others, and a fingerprint of it all. Owns what is held; knows
+//! nothing of peers, receipts or time.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use super::ranges::{Chain, Linked, Span};
+use super::record::{GapRecord, GroupKept, Restored};
+use crate::base::limits::{FORKS_PER_RUN_MAX, RETAINED_BYTES_MAX, RETAINED_MESSAGES_MAX, RUNS_PER_AUTHOR_MAX};
+use crate::base::{Cause, MemberId, MessageId, Run, Seq, Time, Wall};
+
+/// Where a group message stands.
+pub(super) type Place = (MemberId, Run, Seq);
+
+#[derive(Debug, Default)]
+pub(super) struct Log {
+    authors: BTreeMap<MemberId, Author>,
+    /// Places in the order in which their messages were committed: what is pruned first.
+    arrived: VecDeque<Place>,
+    bytes: usize,
+    places: BTreeMap<MessageId, Place>,
+    digest: u64,
+}
+
+/// All that is known of one author in the room.
+#[derive(Debug, Default)]
+pub(super) struct Author {
+    /// Runs below are not tracked any more.
+    pub floor: Option<Run>,
+    pub runs: BTreeMap<Run, RunLog>,
+    /// Committed, and not told yet because something before it is missing.
+    pub untold: BTreeMap<(Run, Seq), Untold>,
+    pub deadlines: BTreeSet<(Time, Run, Seq)>,
+    /// What is told next, in this order.
+    pub telling: VecDeque<Telling>,
+    digest: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Untold {
+    pub deadline: Time,
+    pub cause: Option<Cause>,
+}
+
+/// Something to be told about an author, in its turn.
+#[derive(Debug)]
+pub(super) enum Telling {
+    Message {
+        place: Place,
+        id: MessageId,
+        cause: Option<Cause>,
+        late: bool,
+    },
+    /// Told once record `after` is on disk.
+    Gap {
+        gap: GapRecord,
+        after: u64,
+    },
+}
+
+/// One run of an author.
+#[derive(Debug, Default)]
+pub(super) struct RunLog {
+    pub chain: Chain,
+    pub kept: BTreeMap<Seq, Kept>,
+    /// Messages of a place that another message holds.
+    pub forks: Vec<(Seq, Kept)>,
+    /// Received, not yet on disk.
+    pub incoming: BTreeMap<Seq, MessageId>,
+    /// All up to it were told, or given up.
+    pub told: Seq,
+    /// The last message of the run, where a later run names it.
+    pub named: Seq,
+    /// Up to here texts are no longer kept.
+    pub pruned: Seq,
+    /// Up to here messages were said before this node came to the room.
+    pub history: Seq,
+    pub proof: Option<(Arc<[u8]>, Arc<[u8]>)>,
+    pub broken: bool,
+}
+
+/// A group message that can be given to others.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    pub id: MessageId,
+    pub bytes: Arc<[u8]>,
+    pub via: MemberId,
+    pub recovered: bool,
+    pub at: Wall,
+    pub duplicates: u64,
+}
+
+/// Where a message with a given place and id stands in the log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Known {
+    /// Of a run that is no longer tracked, or below the floor of its run.
+    Below,
+    /// Committed.
+    Held,
+    /// Committed, but its text and id are no longer kept.
+    HeldUnnamed,
+    /// On its way to the disk.
+    Incoming,
+    /// Another message stands in its place.
+    Other,
+    New,
+}
+
+impl Log {
+    pub fn restore(restored: &Restored) -> Self {
+        let mut log = Self::default();
+        for (&author, &floor) in &restored.floors {
+            log.authors.entry(author).or_default().floor = Some(floor);
+        }
+        for (&(author, run), chain) in &restored.chains {
+            let run = log.authors.entry(author).or_default().runs.entry(run).or_default();
+            run.chain = chain.clone();
+            run.told = chain.head().map_or(0, |(head, _)| head);
+            run.history = chain.spans().first().map_or(0, |span| span.first - 1).max(chain.floor());
+        }
+        for &(author, run) in restored.private.keys() {
+            log.authors.entry(author).or_default().runs.entry(run).or_default();
+        }
+        let mut arrived: Vec<(Wall, Place)> = Vec::new();
+        for (&place, messages) in &restored.group {
+            for kept in messages {
+                arrived.push((kept.at, place));
+                log.keep(place, Kept::from(kept));
+            }
+        }
+        arrived.sort_unstable();
+        log.arrived = arrived.into_iter().map(|(_, place)| place).collect();
+        for (&(author, run), proof) in &restored.equivocations {
+            if let Some(run) = log.run_mut(author, run) {
+                run.proof = Some(proof.clone());
+            }
+        }
+        for author in log.authors.values_mut() {
+            for run in author.runs.values_mut() {
+                let first_kept = run.kept.keys().next().copied();
+                let head = run.chain.head().map_or(0, |(head, _)| head);
+                run.pruned = first_kept.map_or(head, |first| first - 1);
+            }
+        }
+        let authors: Vec<MemberId> = log.authors.keys().copied().collect();
+        for author in authors {
+            log.refresh_digest(author);
+        }
+        log
+    }
+
+    /// Where a message of `id` at `place` stands.
+    pub fn known(&self, place: Place, id: MessageId) -> Known {
+        let (author, run, seq) = place;
+        let Some(author) = self.authors.get(&author) else { return Known::New };
+        if author.floor.is_some_and(|floor| run < floor) {
+            return Known::Below;
+        }
+        let Some(run) = author.runs.get(&run) else { return Known::New };
+        if run.forks.iter().any(|(at, kept)| *at == seq && kept.id == id) {
+            return Known::Held;
+        }
+        if run.chain.contains(seq) {
+            return match run.kept.get(&seq) {
+                Some(kept) if kept.id == id => Known::Held,
+                Some(_) => Known::Other,
+                None => Known::HeldUnnamed,
+            };
+        }
+        match run.incoming.get(&seq) {
+            Some(&incoming) if incoming == id => Known::Incoming,
+            Some(_) => Known::Other,
+            None if seq <= run.chain.floor() => Known::Below,
+            None => Known::New,
+        }
+    }
+
+    /// Makes room for a run that is not tracked yet. Gives the run below which others were forgotten for it;
+    /// `Err` if it is the lowest itself.
+    pub fn admit_run(&mut self, author: MemberId, run: Run) -> Result<Option<Run>, RunTooOld> {
+        let known = self.authors.entry(author).or_default();
+        if known.floor.is_some_and(|floor| run < floor) {
+            return Err(RunTooOld);
+        }
+        if known.runs.contains_key(&run) {
+            return Ok(None);
+        }
+        let mut below = None;
+        if known.runs.len() >= RUNS_PER_AUTHOR_MAX {
+            let mut runs = known.runs.keys();
+            let lowest = *runs.next().expect("a full table has a first");
+            if run < lowest {
+                return Err(RunTooOld);
+            }
+            below = Some(runs.next().copied().unwrap_or(run).min(run));
+        }
+        known.runs.insert(run, RunLog::default());
+        if let Some(below) = below {
+            self.forget_runs(author, below);
+        }
+        Ok(below)
+    }
+
+    pub fn forget_runs(&mut self, author: MemberId, below: Run) {
+        let Some(known) = self.authors.get_mut(&author) else { return };
+        known.floor = Some(below);
+        let stay = known.runs.split_off(&below);
+        let gone = std::mem::replace(&mut known.runs, stay);
+        known.untold = known.untold.split_off(&(below, 0));
+        known.deadlines.retain(|&(_, run, _)| run >= below);
+        for kept in
+            gone.into_values().flat_map(|run| run.kept.into_values().chain(run.forks.into_iter().map(|fork| fork.1)))
+        {
+            self.bytes -= kept.bytes.len();
+            self.places.remove(&kept.id);
+        }
+        self.arrived.retain(|&(a, run, _)| a != author || run >= below);
+        self.refresh_digest(author);
+    }
+
+    /// Puts a committed message in its place; `prev` is what it names in its run.
+    pub fn commit(&mut self, place: Place, kept: Kept, prev: Option<MessageId>) -> Linked {
+        let (author, run, seq) = place;
+        let known = self.authors.entry(author).or_default().runs.entry(run).or_default();
+        if known.incoming.get(&seq) == Some(&kept.id) {
+            known.incoming.remove(&seq);
+        }
+        let linked = known.chain.insert(seq, kept.id, prev);
+        self.arrived.push_back(place);
+        self.keep(place, kept);
+        self.refresh_digest(author);
+        linked
+    }
+
+    fn keep(&mut self, place: Place, kept: Kept) {
+        let (author, run, seq) = place;
+        let known = self.authors.entry(author).or_default().runs.entry(run).or_default();
+        self.bytes += kept.bytes.len();
+        self.places.insert(kept.id, place);
+        match known.kept.entry(seq) {
+            std::collections::btree_map::Entry::Vacant(free) => drop(free.insert(kept)),
+            std::collections::btree_map::Entry::Occupied(_) => known.forks.push((seq, kept)),
+        }
+    }
+
+    /// Takes back the newest message of a run, which was never sent.
+    pub fn undo(&mut self, place: Place, prev: Option<MessageId>) {
+        let (author, run, seq) = place;
+        let Some(known) = self.run_mut(author, run) else { return };
+        known.chain.remove_head(seq, prev);
+        let kept = known.kept.remove(&seq);
+        if known.chain.spans().is_empty() && known.chain.floor() == 0 {
+            self.authors.get_mut(&author).and_then(|author| author.runs.remove(&run));
+        }
+        if let Some(kept) = kept {
+            self.bytes -= kept.bytes.len();
+            self.places.remove(&kept.id);
+        }
+        self.arrived.retain(|&at| at != place);
+        self.refresh_digest(author);
+    }
+
+    /// What must go so that the rest keeps to the limits, as (author, run, up to): a sixteenth more than
+    /// needed, so that pruning is rare; and whatever came before `oldest`.
+    pub fn prune(&mut self, oldest: Wall) -> BTreeMap<(MemberId, Run), Seq> {
+        let mut pruned = BTreeMap::new();
+        let over = self.arrived.len() > RETAINED_MESSAGES_MAX || self.bytes > RETAINED_BYTES_MAX;
+        let spare = |max: usize| if over { max - max / 16 } else { max };
+        while let Some(&(author, run, seq)) = self.arrived.front() {
+            let fits = self.arrived.len() <= spare(RETAINED_MESSAGES_MAX) && self.bytes <= spare(RETAINED_BYTES_MAX);
+            let kept = self.run(author, run).and_then(|known| known.kept.get(&seq));
+            if fits && kept.is_none_or(|kept| kept.at >= oldest) {
+                break;
+            }
+            self.arrived.pop_front();
+            let Some(known) = self.run_mut(author, run) else { continue };
+            if seq <= known.pruned {
+                continue;
+            }
+            known.pruned = seq;
+            let stay = known.kept.split_off(&(seq + 1));
+            let gone = std::mem::replace(&mut known.kept, stay);
+            let (forks, stay) = std::mem::take(&mut known.forks).into_iter().partition(|(at, _)| *at <= seq);
+            known.forks = stay;
+            let forks: Vec<(Seq, Kept)> = forks;
+            for kept in gone.into_values().chain(forks.into_iter().map(|fork| fork.1)) {
+                self.bytes -= kept.bytes.len();
+                self.places.remove(&kept.id);
+            }
+            pruned.insert((author, run), seq);
+        }
+        if !pruned.is_empty() {
+            self.arrived.retain(|&(author, run, seq)| pruned.get(&(author, run)).is_none_or(|&upto| seq > upto));
+        }
+        pruned
+    }
+
+    pub fn author(&self, author: MemberId) -> Option<&Author> {
+        self.authors.get(&author)
+    }
+
+    pub fn author_mut(&mut self, author: MemberId) -> Option<&mut Author> {
+        self.authors.get_mut(&author)
+    }
+
+    pub fn authors(&self) -> impl Iterator<Item = (MemberId, &Author)> {
+        self.authors.iter().map(|(&id, author)| (id, author))
+    }
+
+    pub fn run(&self, author: MemberId, run: Run) -> Option<&RunLog> {
+        self.authors.get(&author)?.runs.get(&run)
+    }
+
+    pub fn run_mut(&mut self, author: MemberId, run: Run) -> Option<&mut RunLog> {
+        self.authors.get_mut(&author)?.runs.get_mut(&run)
+    }
+
+    pub fn kept(&self, place: Place, id: MessageId) -> Option<&Kept> {
+        self.run(place.0, place.1)?.versions(place.2).find(|kept| kept.id == id)
+    }
+
+    pub fn kept_mut(&mut self, place: Place, id: MessageId) -> Option<&mut Kept> {
+        let run = self.run_mut(place.0, place.1)?;
+        let forks = run.forks.iter_mut().filter(|(at, _)| *at == place.2).map(|(_, kept)| kept);
+        run.kept.get_mut(&place.2).into_iter().chain(forks).find(|kept| kept.id == id)
+    }
+
+    pub fn place_of(&self, id: MessageId) -> Option<Place> {
+        self.places.get(&id).copied()
+    }
+
+    pub fn places(&self) -> &BTreeMap<MessageId, Place> {
+        &self.places
+    }
+
+    /// Messages kept, their bytes.
+    pub fn size(&self) -> (usize, usize) {
+        (self.places.len(), self.bytes)
+    }
+
+    /// Fingerprint of each author's newest (run, head id): equal on nodes that hold the same heads.
+    pub const fn digest(&self) -> u64 {
+        self.digest
+    }
+
+    // A sum, so that one author's change costs one hash whatever the number of authors.
+    fn refresh_digest(&mut self, id: MemberId) {
+        let Some(author) = self.authors.get_mut(&id) else { return };
+        let newest = author.runs.iter().rev().find_map(|(run, known)| Some((run, known.chain.head()?)));
+        let fresh = newest.map_or(0, |(run, (_, head))| {
+            let mut hasher = blake3::Hasher::new();
+            hasher.update(&id.0);
+            hasher.update(&run.incarnation.to_be_bytes());
+            hasher.update(&run.boot.to_be_bytes());
+            hasher.update(&head.0);
+            let hash = hasher.finalize();
+            u64::from_be_bytes(*hash.as_bytes().first_chunk().expect("a hash has 32 bytes"))
+        });
+        self.digest = self.digest.wrapping_sub(author.digest).wrapping_add(fresh);
+        author.digest = fresh;
+    }
+}
+
+/// The run is below those that are tracked of its author.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct RunTooOld;
+
+impl RunLog {
+    /// The messages kept of one place: more than one where the author equivocates.
+    pub fn versions(&self, seq: Seq) -> impl Iterator<Item = &Kept> {
+        let forks = self.forks.iter().filter(move |(at, _)| *at == seq).map(|(_, kept)| kept);
+        self.kept.get(&seq).into_iter().chain(forks)
+    }
+
+    pub fn has_room_for_fork(&self) -> bool {
+        self.forks.len() < FORKS_PER_RUN_MAX
+    }
+
+    /// The newest message that is known to exist: held, or named by the author's next run.
+    pub fn last_known(&self) -> Seq {
+        self.chain.head().map_or(0, |(head, _)| head).max(self.named)
+    }
+
+    /// What of `first..=last` is neither held nor on its way to the disk.
+    pub fn missing(&self, first: Seq, last: Seq) -> Vec<(Seq, Seq)> {
+        let mut missing = Vec::new();
+        for (mut from, to) in self.chain.missing(first, last) {
+            for (&seq, _) in self.incoming.range(from..=to) {
+                if seq > from {
+                    missing.push((from, seq - 1));
+                }
+                from = seq + 1;
+            }
+            if from <= to {
+                missing.push((from, to));
+            }
+        }
+        missing
+    }
+
+    /// What can be given to others, ascending.
+    pub fn given_ranges(&self) -> impl DoubleEndedIterator<Item = (Seq, Seq)> + '_ {
+        let from = self.pruned + 1;
+        self.chain
+            .spans()
+            .iter()
+            .filter(move |span| span.last >= from)
+            .map(move |span: &Span| (span.first.max(from), span.last))
+    }
+}
+
+impl From<&GroupKept> for Kept {
+    fn from(kept: &GroupKept) -> Self {
+        Self {
+            id: kept.id,
+            bytes: kept.bytes.clone(),
+            via: kept.via,
+            recovered: kept.recovered,
+            at: kept.at,
+            duplicates: 0,
+        }
+    }
+}

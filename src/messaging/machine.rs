@@ -1,0 +1,367 @@
+//! The machine of subsystem 3: takes facts in, hands each to the file that knows what it means, and lets
+//! effects out. Owns the parts and the contract with the disk: nothing is claimed before it is stored.
+//!
+//! Decisions that the rest builds on:
+//!
+//! - A received message is committed when it comes, whatever its place, and receipted then. Its event waits
+//!   up to `HOLD` for those before it. So a hole costs its successors neither a retry nor their receipt, *shown* stays
+//!   "in the durable log", and the log is put in order by `Record::order`, not by time of commit.
+//! - A delivery is called delivered once its receipt is on disk: otherwise it could go back after a crash.
+//! - A message's record says `Sending` when it is about to be sent, so that what left before a crash is never
+//!   called unsent after it. Going from `Waiting` to `Sending` is stored before anything is sent.
+//! - A group message that is not stored takes those after it along, because each names the one before it. Their
+//!   numbers are used again only once it is certain that none of them is on disk.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::book::{Book, OutId};
+use super::log::Log;
+use super::outbox::{Outbox, Output};
+use super::own::Own;
+use super::peer::Peer;
+use super::privates::Privates;
+use super::receipts::ReceiptsDue;
+use super::record::{GapRecord, Outcome, Restored};
+use super::recovery::Recovery;
+use super::status::Counters;
+use super::timers::{Timer, Timers};
+use crate::base::{Cause, MemberId, MessageId, Path, Presence, Rng, RoomId, Run, Seq, Step, StoreFailed, Time, Wall};
+use crate::crypto::Identity;
+use crate::wire::{MessagingFrame, RefusedReason};
+
+/// What a machine is made of, beside what it remembers.
+pub struct Settings {
+    pub identity: Identity,
+    pub room: RoomId,
+    pub rng: Rng,
+}
+
+/// Subsystem 3 of one node.
+///
+/// After each `handle_*`, and after [`Messaging::say`] and [`Messaging::tell`], poll outputs to the end and ask
+/// for the next timeout.
+pub struct Messaging {
+    pub(super) me: MemberId,
+    pub(super) identity: Identity,
+    pub(super) room: RoomId,
+    pub(super) rng: Rng,
+    pub(super) run: Option<Run>,
+    /// Lamport time.
+    pub(super) clock: u64,
+    /// No history was restored: what was said before is no gap.
+    pub(super) is_newcomer: bool,
+    pub(super) out: Outbox,
+    pub(super) timers: Timers,
+    pub(super) pending: VecDeque<(u64, Pending)>,
+    /// Records up to this number have their result.
+    pub(super) settled_upto: u64,
+    pub(super) log: Log,
+    pub(super) privates: Privates,
+    pub(super) gaps: BTreeMap<(MemberId, Run, Seq), GapRecord>,
+    pub(super) own: Own,
+    pub(super) book: Book,
+    pub(super) peers: BTreeMap<MemberId, Peer>,
+    /// Peers to whom something may be sent at the end of this input.
+    pub(super) dirty: BTreeSet<MemberId>,
+    pub(super) receipts: ReceiptsDue,
+    pub(super) recovery: Recovery,
+    pub(super) counters: Counters,
+    /// Authors with a gap to be told, and peers with something to be given, once records are on disk.
+    pub(super) gated: BTreeSet<MemberId>,
+    pub(super) gated_peers: BTreeSet<MemberId>,
+    pub(super) provisional_bytes: usize,
+    pub(super) provisional_messages: usize,
+}
+
+/// What happens once a record has its result.
+#[derive(Debug)]
+pub(super) enum Pending {
+    /// One's own message can leave.
+    Own(OutId),
+    /// A group message can be shown and receipted.
+    Group(GroupArrival),
+    Private(PrivateArrival),
+    /// A delivery changes without a receipt.
+    Delivery {
+        out: OutId,
+        to: MemberId,
+        outcome: Outcome,
+        reason: Option<RefusedReason>,
+        cause: Option<Cause>,
+    },
+    /// Deliveries of these messages to the member are proven.
+    Receipt {
+        receiver: MemberId,
+        settled: Vec<(OutId, Option<u64>)>,
+        seen: Arc<super::book::ReceiptSeen>,
+        cause: Option<Cause>,
+    },
+    Undone,
+}
+
+#[derive(Debug)]
+pub(super) struct GroupArrival {
+    pub id: MessageId,
+    pub bytes: Arc<[u8]>,
+    pub via: MemberId,
+    pub recovered: bool,
+    pub at: Wall,
+    pub cause: Option<Cause>,
+}
+
+#[derive(Debug)]
+pub(super) struct PrivateArrival {
+    pub id: MessageId,
+    pub bytes: Arc<[u8]>,
+    pub order: u64,
+    pub at: Wall,
+    pub cause: Option<Cause>,
+}
+
+/// What is too old is looked for this often.
+const SWEEP_EVERY: Duration = Duration::from_secs(600);
+/// A peer that was silent for longer missed what was sent meanwhile: three heartbeats.
+const SILENCE: Duration = Duration::from_secs(3);
+
+impl Messaging {
+    /// A machine with what an earlier run left.
+    #[must_use]
+    pub fn new(settings: Settings, restored: Restored, step: &mut Step) -> Self {
+        let me = settings.identity.id();
+        let mut machine = Self {
+            me,
+            identity: settings.identity,
+            room: settings.room,
+            rng: settings.rng,
+            run: None,
+            clock: restored.lamport,
+            is_newcomer: restored.chains.is_empty(),
+            out: Outbox::default(),
+            timers: Timers::default(),
+            pending: VecDeque::new(),
+            settled_upto: 0,
+            log: Log::restore(&restored),
+            privates: Privates::restore(&restored),
+            gaps: restored.gaps.clone(),
+            own: Own::default(),
+            book: Book::default(),
+            peers: BTreeMap::new(),
+            dirty: BTreeSet::new(),
+            receipts: ReceiptsDue::default(),
+            recovery: Recovery::default(),
+            counters: Counters::default(),
+            gated: BTreeSet::new(),
+            gated_peers: BTreeSet::new(),
+            provisional_bytes: 0,
+            provisional_messages: 0,
+        };
+        machine.restore_own(step, &restored);
+        machine.restore_recovery(step);
+        machine.sweep(step);
+        machine
+    }
+
+    /// The run of this process is durable: from now on messages can be said, in it. Called again if the run
+    /// is raised.
+    pub fn handle_run(&mut self, _step: &mut Step, run: Run) {
+        self.run = Some(run);
+        self.own.begin_run(run);
+    }
+
+    /// What membership believes of a member; also once for each member that it remembers.
+    pub fn handle_presence(&mut self, step: &mut Step, member: MemberId, _run: Run, presence: Presence) {
+        if member == self.me {
+            return;
+        }
+        let peer = self.peers.entry(member).or_default();
+        let was_reachable = peer.is_reachable();
+        peer.presence = Some(presence);
+        if peer.is_reachable() && !was_reachable {
+            self.peer_returned(step, member);
+        } else if !presence.is_reachable() {
+            self.peer_went(step, member);
+            if presence == Presence::Left {
+                self.peer_left(step, member);
+            }
+        }
+        self.finish(step);
+    }
+
+    /// A session with `peer` opened.
+    pub fn handle_opened(&mut self, step: &mut Step, peer: MemberId, run: Run) {
+        if peer == self.me {
+            return;
+        }
+        let known = self.peers.entry(peer).or_default();
+        known.session = Some(run);
+        known.heard = Some(step.now.time);
+        known.digest = super::peer::SeenDigest::default();
+        self.recovery_opened(step, peer);
+        self.all_receipts_due(step, peer);
+        if self.peers[&peer].is_reachable() {
+            self.peer_returned(step, peer);
+        }
+        self.finish(step);
+    }
+
+    /// The last session with `peer` of that run is gone.
+    pub fn handle_closed(&mut self, step: &mut Step, peer: MemberId, run: Run) {
+        let Some(known) = self.peers.get_mut(&peer) else { return };
+        if known.session != Some(run) {
+            return;
+        }
+        known.session = None;
+        known.giving.clear();
+        self.peer_went(step, peer);
+        self.recovery_closed(step, peer);
+        self.finish(step);
+    }
+
+    /// An authentic datagram of `peer` arrived.
+    pub fn handle_heard(&mut self, step: &mut Step, peer: MemberId, run: Run, path: Path) {
+        let Some(known) = self.peers.get_mut(&peer) else { return };
+        if known.session != Some(run) {
+            return;
+        }
+        let now = step.now.time;
+        let was_silent = known.heard.is_some_and(|heard| now.since(heard) > SILENCE);
+        known.heard = Some(now);
+        known.path = path;
+        if was_silent && known.is_reachable() {
+            self.recovery_opened(step, peer);
+            self.all_receipts_due(step, peer);
+            self.peer_returned(step, peer);
+            self.finish(step);
+        }
+    }
+
+    /// A frame of `peer`, which runs as `run`.
+    pub fn handle_frame(&mut self, step: &mut Step, peer: MemberId, run: Run, frame: MessagingFrame) {
+        if peer == self.me || !self.peers.contains_key(&peer) {
+            self.counters.strange += 1;
+            return;
+        }
+        match frame {
+            MessagingFrame::Group(bytes) => self.handle_group(step, peer, &bytes, false),
+            MessagingFrame::Recovered(bytes) => self.handle_group(step, peer, &bytes, true),
+            MessagingFrame::Private(bytes) => self.handle_private(step, peer, run, &bytes),
+            MessagingFrame::Receipt(bytes) => self.handle_receipt(step, &bytes),
+            MessagingFrame::Refused { id, reason } => self.handle_refused(step, peer, id, reason),
+            MessagingFrame::Digest(digest) => self.handle_digest(step, peer, digest),
+            MessagingFrame::Frontier { answer, entries, more } => {
+                self.handle_frontier(step, peer, answer, &entries, more);
+            }
+            MessagingFrame::Pull { author, run, first, last } => self.handle_pull(step, peer, author, run, first, last),
+            MessagingFrame::PullEnd { author, run, first, last, lacking } => {
+                self.handle_pull_end(step, peer, (author, run, first), last, &lacking);
+            }
+        }
+        self.finish(step);
+    }
+
+    /// All records up to number `upto` that had no result yet have this one.
+    pub fn handle_stored(&mut self, step: &mut Step, upto: u64, result: Result<(), StoreFailed>) {
+        self.settled_upto = self.settled_upto.max(upto);
+        while let Some(&(number, _)) = self.pending.front()
+            && number <= upto
+        {
+            let Some((_, pending)) = self.pending.pop_front() else { break };
+            match result {
+                Ok(()) => self.stored(step, pending),
+                Err(StoreFailed) => self.not_stored(step, pending),
+            }
+        }
+        if result.is_err() {
+            self.counters.not_stored += 1;
+        }
+        self.tell_ungated(step);
+        self.dirty.append(&mut self.gated_peers);
+        self.finish(step);
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, step: &mut Step) {
+        while let Some(timer) = self.timers.pop_due(step.now.time) {
+            match timer {
+                Timer::Flight(peer, out) => self.flight_due(step, peer, out),
+                Timer::Stalled(peer) => self.peer_stalled(step, peer),
+                Timer::Resend(peer) => self.resend_due(step, peer),
+                Timer::Receipts(author) => self.send_receipts(step, author),
+                Timer::Hold(author) => self.advance_author(step, author),
+                Timer::HoldPrivate(author) => self.advance_private(step, author),
+                Timer::Seek => self.seek(step),
+                Timer::Pull => self.pull_unanswered(step),
+                Timer::Give(peer) => drop(self.dirty.insert(peer)),
+                Timer::Sweep => self.sweep(step),
+            }
+        }
+        self.finish(step);
+    }
+
+    /// When [`Messaging::handle_timeout`] is due.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Time> {
+        self.timers.next()
+    }
+
+    /// The next effect, if any.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.out.poll()
+    }
+
+    /// What rides with each heartbeat: a fingerprint of what this node holds.
+    #[must_use]
+    pub fn digest(&self) -> MessagingFrame {
+        MessagingFrame::Digest(self.log.digest())
+    }
+
+    fn stored(&mut self, step: &mut Step, pending: Pending) {
+        match pending {
+            Pending::Own(out) => self.own_stored(step, out),
+            Pending::Group(arrival) => self.group_stored(step, arrival),
+            Pending::Private(arrival) => self.private_stored(step, arrival),
+            Pending::Delivery { out, to, outcome, reason, cause } => {
+                self.delivery_stored(step, out, to, outcome, reason, cause);
+            }
+            Pending::Receipt { receiver, settled, seen, cause } => {
+                self.receipt_stored(step, receiver, &settled, &seen, cause);
+            }
+            Pending::Undone => self.own.undone_stored(),
+        }
+    }
+
+    fn not_stored(&mut self, step: &mut Step, pending: Pending) {
+        match pending {
+            Pending::Own(out) => self.own_not_stored(step, out),
+            Pending::Group(arrival) => self.group_not_stored(step, &arrival),
+            Pending::Private(arrival) => self.private_not_stored(&arrival),
+            Pending::Delivery { out, to, outcome, .. } => self.delivery_not_stored(step, out, to, outcome),
+            Pending::Receipt { receiver, settled, .. } => self.receipt_not_stored(step, receiver, &settled),
+            Pending::Undone => self.own.undone_not_stored(),
+        }
+    }
+
+    /// The end of every input: what became possible to send is sent.
+    pub(super) fn finish(&mut self, step: &mut Step) {
+        self.send_receipts_ready(step);
+        while let Some(peer) = self.dirty.pop_first() {
+            self.pump(step, peer);
+            self.give(step, peer);
+        }
+    }
+
+    /// Queues a record, and what happens when it has its result.
+    pub(super) fn store(&mut self, record: super::record::Record, pending: Pending) -> u64 {
+        let number = self.out.store(record);
+        self.pending.push_back((number, pending));
+        number
+    }
+
+    fn sweep(&mut self, step: &mut Step) {
+        self.expire(step);
+        self.prune(step);
+        self.timers.set(Timer::Sweep, step.now.time + SWEEP_EVERY);
+    }
+}

@@ -1,0 +1,38 @@
+//! Subsystem 3: what messages mean, and what became of each. Owns the room, private messages, delivery,
+//! receipts and recovery. Decides nothing about who is a member and moves no datagram itself.
+//!
+//! Read `machine` first; then `own` (saying), `deliver` (until it is settled), `receive` and `order` (showing),
+//! `receipts`, `recovery` (asking) and `give` (answering). The other files hold what these work on.
+
+mod book;
+mod deliver;
+mod give;
+mod log;
+mod machine;
+mod order;
+mod outbox;
+mod own;
+mod peer;
+mod privates;
+mod pto;
+mod ranges;
+mod receipts;
+mod receive;
+mod record;
+mod recovery;
+mod retention;
+mod status;
+#[cfg(test)]
+mod tests;
+mod timers;
+
+pub use book::{Delivery, OutcomeCounts, ReceiptSeen, Try};
+pub use machine::{Messaging, Settings};
+pub use outbox::{Alarm, DeliveryChange, Event, EventKind, Output, Shown};
+pub use own::Refused;
+pub use ranges::{Chain, Linked, Ranges, Span};
+pub use record::{
+    Answer, DeliveryKept, DeliveryRecord, GapRecord, GroupKept, Outcome, PrivateSeen, ReceiptKept, ReceiptRecord,
+    Record, Restored, Settled, Unsettled,
+};
+pub use status::{Counters, Fill, KnownMessage, Source};

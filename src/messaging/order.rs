@@ -1,0 +1,318 @@
+//! The order in which messages are told: an author's wait for those before them, at most `HOLD`; then the gap is
+//! told and they follow. Owns that wait and the telling; what it tells is on disk already.
+
+use std::time::Duration;
+
+use super::log::{Place, Telling, Untold};
+use super::machine::{Messaging, PrivateArrival};
+use super::outbox::{EventKind, Shown};
+use super::privates::HeldMessage;
+use super::record::{GapRecord, Record};
+use super::timers::Timer;
+use crate::base::limits::{GAPS_MAX, HELD_BACK_MESSAGES_MAX};
+use crate::base::{Cause, MemberId, MessageId, Run, Seq, Step};
+use crate::wire::{GroupMessage, Prev, PrivateMessage, Signed, decode_layout};
+
+/// How long a message waits for those before it: as long as a retry or two, or asking two peers, takes.
+pub(super) const HOLD: Duration = Duration::from_secs(3);
+
+/// What comes next of an author.
+enum Turn {
+    Nothing,
+    /// Messages of this run are waited for.
+    HeldBy(Run),
+    /// This message, after `missing` was given up; `late` if later ones were told before.
+    Tell {
+        run: Run,
+        seq: Seq,
+        missing: Option<(Run, Seq, Seq)>,
+        late: bool,
+    },
+}
+
+impl Messaging {
+    /// Tells a committed group message, or lets it wait for those before it.
+    pub(super) fn show_in_turn(&mut self, step: &mut Step, place: Place, cause: Option<Cause>) {
+        let (author, run, seq) = place;
+        let deadline = step.now.time + HOLD;
+        let Some(known) = self.log.author_mut(author) else { return };
+        known.untold.insert((run, seq), Untold { deadline, cause });
+        known.deadlines.insert((deadline, run, seq));
+        self.advance_author(step, author);
+    }
+
+    /// Tells what can be told of the author's messages, in its order.
+    pub(super) fn advance_author(&mut self, step: &mut Step, author: MemberId) {
+        let held_by = loop {
+            match self.next_turn(step, author) {
+                Turn::Nothing => break None,
+                Turn::HeldBy(run) => break Some(run),
+                Turn::Tell { run, seq, missing, late } => {
+                    if let Some(missing) = missing {
+                        self.give_up(step, author, missing);
+                    }
+                    self.take_turn((author, run, seq), late);
+                }
+            }
+        };
+        self.tell_author(step, author);
+        let next = self.log.author(author).and_then(|known| known.deadlines.first().map(|&(deadline, _, _)| deadline));
+        match next {
+            Some(deadline) => self.timers.set(Timer::Hold(author), deadline),
+            None => self.timers.cancel(Timer::Hold(author)),
+        }
+        if let Some(run) = held_by {
+            self.seek_for(step, author, run);
+        }
+    }
+
+    /// What of the author's untold messages comes next.
+    fn next_turn(&mut self, step: &Step, author: MemberId) -> Turn {
+        let Some(known) = self.log.author(author) else { return Turn::Nothing };
+        let overdue = known.deadlines.first().is_some_and(|&(deadline, _, _)| deadline <= step.now.time)
+            || known.untold.len() > HELD_BACK_MESSAGES_MAX;
+        let mut held_by = None;
+        let mut next = known.untold.keys().next().copied();
+        while let Some((run, seq)) = next {
+            let Some(known) = self.log.author(author) else { return Turn::Nothing };
+            let told = known.runs.get(&run).map_or(0, |of| of.told);
+            let is_passed = known.runs.range(run..).skip(1).any(|(_, later)| later.told > 0);
+            let late = seq <= told || is_passed;
+            let missing = if seq <= told { None } else { self.missing_before((author, run, seq)) };
+            match missing {
+                Some((by, _, _)) if !overdue => held_by = held_by.or(Some(by)),
+                Some(_) | None => return Turn::Tell { run, seq, missing, late },
+            }
+            if !is_passed {
+                break;
+            }
+            // An older run that later ones have passed holds none of them up.
+            let Some(known) = self.log.author(author) else { return Turn::Nothing };
+            next = known.untold.range((run, Seq::MAX)..).next().map(|(&place, _)| place);
+        }
+        held_by.map_or(Turn::Nothing, Turn::HeldBy)
+    }
+
+    fn take_turn(&mut self, place: Place, late: bool) {
+        let (author, run, seq) = place;
+        let Some(known) = self.log.author_mut(author) else { return };
+        let Some(untold) = known.untold.remove(&(run, seq)) else { return };
+        known.deadlines.remove(&(untold.deadline, run, seq));
+        let Some(of) = known.runs.get_mut(&run) else { return };
+        of.told = of.told.max(seq);
+        if let Some(id) = of.kept.get(&seq).map(|kept| kept.id) {
+            known.telling.push_back(Telling::Message { place, id, cause: untold.cause, late });
+        }
+    }
+
+    /// What the message waits for: the messages before it that were neither told nor given up, as (run, first,
+    /// last).
+    fn missing_before(&mut self, (author, run, seq): Place) -> Option<(Run, Seq, Seq)> {
+        let of = self.log.run(author, run)?;
+        if seq > of.told + 1 {
+            return Some((run, of.told + 1, seq - 1));
+        }
+        if seq != 1 {
+            return None;
+        }
+        let signed = Signed::<GroupMessage>::open_trusted(&of.kept.get(&1)?.bytes).ok()?;
+        let Prev::Earlier { run: earlier, seq: last, .. } = signed.value().prev else { return None };
+        let known = self.log.author(author)?;
+        if known.floor.is_some_and(|floor| earlier < floor) {
+            return None;
+        }
+        let is_tracked = known.runs.contains_key(&earlier);
+        // A run that is not known at all is missing only where an older one is known: else it was before our time.
+        let is_expected = known.floor.is_some() || known.runs.range(..earlier).next().is_some();
+        if !is_tracked && (!is_expected || self.log.admit_run(author, earlier) != Ok(None)) {
+            return None;
+        }
+        let before = self.log.run_mut(author, earlier)?;
+        before.named = before.named.max(last);
+        (before.told < last).then_some((earlier, before.told + 1, last))
+    }
+
+    /// Stops waiting for messages of an author: what of them was not before this node's time is a gap.
+    fn give_up(&mut self, step: &mut Step, author: MemberId, (run, first, last): (Run, Seq, Seq)) {
+        let is_earliest = self.log.author(author).is_some_and(|known| {
+            known.floor.is_none()
+                && known.runs.iter().find(|(_, of)| of.last_known() > 0).is_some_and(|(&r, _)| r == run)
+        });
+        let Some(of) = self.log.run_mut(author, run) else { return };
+        of.told = of.told.max(last);
+        let history = if is_earliest { of.history } else { 0 };
+        for (first, last) in of.missing(first.max(history + 1), last) {
+            self.tell_gap(step, author, run, first, last);
+        }
+    }
+
+    /// Stores a gap, and tells it in its author's turn once it is on disk.
+    pub(super) fn tell_gap(&mut self, step: &mut Step, author: MemberId, run: Run, first: Seq, last: Seq) {
+        let asked = self.asked_for(author, run);
+        let gap = GapRecord { author, run, first, last, asked, at: step.now.wall };
+        let known = self.gaps.get(&(author, run, first));
+        if known.is_some_and(|known| known.last == last && known.asked == gap.asked) {
+            return;
+        }
+        tracing::debug!(%author, %run, first, last, asked = gap.asked.len(), "gap");
+        if known.is_none() && self.gaps.len() >= GAPS_MAX {
+            let oldest = self.gaps.iter().min_by_key(|(_, gap)| gap.at).map(|(&key, _)| key);
+            if let Some((author, run, first)) = oldest {
+                self.gaps.remove(&(author, run, first));
+                self.out.store(Record::GapClosed { author, run, first });
+            }
+        }
+        self.gaps.insert((author, run, first), gap.clone());
+        let after = self.out.store(Record::Gap(gap.clone()));
+        if let Some(known) = self.log.author_mut(author) {
+            known.telling.push_back(Telling::Gap { gap, after });
+            self.gated.insert(author);
+        }
+    }
+
+    /// Closes the gap that was filled with the message, if it was the last one missing.
+    pub(super) fn close_gaps(&mut self, (author, run, seq): Place) {
+        let around = self.gaps.range((author, run, 0)..=(author, run, seq)).next_back();
+        let Some((&(_, _, first), gap)) = around else { return };
+        let last = gap.last;
+        let is_filled = self.log.run(author, run).is_some_and(|of| of.chain.missing(first, last).is_empty());
+        if seq <= last && is_filled {
+            self.gaps.remove(&(author, run, first));
+            self.out.store(Record::GapClosed { author, run, first });
+        }
+    }
+
+    /// Tells what waited for a record of its own.
+    pub(super) fn tell_ungated(&mut self, step: &mut Step) {
+        for author in std::mem::take(&mut self.gated) {
+            self.tell_author(step, author);
+        }
+    }
+
+    fn tell_author(&mut self, step: &mut Step, author: MemberId) {
+        while let Some(known) = self.log.author_mut(author)
+            && let Some(next) = known.telling.front()
+        {
+            if let Telling::Gap { after, .. } = next
+                && *after > self.settled_upto
+            {
+                self.gated.insert(author);
+                return;
+            }
+            match known.telling.pop_front() {
+                Some(Telling::Gap { gap, .. }) => self.out.tell(step, None, EventKind::Gap(gap)),
+                Some(Telling::Message { place, id, cause, late }) => {
+                    let Some(kept) = self.log.kept(place, id) else { continue };
+                    let bytes = kept.bytes.clone();
+                    let via = (kept.via != author, kept.via, kept.recovered);
+                    let signed = Signed::<GroupMessage>::open_trusted(&bytes).expect("it was verified when it came");
+                    self.show_group(step, id, signed.value(), Some(via), late, cause);
+                }
+                None => return,
+            }
+        }
+    }
+
+    /// A second message of one place shows beside the first, at once.
+    pub(super) fn tell_fork(&mut self, step: &mut Step, place: Place, id: MessageId, cause: Option<Cause>) {
+        if let Some(known) = self.log.author_mut(place.0) {
+            known.telling.push_back(Telling::Message { place, id, cause, late: true });
+            self.tell_author(step, place.0);
+        }
+    }
+
+    /// `source`: whether it came from another than its author, from whom, and because it was asked for.
+    pub(super) fn show_group(
+        &mut self,
+        step: &mut Step,
+        id: MessageId,
+        message: &GroupMessage,
+        source: Option<(bool, MemberId, bool)>,
+        late: bool,
+        cause: Option<Cause>,
+    ) {
+        let (is_passed_on, via, recovered) = source.unwrap_or((false, self.me, false));
+        let late_ms = (late || recovered).then(|| step.now.wall.0.saturating_sub(message.said_at.0));
+        let shown = Shown {
+            id,
+            key: message.key(),
+            text: message.text.clone(),
+            said_at: message.said_at,
+            recovered,
+            via: is_passed_on.then_some(via),
+            late_ms,
+        };
+        self.out.tell(step, cause, EventKind::Message(shown));
+    }
+
+    pub(super) fn show_private(
+        &mut self,
+        step: &mut Step,
+        id: MessageId,
+        message: &PrivateMessage,
+        late: bool,
+        cause: Option<Cause>,
+    ) {
+        let shown = Shown {
+            id,
+            key: message.key(),
+            text: message.text.clone(),
+            said_at: message.said_at,
+            recovered: false,
+            via: None,
+            late_ms: late.then(|| step.now.wall.0.saturating_sub(message.said_at.0)),
+        };
+        self.out.tell(step, cause, EventKind::Message(shown));
+    }
+
+    /// Tells a committed private message, or lets it wait for those before it. What is missing of a private stream
+    /// is not told as a gap: nothing proves that it exists, and its author sends it again if it does.
+    pub(super) fn show_private_in_turn(&mut self, step: &mut Step, message: &PrivateMessage, arrival: PrivateArrival) {
+        let (author, run, seq) = (message.author, message.run, message.seq);
+        let stream = self.privates.stream_mut(author, run);
+        let late = seq <= stream.told;
+        let waits = self.privates.held.get(&author).is_some_and(|held| !held.untold.is_empty());
+        let stream = self.privates.stream_mut(author, run);
+        if late || (seq == stream.told + 1 && !waits) {
+            stream.told = stream.told.max(seq);
+            self.show_private(step, arrival.id, message, late, arrival.cause);
+            return;
+        }
+        let deadline = step.now.time + HOLD;
+        let held = self.privates.held.entry(author).or_default();
+        let untold = Untold { deadline, cause: arrival.cause };
+        held.untold.insert((run, seq), HeldMessage { untold, bytes: arrival.bytes });
+        held.deadlines.insert((deadline, run, seq));
+        self.advance_private(step, author);
+    }
+
+    /// Tells what can be told of the author's private messages, in its order.
+    pub(super) fn advance_private(&mut self, step: &mut Step, author: MemberId) {
+        let now = step.now.time;
+        while let Some(held) = self.privates.held.get_mut(&author)
+            && let Some((&(run, seq), _)) = held.untold.first_key_value()
+        {
+            let overdue = held.deadlines.first().is_some_and(|&(deadline, _, _)| deadline <= now)
+                || held.untold.len() > HELD_BACK_MESSAGES_MAX;
+            let told = self.privates.stream_mut(author, run).told;
+            if seq > told + 1 && !overdue {
+                break;
+            }
+            let Some(held) = self.privates.held.get_mut(&author) else { break };
+            let Some(message) = held.untold.remove(&(run, seq)) else { break };
+            held.deadlines.remove(&(message.untold.deadline, run, seq));
+            self.privates.stream_mut(author, run).told = told.max(seq);
+            let private: PrivateMessage = decode_layout(&message.bytes).expect("it was decoded when it came");
+            let id = crate::wire::layout_id::<PrivateMessage>(&message.bytes);
+            self.show_private(step, id, &private, false, message.untold.cause);
+        }
+        let held = self.privates.held.get(&author);
+        match held.and_then(|held| held.deadlines.first()) {
+            Some(&(deadline, _, _)) => self.timers.set(Timer::HoldPrivate(author), deadline),
+            None => {
+                self.privates.held.remove(&author);
+                self.timers.cancel(Timer::HoldPrivate(author));
+            }
+        }
+    }
+}

@@ -1,0 +1,393 @@
+//! Saying something: how one's own message comes to be, what becomes of it when the disk refuses it, and how
+//! an earlier run's messages come back. Owns one's own streams; knows nothing of windows and retries.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::book::{Delivery, OutId, ReceiptSeen};
+use super::log::Kept;
+use super::machine::{Messaging, Pending};
+use super::outbox::EventKind;
+use super::record::{Outcome, Record, Restored, prev_in_run};
+use super::timers::Timer;
+use crate::base::limits::{DELIVERY_DEADLINE, OUTSTANDING_BYTES_MAX, OUTSTANDING_MESSAGES_MAX};
+use crate::base::text::{TextError, check_message};
+use crate::base::{MemberId, MessageId, MessageKey, Run, Seq, Step, Stream};
+use crate::wire::{GroupMessage, Held, Prev, PrivateMessage, Receipt, Signed, decode_layout, encode_layout, layout_id};
+
+/// Why a message was not taken. Nothing is queued.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Refused {
+    #[error(transparent)]
+    Text(#[from] TextError),
+    #[error("the run of this node is not on disk yet")]
+    NotRunning,
+    #[error("that is yourself")]
+    Yourself,
+    #[error("the member is not known")]
+    UnknownMember,
+    /// For a private message: this many are kept for its receiver already. For a group message: this many are
+    /// under way to each member, or to the disk.
+    #[error("{waiting} messages wait already")]
+    Full { waiting: usize },
+    #[error("the disk is full")]
+    DiskFull,
+}
+
+/// The last group message of one's own: what the next one names.
+type Head = (Run, Seq, MessageId);
+
+#[derive(Debug, Default)]
+pub(super) struct Own {
+    head: Option<Head>,
+    /// Group messages on their way to the disk, each with the head before it.
+    provisional: VecDeque<(OutId, Option<Head>)>,
+    provisional_bytes: usize,
+    private_seq: BTreeMap<MemberId, Seq>,
+    /// Undone, and their own records have no result yet.
+    doomed: BTreeMap<OutId, MessageId>,
+    /// `Undone` records without a result, and those that must be tried again.
+    undoing: usize,
+    undo_again: bool,
+    undo_ids: Vec<MessageId>,
+}
+
+impl Own {
+    /// Private streams count anew in each run; the room's first message names the last one before it.
+    pub fn begin_run(&mut self, _run: Run) {
+        self.private_seq.clear();
+    }
+
+    pub fn undone_stored(&mut self) {
+        self.undoing -= 1;
+        if self.undoing == 0 && !self.undo_again {
+            self.undo_ids.clear();
+        }
+    }
+
+    pub fn undone_not_stored(&mut self) {
+        self.undoing -= 1;
+        self.undo_again = true;
+    }
+
+    /// Whether it is uncertain that what was undone is off the disk: its numbers cannot be used then.
+    fn is_undoing(&self) -> bool {
+        !self.doomed.is_empty() || self.undoing > 0 || self.undo_again
+    }
+}
+
+impl Messaging {
+    /// Says `text` (UTF-8, at most `TEXT_BYTES_MAX`) to the room and returns its id. [`EventKind::Message`] says
+    /// that it is on disk and on its way, [`EventKind::Undone`] that it never will be.
+    ///
+    /// # Errors
+    /// [`Refused`]; nothing changed then.
+    pub fn say(&mut self, step: &mut Step, text: String) -> Result<MessageId, Refused> {
+        check_message(&text)?;
+        let run = self.run.ok_or(Refused::NotRunning)?;
+        self.check_disk()?;
+        self.check_pace(text.len())?;
+        let (seq, prev) = match self.own.head {
+            None => (1, Prev::None),
+            Some((of, seq, id)) if of == run => (seq + 1, Prev::Same(id)),
+            Some((of, seq, id)) => (1, Prev::Earlier { run: of, seq, id }),
+        };
+        self.clock += 1;
+        let lamport = self.clock;
+        let message =
+            GroupMessage { room: self.room, author: self.me, run, seq, prev, lamport, said_at: step.now.wall, text };
+        let key = message.key();
+        let signed = Signed::sign(message, &self.identity);
+        let (id, bytes) = (signed.id(), signed.bytes().clone());
+        let mut roster = Vec::new();
+        for (&member, peer) in &self.peers {
+            if peer.is_member() {
+                let pushed = peer.is_reachable() && peer.has_room(bytes.len());
+                roster.push((member, if pushed { Outcome::Sending } else { Outcome::Waiting }));
+            }
+        }
+        let deliveries = roster.iter().map(|&(member, outcome)| (member, Delivery::begun(outcome))).collect();
+        let out = self.book.add(id, key, bytes.clone(), step.now.wall, step.cause, deliveries);
+        self.own.provisional.push_back((out, self.own.head));
+        self.own.provisional_bytes += bytes.len();
+        self.own.head = Some((run, seq, id));
+        tracing::debug!(%id, seq, members = roster.len(), "said");
+        self.store(Record::GroupSent { bytes, roster, order: lamport, at: step.now.wall }, Pending::Own(out));
+        Ok(id)
+    }
+
+    /// Tells `text` (UTF-8, at most `TEXT_BYTES_MAX`) to one member and returns its id; how it ends is told
+    /// later by [`EventKind::Delivery`].
+    ///
+    /// # Errors
+    /// [`Refused`]; nothing is queued then.
+    pub fn tell(&mut self, step: &mut Step, to: MemberId, text: String) -> Result<MessageId, Refused> {
+        check_message(&text)?;
+        let run = self.run.ok_or(Refused::NotRunning)?;
+        if to == self.me {
+            return Err(Refused::Yourself);
+        }
+        let peer = self.peers.get(&to).filter(|peer| peer.presence.is_some()).ok_or(Refused::UnknownMember)?;
+        if !peer.has_private_room(text.len()) || (peer.is_reachable() && !peer.has_room(text.len())) {
+            return Err(Refused::Full { waiting: peer.private.len() });
+        }
+        let outcome = if peer.is_reachable() { Outcome::Sending } else { Outcome::Waiting };
+        let seq = self.own.private_seq.entry(to).or_default();
+        *seq += 1;
+        let message = PrivateMessage {
+            room: self.room,
+            author: self.me,
+            run,
+            to,
+            seq: *seq,
+            salt: self.rng.bytes(),
+            said_at: step.now.wall,
+            text,
+        };
+        self.clock += 1;
+        let order = self.clock;
+        let bytes: Arc<[u8]> = encode_layout(&message).into();
+        let id = layout_id::<PrivateMessage>(&bytes);
+        let deliveries = BTreeMap::from([(to, Delivery::begun(outcome))]);
+        let out = self.book.add(id, message.key(), bytes.clone(), step.now.wall, step.cause, deliveries);
+        if let Some(peer) = self.peers.get_mut(&to) {
+            peer.add_private(out, message.text.len());
+        }
+        tracing::debug!(%id, %to, seq = message.seq, ?outcome, "told");
+        self.store(Record::PrivateSent { bytes, order, outcome, at: step.now.wall }, Pending::Own(out));
+        Ok(id)
+    }
+
+    /// What was undone may still be on disk: until it is off, its numbers cannot be used again.
+    fn check_disk(&mut self) -> Result<(), Refused> {
+        if !self.own.is_undoing() {
+            return Ok(());
+        }
+        if self.own.undo_again && self.own.undoing == 0 {
+            self.own.undo_again = false;
+            for id in self.own.undo_ids.clone() {
+                self.own.undoing += 1;
+                self.store(Record::Undone { author: self.me, id }, Pending::Undone);
+            }
+        }
+        Err(Refused::DiskFull)
+    }
+
+    /// Whoever says more than all others can take is told so. One slow member alone slows nobody: it fetches what
+    /// it missed.
+    fn check_pace(&self, bytes: usize) -> Result<(), Refused> {
+        let waiting = self.own.provisional.len();
+        if waiting >= OUTSTANDING_MESSAGES_MAX || self.own.provisional_bytes + bytes > OUTSTANDING_BYTES_MAX {
+            return Err(Refused::Full { waiting });
+        }
+        let mut reachable = self.peers.values().filter(|peer| peer.is_reachable()).peekable();
+        if reachable.peek().is_some() && reachable.all(|peer| !peer.has_room(bytes)) {
+            return Err(Refused::Full { waiting: OUTSTANDING_MESSAGES_MAX });
+        }
+        Ok(())
+    }
+
+    /// One's own message is on disk: it shows, and it leaves.
+    pub(super) fn own_stored(&mut self, step: &mut Step, out: OutId) {
+        if let Some(id) = self.own.doomed.remove(&out) {
+            self.own.undoing += 1;
+            self.own.undo_ids.push(id);
+            self.store(Record::Undone { author: self.me, id }, Pending::Undone);
+            return;
+        }
+        let Some(message) = self.book.message_mut(out) else { return };
+        message.committed = Some(step.now.time);
+        message.is_durable = true;
+        let (id, key, at, cause) = (message.id, message.key, message.at, message.cause);
+        let Some(bytes) = message.bytes.clone() else { return };
+        let deliveries: Vec<(MemberId, Outcome)> =
+            message.deliveries.iter().map(|(&member, delivery)| (member, delivery.outcome)).collect();
+        match key.stream {
+            Stream::Room => {
+                self.own.provisional.pop_front();
+                self.own.provisional_bytes -= bytes.len();
+                let signed = Signed::<GroupMessage>::open_trusted(&bytes).expect("it was signed here");
+                let place = (key.author, key.run, key.seq);
+                if let Ok(Some(below)) = self.log.admit_run(key.author, key.run) {
+                    self.runs_forgotten(key.author, below);
+                }
+                let kept = Kept { id, bytes: bytes.clone(), via: self.me, recovered: false, at, duplicates: 0 };
+                self.log.commit(place, kept, prev_in_run(signed.value()));
+                if let Some(run) = self.log.run_mut(key.author, key.run) {
+                    run.told = run.told.max(key.seq);
+                }
+                self.counters.group += 1;
+                self.show_group(step, id, signed.value(), None, false, cause);
+                self.keep_to_limits(step);
+            }
+            Stream::To(_) => {
+                let message: PrivateMessage = decode_layout(&bytes).expect("it was encoded here");
+                self.counters.private += 1;
+                self.show_private(step, id, &message, false, cause);
+            }
+        }
+        for (member, outcome) in deliveries {
+            let peer = self.peers.entry(member).or_default();
+            match key.stream {
+                Stream::Room => drop(peer.group.insert((key.run, key.seq), out)),
+                Stream::To(_) => {}
+            }
+            if outcome == Outcome::Sending {
+                self.begin_sending(step, member, out, bytes.len());
+            } else if peer.is_reachable() {
+                // It came back while the message was on its way to the disk.
+                self.begin_waiting(step, member);
+            }
+        }
+        self.book.retire_if_settled(out);
+    }
+
+    /// The disk refused one's own message: it was never sent, so it is forgotten, and a group message takes those
+    /// after it along, because they name it.
+    pub(super) fn own_not_stored(&mut self, step: &mut Step, out: OutId) {
+        if self.own.doomed.remove(&out).is_some() {
+            return;
+        }
+        let Some(message) = self.book.forget(out) else { return };
+        self.out.tell(step, message.cause, EventKind::Undone { id: message.id });
+        match message.key.stream {
+            Stream::To(to) => {
+                if let Some(peer) = self.peers.get_mut(&to) {
+                    peer.remove_private(out);
+                }
+            }
+            Stream::Room => {
+                let Some((_, before)) = self.own.provisional.pop_front() else { return };
+                self.own.head = before;
+                for (after, _) in std::mem::take(&mut self.own.provisional) {
+                    let Some(message) = self.book.forget(after) else { continue };
+                    self.own.doomed.insert(after, message.id);
+                    self.out.tell(step, message.cause, EventKind::Undone { id: message.id });
+                }
+                self.own.provisional_bytes = 0;
+            }
+        }
+    }
+
+    /// Takes back what earlier runs said: what was not settled goes on.
+    pub(super) fn restore_own(&mut self, step: &mut Step, restored: &Restored) {
+        self.undo_unchained(restored);
+        let me = self.me;
+        let newest = self.log.author(me).and_then(|author| {
+            author.runs.iter().rev().find_map(|(&run, known)| known.chain.head().map(|(seq, id)| (run, seq, id)))
+        });
+        self.own.head = newest;
+        let receipts = restored_receipts(restored);
+        for (&(author, run, seq), versions) in &restored.group {
+            for kept in versions.iter().filter(|kept| author == me && !kept.deliveries.is_empty()) {
+                if self.log.kept((author, run, seq), kept.id).is_none() {
+                    continue;
+                }
+                let deliveries = kept.deliveries.iter().map(|(&member, delivery)| {
+                    let receipt = (delivery.outcome == Outcome::Delivered)
+                        .then(|| receipts.get(&(run, member)).and_then(|kept| covering(kept, seq)))
+                        .flatten();
+                    let restored = Delivery {
+                        attempts: delivery.attempts,
+                        latency_us: delivery.latency_us,
+                        reason: delivery.reason,
+                        receipt,
+                        ..Delivery::begun(delivery.outcome)
+                    };
+                    (member, restored)
+                });
+                let key = MessageKey { author, run, stream: Stream::Room, seq };
+                let out = self.book.add(kept.id, key, kept.bytes.clone(), kept.at, None, deliveries.collect());
+                self.restored_is_durable(out);
+                for (&member, delivery) in kept.deliveries.iter().filter(|(_, d)| d.outcome != Outcome::Delivered) {
+                    self.peers.entry(member).or_default().group.insert((run, seq), out);
+                    // Nothing pushes it any more: whoever lacks it fetches it.
+                    if delivery.outcome == Outcome::Sending {
+                        self.change(step, out, member, Outcome::Unknown, None);
+                    }
+                }
+                self.book.retire_if_settled(out);
+            }
+        }
+        for (run, member, covers) in receipts.iter().map(|(&(run, member), kept)| (run, member, kept)) {
+            self.receipts.remember(run, member, covers.iter().flat_map(|(ranges, _)| ranges.clone()).collect());
+        }
+        let mut unsettled: Vec<_> = restored.unsettled.iter().collect();
+        unsettled.sort_by_key(|(_, kept)| kept.at);
+        for (&id, kept) in unsettled {
+            let message: PrivateMessage = decode_layout(&kept.bytes).expect("it was encoded here");
+            let delivery = Delivery { attempts: kept.attempts, ..Delivery::begun(kept.outcome) };
+            let deliveries = BTreeMap::from([(kept.to, delivery)]);
+            let out = self.book.add(id, message.key(), kept.bytes.clone(), kept.at, None, deliveries);
+            self.restored_is_durable(out);
+            self.peers.entry(kept.to).or_default().add_private(out, message.text.len());
+            if kept.outcome == Outcome::Sending {
+                self.timers.set(Timer::Stalled(kept.to), step.now.time + DELIVERY_DEADLINE);
+            }
+        }
+    }
+
+    fn restored_is_durable(&mut self, out: OutId) {
+        if let Some(message) = self.book.message_mut(out) {
+            message.is_durable = true;
+        }
+    }
+
+    /// A message of one's own whose predecessor is not on disk was undone before the crash: it never left.
+    fn undo_unchained(&mut self, restored: &Restored) {
+        let me = self.me;
+        for (&(author, run), chain) in &restored.chains {
+            if author != me {
+                continue;
+            }
+            for span in chain.spans().iter().rev().filter(|span| span.first > 1) {
+                let said_here = |seq: Seq| {
+                    let versions = restored.group.get(&(author, run, seq));
+                    versions.and_then(|versions| versions.iter().find(|kept| kept.via == me))
+                };
+                if said_here(span.first).is_none() {
+                    continue;
+                }
+                for seq in (span.first..=span.last).rev() {
+                    let Some(kept) = said_here(seq) else { continue };
+                    let signed = Signed::<GroupMessage>::open_trusted(&kept.bytes).expect("it was signed here");
+                    self.log.undo((author, run, seq), prev_in_run(signed.value()));
+                    self.own.undoing += 1;
+                    self.own.undo_ids.push(kept.id);
+                    self.store(Record::Undone { author, id: kept.id }, Pending::Undone);
+                }
+            }
+        }
+    }
+}
+
+/// What each kept receipt covers, the newest last.
+type Covers = Vec<(Vec<(Seq, Seq)>, Arc<ReceiptSeen>)>;
+
+fn restored_receipts(restored: &Restored) -> BTreeMap<(Run, MemberId), Covers> {
+    let mut all = BTreeMap::new();
+    for (&(_, run, receiver), kept) in &restored.receipts {
+        let covers = kept.iter().filter_map(|kept| {
+            let receipt = Signed::<Receipt>::open_trusted(&kept.bytes).ok()?;
+            let ranges = match &receipt.value().held {
+                Held::Group { ranges, .. } => ranges.iter().map(|range| (range.first, range.last)).collect(),
+                Held::Private { .. } => Vec::new(),
+            };
+            let seen = ReceiptSeen { at: kept.at, run: kept.receiver_run, bytes: kept.bytes.clone() };
+            Some((ranges, Arc::new(seen)))
+        });
+        all.insert((run, receiver), covers.collect());
+    }
+    all
+}
+
+fn covering(covers: &Covers, seq: Seq) -> Option<Arc<ReceiptSeen>> {
+    let covers_it = |ranges: &[(Seq, Seq)]| ranges.iter().any(|&(first, last)| (first..=last).contains(&seq));
+    covers.iter().rev().find(|(ranges, _)| covers_it(ranges)).map(|(_, seen)| seen.clone())
+}
+
+/// Where the wall clock stood `span` before.
+pub(super) fn wall_before(wall: crate::base::Wall, span: Duration) -> crate::base::Wall {
+    crate::base::Wall(wall.0.saturating_sub(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
+}

@@ -1,0 +1,269 @@
+//! What is under way to one member: the queue, the window in flight, the unsettled deliveries. Owns these
+//! and their bounds; knows no text and decides no outcome.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use super::book::OutId;
+use super::pto::Pace;
+use crate::base::limits::{
+    DATAGRAM_BYTES_MAX, GIVEN_BYTES_PER_SECOND_MAX, IN_FLIGHT_DATAGRAMS_MAX, OUTSTANDING_BYTES_MAX,
+    OUTSTANDING_MESSAGES_MAX, RECOVERY_WINDOW_BYTES, WAITING_BYTES_MAX, WAITING_MESSAGES_MAX,
+};
+use crate::base::{Path, Presence, Run, Seq, Time};
+use crate::wire::MessagingFrame;
+
+/// A frame's own bytes and its share of a datagram's header, beside the message.
+const FRAME_BYTES: usize = 40;
+/// What of a datagram carries frames.
+const DATAGRAM_ROOM_BYTES: usize = DATAGRAM_BYTES_MAX - 100;
+const WINDOW_BYTES: usize = IN_FLIGHT_DATAGRAMS_MAX * DATAGRAM_ROOM_BYTES;
+
+#[derive(Debug, Default)]
+pub(super) struct Peer {
+    pub presence: Option<Presence>,
+    /// The run of the session that is open.
+    pub session: Option<Run>,
+    pub path: Path,
+    pub heard: Option<Time>,
+    pub pace: Pace,
+    queue: VecDeque<OutId>,
+    flights: BTreeMap<OutId, Flight>,
+    stage: BTreeMap<OutId, usize>,
+    in_flight_bytes: usize,
+    outstanding_bytes: usize,
+    /// Deliveries that are not settled: group ones by place, private ones in the order in which they were said.
+    pub group: BTreeMap<(Run, Seq), OutId>,
+    pub private: BTreeMap<OutId, usize>,
+    private_bytes: usize,
+    /// What it pulled and is still to be given, each after the record of that number is on disk.
+    pub giving: VecDeque<(u64, MessagingFrame)>,
+    pub allowance: Allowance,
+    pub frontier_sent: Option<Time>,
+    pub frontier_answered: Option<Time>,
+    pub digest: SeenDigest,
+}
+
+/// An attempt at delivery that waits for its receipt.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Flight {
+    pub sent: Time,
+    pub pto: Duration,
+    pub retry_at: Time,
+    pub deadline: Time,
+    pub copies_left: u8,
+    pub copy_at: Time,
+    /// Of these only the first attempt is timed.
+    pub attempts: u32,
+    /// Sent by this node's own decision; otherwise it was fetched, and is not sent again.
+    pub is_pushed: bool,
+}
+
+impl Flight {
+    /// When something is to be done about it.
+    pub fn due(&self) -> Time {
+        let next = self.retry_at.min(self.deadline);
+        if self.copies_left > 0 { next.min(self.copy_at) } else { next }
+    }
+}
+
+/// What a peer's heartbeats said of what it holds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct SeenDigest {
+    pub theirs: Option<u64>,
+    pub ours: u64,
+    /// The difference that was last followed up, and when.
+    pub followed: Option<(u64, u64, Time)>,
+}
+
+/// Bytes that a peer may still be given for its pulls.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Allowance {
+    bytes: u64,
+    at: Time,
+}
+
+impl Default for Allowance {
+    fn default() -> Self {
+        Self { bytes: GIVEN_BYTES_PER_SECOND_MAX, at: Time::ZERO }
+    }
+}
+
+impl Allowance {
+    /// Takes `bytes`, or says how long until they are there.
+    pub fn take(&mut self, bytes: usize, now: Time) -> Result<(), Duration> {
+        let micros = u64::try_from(now.since(self.at).as_micros()).unwrap_or(u64::MAX);
+        let earned = micros.saturating_mul(GIVEN_BYTES_PER_SECOND_MAX) / 1_000_000;
+        if earned > 0 {
+            self.bytes = self.bytes.saturating_add(earned).min(GIVEN_BYTES_PER_SECOND_MAX);
+            self.at = now;
+        }
+        let wanted = u64::try_from(bytes).unwrap_or(u64::MAX);
+        if wanted <= self.bytes {
+            self.bytes -= wanted;
+            return Ok(());
+        }
+        let lacks = (wanted - self.bytes).min(GIVEN_BYTES_PER_SECOND_MAX);
+        Err(Duration::from_micros(lacks * 1_000_000 / GIVEN_BYTES_PER_SECOND_MAX + 1000))
+    }
+}
+
+impl Peer {
+    /// Whether it is worth sending to it now.
+    pub fn is_reachable(&self) -> bool {
+        self.session.is_some() && self.presence.is_some_and(Presence::is_reachable)
+    }
+
+    /// Whether it belongs to the roster of what is said now.
+    pub fn is_member(&self) -> bool {
+        self.presence.is_some_and(|presence| presence != Presence::Left)
+    }
+
+    /// Whether more can be put under way to it while it is reachable.
+    pub fn has_room(&self, bytes: usize) -> bool {
+        self.stage.len() < OUTSTANDING_MESSAGES_MAX && self.outstanding_bytes + bytes <= OUTSTANDING_BYTES_MAX
+    }
+
+    /// Whether one more private message can be kept for it.
+    pub fn has_private_room(&self, bytes: usize) -> bool {
+        let (messages_max, bytes_max) = if self.is_reachable() {
+            (OUTSTANDING_MESSAGES_MAX, OUTSTANDING_BYTES_MAX)
+        } else {
+            (WAITING_MESSAGES_MAX, WAITING_BYTES_MAX)
+        };
+        self.private.len() < messages_max && self.private_bytes + bytes <= bytes_max
+    }
+
+    pub fn add_private(&mut self, out: OutId, bytes: usize) {
+        if self.private.insert(out, bytes).is_none() {
+            self.private_bytes += bytes;
+        }
+    }
+
+    pub fn remove_private(&mut self, out: OutId) {
+        if let Some(bytes) = self.private.remove(&out) {
+            self.private_bytes -= bytes;
+        }
+    }
+
+    /// Puts a message at the end of the queue, unless it is under way.
+    pub fn enqueue(&mut self, out: OutId, bytes: usize) {
+        let bytes = bytes + FRAME_BYTES;
+        if self.stage.insert(out, bytes).is_none() {
+            self.outstanding_bytes += bytes;
+            self.queue.push_back(out);
+        }
+    }
+
+    /// The next that fits the window; it counts as in flight once [`Peer::launch`] was called.
+    pub fn next_to_send(&mut self) -> Option<OutId> {
+        loop {
+            let &out = self.queue.front()?;
+            let Some(&bytes) = self.stage.get(&out) else {
+                self.queue.pop_front();
+                continue;
+            };
+            if self.flights.contains_key(&out) {
+                self.queue.pop_front();
+                continue;
+            }
+            if self.in_flight_bytes > 0 && self.in_flight_bytes + bytes > WINDOW_BYTES {
+                return None;
+            }
+            self.queue.pop_front();
+            return Some(out);
+        }
+    }
+
+    /// Counts a message in flight that was fetched.
+    pub fn watch(&mut self, out: OutId, bytes: usize, flight: Flight) {
+        let bytes = bytes + FRAME_BYTES;
+        if self.stage.insert(out, bytes).is_none() {
+            self.outstanding_bytes += bytes;
+            self.launch(out, flight);
+        }
+    }
+
+    pub fn launch(&mut self, out: OutId, flight: Flight) {
+        self.in_flight_bytes += self.stage.get(&out).copied().unwrap_or(0);
+        self.flights.insert(out, flight);
+    }
+
+    pub fn flight_mut(&mut self, out: OutId) -> Option<&mut Flight> {
+        self.flights.get_mut(&out)
+    }
+
+    pub fn flights(&self) -> impl Iterator<Item = OutId> + '_ {
+        self.flights.keys().copied()
+    }
+
+    /// What is queued or in flight.
+    pub fn under_way(&self) -> impl Iterator<Item = OutId> + '_ {
+        self.stage.keys().copied()
+    }
+
+    pub fn is_under_way(&self, out: OutId) -> bool {
+        self.stage.contains_key(&out)
+    }
+
+    /// Nothing waits for room in the window.
+    pub fn is_queue_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Takes a message out of queue and window.
+    pub fn land(&mut self, out: OutId) -> Option<Flight> {
+        let bytes = self.stage.remove(&out)?;
+        self.outstanding_bytes -= bytes;
+        if self.stage.is_empty() {
+            self.queue.clear();
+        }
+        let flight = self.flights.remove(&out)?;
+        self.in_flight_bytes -= bytes;
+        Some(flight)
+    }
+
+    /// One window's worth of what it pulled.
+    pub const fn window_bytes() -> usize {
+        RECOVERY_WINDOW_BYTES
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_window_holds_32_datagrams_and_the_rest_waits() {
+        let mut peer = Peer::default();
+        let now = Time::ZERO;
+        let flight = Flight {
+            sent: now,
+            pto: Duration::ZERO,
+            retry_at: now,
+            deadline: now,
+            copies_left: 0,
+            copy_at: now,
+            attempts: 1,
+            is_pushed: true,
+        };
+        (1..=100).for_each(|out| peer.enqueue(out, DATAGRAM_ROOM_BYTES - FRAME_BYTES));
+        let mut sent = Vec::new();
+        while let Some(out) = peer.next_to_send() {
+            peer.launch(out, flight);
+            sent.push(out);
+        }
+        assert_eq!(sent, (1..=32).collect::<Vec<_>>());
+        assert!(peer.land(7).is_some());
+        assert_eq!(peer.next_to_send(), Some(33));
+    }
+
+    #[test]
+    fn an_allowance_refills_with_time() {
+        let mut allowance = Allowance::default();
+        let now = Time::from_micros(10_000_000);
+        assert_eq!(allowance.take(256 * 1024, now), Ok(()));
+        let wait = allowance.take(1024, now).unwrap_err();
+        assert_eq!(allowance.take(1024, now + wait), Ok(()));
+    }
+}

@@ -1,0 +1,196 @@
+//! Private messages to this node: which were seen, which ids can be receipted again, and which wait to be
+//! shown in order. Owns dedup of private streams; keeps no text.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use super::log::Untold;
+use super::ranges::Ranges;
+use super::record::Restored;
+use crate::base::limits::{PRIVATE_IDS_MAX, PRIVATE_IDS_PER_AUTHOR_MAX};
+use crate::base::{MemberId, MessageId, Run, Seq, Time, Wall};
+
+#[derive(Debug, Default)]
+pub(super) struct Privates {
+    streams: BTreeMap<(MemberId, Run), Stream>,
+    /// Ids kept by author, and of all.
+    ids_by_author: BTreeMap<MemberId, usize>,
+    ids: usize,
+    by_id: BTreeMap<MessageId, (MemberId, Run, Seq)>,
+    /// Committed and not told yet, by author.
+    pub held: BTreeMap<MemberId, Held>,
+}
+
+/// One run of an author, as far as it wrote to this node alone.
+#[derive(Debug, Default)]
+pub(super) struct Stream {
+    pub seen: Ranges,
+    pub ids: BTreeMap<Seq, PrivateKept>,
+    pub incoming: BTreeMap<Seq, MessageId>,
+    /// All up to it were told, or passed over.
+    pub told: Seq,
+}
+
+/// What is kept of a private message to this node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PrivateKept {
+    pub id: MessageId,
+    pub order: u64,
+    pub at: Wall,
+    pub duplicates: u64,
+}
+
+/// The messages of one author that wait for those before them.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    pub untold: BTreeMap<(Run, Seq), HeldMessage>,
+    pub deadlines: BTreeSet<(Time, Run, Seq)>,
+}
+
+/// Held with its bytes, because the text of a private message is kept nowhere else in memory.
+#[derive(Debug)]
+pub(super) struct HeldMessage {
+    pub untold: Untold,
+    pub bytes: Arc<[u8]>,
+}
+
+/// Where a private message with a given place and id stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum KnownPrivate {
+    Held,
+    Incoming,
+    /// Seen, or below the floor; whether it was this very message is no longer known.
+    Below,
+    /// Another message stands in its place: its author breaks the rules.
+    Other,
+    New,
+}
+
+impl Privates {
+    pub fn restore(restored: &Restored) -> Self {
+        let mut privates = Self::default();
+        for (&(author, run), seen) in &restored.private {
+            let stream = Stream {
+                seen: seen.seen.clone(),
+                told: seen.seen.iter().last().map_or(seen.seen.floor(), |(_, last)| last),
+                ..Stream::default()
+            };
+            privates.streams.insert((author, run), stream);
+            for (&seq, &(id, order, at)) in &seen.ids {
+                privates.keep(author, run, seq, PrivateKept { id, order, at, duplicates: 0 });
+            }
+        }
+        privates
+    }
+
+    pub fn known(&self, author: MemberId, run: Run, seq: Seq, id: MessageId) -> KnownPrivate {
+        let Some(stream) = self.streams.get(&(author, run)) else { return KnownPrivate::New };
+        if let Some(kept) = stream.ids.get(&seq) {
+            return if kept.id == id { KnownPrivate::Held } else { KnownPrivate::Other };
+        }
+        if seq <= stream.seen.floor() || stream.seen.contains(seq) {
+            return KnownPrivate::Below;
+        }
+        match stream.incoming.get(&seq) {
+            Some(&incoming) if incoming == id => KnownPrivate::Incoming,
+            Some(_) => KnownPrivate::Other,
+            None => KnownPrivate::New,
+        }
+    }
+
+    pub fn stream_mut(&mut self, author: MemberId, run: Run) -> &mut Stream {
+        self.streams.entry((author, run)).or_default()
+    }
+
+    /// The order of a message that arrives now: not after one that its author sent later.
+    pub fn order_for(&self, author: MemberId, run: Run, seq: Seq, now: u64) -> u64 {
+        let later = self.streams.get(&(author, run)).and_then(|stream| stream.ids.range(seq + 1..).next());
+        later.map_or(now, |(_, kept)| kept.order.min(now))
+    }
+
+    pub fn commit(&mut self, author: MemberId, run: Run, seq: Seq, kept: PrivateKept) {
+        let stream = self.streams.entry((author, run)).or_default();
+        stream.incoming.remove(&seq);
+        stream.seen.insert(seq);
+        self.keep(author, run, seq, kept);
+    }
+
+    fn keep(&mut self, author: MemberId, run: Run, seq: Seq, kept: PrivateKept) {
+        self.by_id.insert(kept.id, (author, run, seq));
+        let stream = self.streams.entry((author, run)).or_default();
+        if stream.ids.insert(seq, kept).is_none() {
+            self.ids += 1;
+            *self.ids_by_author.entry(author).or_default() += 1;
+        }
+    }
+
+    /// Forgets ids where there are too many, a sixteenth more than needed: the oldest runs of `author` first.
+    /// Gives what went, as (run, up to, what was seen).
+    pub fn prune(&mut self, author: MemberId) -> Vec<(Run, Seq, Ranges)> {
+        let held = self.ids_by_author.get(&author).copied().unwrap_or(0);
+        let over_all = self.ids.saturating_sub(PRIVATE_IDS_MAX);
+        if held <= PRIVATE_IDS_PER_AUTHOR_MAX && over_all == 0 {
+            return Vec::new();
+        }
+        let mut surplus = held.saturating_sub(PRIVATE_IDS_PER_AUTHOR_MAX).max(over_all) + held / 16;
+        let mut pruned = Vec::new();
+        for (&(_, run), stream) in self.streams.range_mut(all_runs(author)) {
+            if surplus == 0 {
+                break;
+            }
+            let mut upto = 0;
+            while surplus > 0
+                && let Some((seq, kept)) = stream.ids.pop_first()
+            {
+                self.by_id.remove(&kept.id);
+                self.ids -= 1;
+                *self.ids_by_author.entry(author).or_default() -= 1;
+                surplus -= 1;
+                upto = seq;
+            }
+            if upto > 0 {
+                pruned.push((run, upto, stream.seen.clone()));
+            }
+            surplus = surplus.min(self.ids_by_author.get(&author).copied().unwrap_or(0));
+        }
+        pruned
+    }
+
+    pub fn forget_runs(&mut self, author: MemberId, below: Run) {
+        let gone: Vec<(MemberId, Run)> = self
+            .streams
+            .range(all_runs(author))
+            .take_while(|((_, run), _)| *run < below)
+            .map(|(&key, _)| key)
+            .collect();
+        for key in gone {
+            let Some(stream) = self.streams.remove(&key) else { continue };
+            self.ids -= stream.ids.len();
+            *self.ids_by_author.entry(author).or_default() -= stream.ids.len();
+            for kept in stream.ids.values() {
+                self.by_id.remove(&kept.id);
+            }
+        }
+    }
+
+    pub fn find(&self, id: MessageId) -> Option<((MemberId, Run, Seq), PrivateKept)> {
+        let &(author, run, seq) = self.by_id.get(&id)?;
+        let kept = self.streams.get(&(author, run))?.ids.get(&seq)?;
+        Some(((author, run, seq), *kept))
+    }
+
+    pub fn by_id(&self) -> &BTreeMap<MessageId, (MemberId, Run, Seq)> {
+        &self.by_id
+    }
+
+    /// The newest ids of an author, newest run first, at most `max`.
+    pub fn newest(&self, author: MemberId, max: usize) -> Vec<(Run, MessageId)> {
+        let runs = self.streams.range(all_runs(author)).rev();
+        runs.flat_map(|((_, run), stream)| stream.ids.values().rev().map(|kept| (*run, kept.id))).take(max).collect()
+    }
+}
+
+fn all_runs(author: MemberId) -> RangeInclusive<(MemberId, Run)> {
+    (author, Run { incarnation: 0, boot: 0 })..=(author, Run { incarnation: u64::MAX, boot: u64::MAX })
+}

@@ -1,0 +1,220 @@
+//! What messaging can say of itself: counts, how each delivery stands and what shows it, where a message came
+//! from. Owns views for people and programs; changes nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+use super::book::{Delivery, OutcomeCounts};
+use super::machine::Messaging;
+use super::record::GapRecord;
+use crate::base::limits;
+use crate::base::{MemberId, MessageId, MessageKey, Stream, Wall};
+
+/// What was counted since this process started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Messages shown, one's own included.
+    pub group: u64,
+    pub private: u64,
+    pub recovered: u64,
+    /// Messages that arrived again.
+    pub duplicates: u64,
+    pub attempts: u64,
+    pub retries: u64,
+    pub copies: u64,
+    pub receipts_sent: u64,
+    pub receipts_taken: u64,
+    /// Receipts that said nothing new.
+    pub receipts_old: u64,
+    pub pulls: u64,
+    /// Messages given to others that asked.
+    pub given: u64,
+    /// Signatures that do not hold.
+    pub forged: u64,
+    /// Frames that no honest node sends.
+    pub strange: u64,
+    pub below_floor: u64,
+    /// Received messages dropped because too many were on their way to the disk.
+    pub dropped: u64,
+    pub pruned: u64,
+    /// Batches that the disk refused.
+    pub not_stored: u64,
+}
+
+impl Counters {
+    pub fn entries(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
+        [
+            ("messages_group", self.group),
+            ("messages_private", self.private),
+            ("messages_recovered", self.recovered),
+            ("messages_duplicate", self.duplicates),
+            ("messages_below_floor", self.below_floor),
+            ("messages_dropped", self.dropped),
+            ("messages_forged", self.forged),
+            ("messaging_frames_strange", self.strange),
+            ("delivery_attempts", self.attempts),
+            ("delivery_retries", self.retries),
+            ("delivery_copies", self.copies),
+            ("receipts_sent", self.receipts_sent),
+            ("receipts_taken", self.receipts_taken),
+            ("receipts_old", self.receipts_old),
+            ("recovery_pulls", self.pulls),
+            ("recovery_given", self.given),
+            ("messages_pruned", self.pruned),
+            ("batches_not_stored", self.not_stored),
+        ]
+        .into_iter()
+    }
+}
+
+/// A message that messaging still knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownMessage {
+    pub key: MessageKey,
+    /// One's own: how it stands with each member of the roster.
+    pub deliveries: BTreeMap<MemberId, Delivery>,
+    /// Somebody else's: how it came here.
+    pub source: Option<Source>,
+    /// Both messages of this place, where their author told two people two things.
+    pub is_disputed: bool,
+}
+
+/// How a message came here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Who sent it to this node.
+    pub via: MemberId,
+    pub at: Wall,
+    pub recovered: bool,
+    /// How often it arrived again after it was held.
+    pub duplicates: u64,
+}
+
+/// How full each table is, beside its limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fill {
+    pub name: &'static str,
+    pub used: usize,
+    pub max: usize,
+}
+
+impl Messaging {
+    #[must_use]
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// How many of the deliveries that are kept in memory stand where.
+    #[must_use]
+    pub const fn outcomes(&self) -> OutcomeCounts {
+        self.book.counts()
+    }
+
+    /// What is missing here, as far as it was told: by author, run and first.
+    pub fn gaps(&self) -> impl Iterator<Item = GapRecord> + '_ {
+        self.gaps.values().flat_map(|gap| {
+            let of = self.log.run(gap.author, gap.run);
+            let missing = of.map_or_else(Vec::new, |of| of.chain.missing(gap.first, gap.last));
+            missing.into_iter().map(|(first, last)| GapRecord { first, last, ..gap.clone() })
+        })
+    }
+
+    /// What is known of a message; `None` once it is only on disk.
+    #[must_use]
+    pub fn message(&self, id: MessageId) -> Option<KnownMessage> {
+        if let Some(message) = self.book.find(id).and_then(|out| self.book.message(out)) {
+            let deliveries = message.deliveries.clone();
+            return Some(KnownMessage { key: message.key, deliveries, source: None, is_disputed: false });
+        }
+        if let Some(place) = self.log.place_of(id) {
+            let kept = self.log.kept(place, id)?;
+            let (author, run, seq) = place;
+            let source = Source { via: kept.via, at: kept.at, recovered: kept.recovered, duplicates: kept.duplicates };
+            let is_disputed = self.log.run(author, run).is_some_and(|of| of.forks.iter().any(|(at, _)| *at == seq));
+            let key = MessageKey { author, run, stream: Stream::Room, seq };
+            let source = (author != self.me || kept.via != self.me).then_some(source);
+            return Some(KnownMessage { key, deliveries: BTreeMap::new(), source, is_disputed });
+        }
+        let ((author, run, seq), kept) = self.privates.find(id)?;
+        let source = Source { via: author, at: kept.at, recovered: false, duplicates: kept.duplicates };
+        let key = MessageKey { author, run, stream: Stream::To(self.me), seq };
+        Some(KnownMessage { key, deliveries: BTreeMap::new(), source: Some(source), is_disputed: false })
+    }
+
+    /// The ids that messaging knows between `from` and `to`, both included: for handles, which are lengthened until
+    /// they are unique.
+    #[must_use]
+    pub fn ids_between(&self, from: MessageId, to: MessageId) -> BTreeSet<MessageId> {
+        let range = (Bound::Included(from), Bound::Included(to));
+        let own = self.book.by_id().range(range).map(|(&id, _)| id);
+        let group = self.log.places().range(range).map(|(&id, _)| id);
+        let private = self.privates.by_id().range(range).map(|(&id, _)| id);
+        own.chain(group).chain(private).collect()
+    }
+
+    /// How many characters (at least 4, at most 52) the handle of `id` needs to be told from all others known.
+    #[must_use]
+    pub fn handle_chars(&self, id: MessageId) -> usize {
+        let below = (Bound::Unbounded, Bound::Excluded(id));
+        let above = (Bound::Excluded(id), Bound::Unbounded);
+        let neighbours = [
+            self.book.by_id().range(below).next_back().map(|(id, _)| id),
+            self.book.by_id().range(above).next().map(|(id, _)| id),
+            self.log.places().range(below).next_back().map(|(id, _)| id),
+            self.log.places().range(above).next().map(|(id, _)| id),
+            self.privates.by_id().range(below).next_back().map(|(id, _)| id),
+            self.privates.by_id().range(above).next().map(|(id, _)| id),
+        ];
+        let shared_bits = neighbours.into_iter().flatten().map(|other| shared_bits(&id.0, &other.0)).max().unwrap_or(0);
+        (shared_bits / 5 + 1).clamp(4, 52)
+    }
+
+    /// How many private messages are kept for a member: waiting, under way or unknown.
+    #[must_use]
+    pub fn waiting_for(&self, member: MemberId) -> usize {
+        self.peers.get(&member).map_or(0, |peer| peer.private.len())
+    }
+
+    /// How full the tables are.
+    #[must_use]
+    pub fn fills(&self) -> Vec<Fill> {
+        let (messages, bytes) = self.log.size();
+        let (quests, offers) = self.recovery_size();
+        let under_way = self.peers.values().map(|peer| peer.under_way().count()).max().unwrap_or(0);
+        vec![
+            Fill { name: "retained_messages", used: messages, max: limits::RETAINED_MESSAGES_MAX },
+            Fill { name: "retained_bytes", used: bytes, max: limits::RETAINED_BYTES_MAX },
+            Fill { name: "private_ids", used: self.privates.by_id().len(), max: limits::PRIVATE_IDS_MAX },
+            Fill { name: "under_way_to_a_peer", used: under_way, max: limits::OUTSTANDING_MESSAGES_MAX },
+            Fill {
+                name: "provisional_messages",
+                used: self.provisional_messages,
+                max: limits::PROVISIONAL_MESSAGES_MAX,
+            },
+            Fill { name: "provisional_bytes", used: self.provisional_bytes, max: limits::PROVISIONAL_BYTES_MAX },
+            Fill { name: "gaps", used: self.gaps.len(), max: limits::GAPS_MAX },
+            Fill { name: "quests", used: quests, max: super::recovery::QUESTS_MAX },
+            Fill { name: "offers", used: offers, max: limits::OFFERS_PER_PEER_MAX * self.peers.len().max(1) },
+            Fill { name: "timers", used: self.timers.len(), max: usize::MAX },
+        ]
+    }
+}
+
+fn shared_bits(a: &[u8; 32], b: &[u8; 32]) -> usize {
+    let bytes = a.iter().zip(b).take_while(|(x, y)| x == y).count();
+    let rest = a.get(bytes).zip(b.get(bytes)).map_or(0, |(x, y)| (x ^ y).leading_zeros());
+    bytes * 8 + usize::try_from(rest).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handle_grows_until_it_is_unique() {
+        let mut other = [7; 32];
+        assert_eq!(shared_bits(&[7; 32], &other), 256);
+        other[3] ^= 0b0001_0000;
+        assert_eq!(shared_bits(&[7; 32], &other), 27);
+    }
+}

@@ -1,0 +1,724 @@
+//! The world of these tests: machines by name, links, disks, and the truth. It plays transport, membership and
+//! store as simply as can be; whatever a machine claims is checked when it is claimed.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use crate::base::{
+    MemberId, MessageId, Now, Path, PerMille, Presence, Rng, RoomId, Rtt, Run, Seq, Step, StoreFailed, Stream, Time,
+    Wall,
+};
+use crate::crypto::Identity;
+use crate::messaging::{
+    Alarm, Event, EventKind, Messaging, Outcome, Output, Record, Refused, Restored, Settings, Shown,
+};
+use crate::wire::codec;
+use crate::wire::{GroupMessage, MessagingFrame, PrivateMessage, Signed, layout_id};
+
+pub const MS: Duration = Duration::from_millis(1);
+const DETECTED_AFTER: Duration = Duration::from_secs(4);
+const WALL_AT_START: u64 = 1_700_000_000_000;
+
+pub struct Link {
+    pub delay: Duration,
+    pub jitter: Duration,
+    pub loss: PerMille,
+    pub duplicate: PerMille,
+}
+
+pub struct Disk {
+    pub latency: Duration,
+    pub full: bool,
+    durable: Vec<Record>,
+    queue: VecDeque<Record>,
+    numbered: u64,
+    committing: Option<Vec<Record>>,
+}
+
+pub struct Node {
+    pub name: &'static str,
+    pub id: MemberId,
+    identity: Identity,
+    pub machine: Option<Messaging>,
+    pub disk: Disk,
+    incarnation: u64,
+    told: u64,
+    life: u64,
+    run: Option<Run>,
+    pub events: Vec<EventKind>,
+    /// Ids on its disk, and ids shown, over all its lives.
+    committed: BTreeSet<MessageId>,
+    shown: BTreeSet<MessageId>,
+    last_shown: BTreeMap<(MemberId, Run, Stream), Seq>,
+    gaps: BTreeSet<(MemberId, Run, Seq)>,
+    outcomes: BTreeMap<(MessageId, MemberId), Outcome>,
+    is_left: bool,
+}
+
+enum Due {
+    Frame { from: usize, to: usize, from_run: Run, to_run: Run, bytes: Vec<u8> },
+    Committed { node: usize, life: u64 },
+    Heartbeat { node: usize, life: u64 },
+    Presence { at: usize, of: usize, presence: Presence, of_life: u64 },
+    Open { a: usize, b: usize, lives: (u64, u64) },
+}
+
+type Filter = Box<dyn FnMut(&str, &str, &MessagingFrame) -> bool>;
+
+pub struct World {
+    pub seed: u64,
+    pub now: Time,
+    pub nodes: Vec<Node>,
+    pub link: Link,
+    cuts: BTreeSet<(usize, usize)>,
+    heap: BTreeMap<(Time, u64), Due>,
+    count: u64,
+    rng: Rng,
+    filter: Option<Filter>,
+    texts: BTreeMap<MessageId, String>,
+    pub frames: BTreeMap<&'static str, u64>,
+    /// Set by tests in which an author lies.
+    pub allows_alarms: bool,
+}
+
+impl World {
+    pub fn new(seed: u64, names: &[&'static str]) -> Self {
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&seed.to_be_bytes());
+        let rng = Rng::from_seed(bytes);
+        let nodes = names.iter().map(|&name| Node::new(name, &rng)).collect();
+        let link = Link { delay: MS * 10, jitter: Duration::ZERO, loss: PerMille(0), duplicate: PerMille(0) };
+        let mut world = Self {
+            seed,
+            now: Time::from_micros(1_000_000),
+            nodes,
+            link,
+            cuts: BTreeSet::new(),
+            heap: BTreeMap::new(),
+            count: 0,
+            rng: rng.split("world"),
+            filter: None,
+            texts: BTreeMap::new(),
+            frames: BTreeMap::new(),
+            allows_alarms: false,
+        };
+        for name in names {
+            world.start(name);
+        }
+        world.run_for(MS * 200);
+        world
+    }
+
+    pub fn index(&self, name: &str) -> usize {
+        self.nodes.iter().position(|node| node.name == name).expect("a node of that name")
+    }
+
+    pub fn id(&self, name: &str) -> MemberId {
+        self.nodes[self.index(name)].id
+    }
+
+    pub fn node(&self, name: &str) -> &Node {
+        &self.nodes[self.index(name)]
+    }
+
+    pub fn machine(&self, name: &str) -> &Messaging {
+        self.node(name).machine.as_ref().expect("it runs")
+    }
+
+    pub fn disk(&mut self, name: &str) -> &mut Disk {
+        let index = self.index(name);
+        &mut self.nodes[index].disk
+    }
+
+    pub fn records(&self, name: &str) -> &[Record] {
+        &self.node(name).disk.durable
+    }
+
+    /// Starts a node, or starts it again on what its disk holds.
+    pub fn start(&mut self, name: &str) {
+        let index = self.index(name);
+        let mut restored = Restored::default();
+        for record in &self.nodes[index].disk.durable {
+            restored.apply(record);
+        }
+        let wall = self.wall();
+        let now = self.now;
+        let node = &mut self.nodes[index];
+        node.life += 1;
+        node.incarnation += 1;
+        node.told = 0;
+        node.is_left = false;
+        let run = Run { incarnation: node.incarnation, boot: node.life * 1000 + u64::try_from(index).unwrap() };
+        node.run = Some(run);
+        node.disk.queue.clear();
+        node.disk.committing = None;
+        node.disk.numbered = 0;
+        let mut step = Step::new(Now { time: now, wall, lag: Duration::ZERO }, None, 0);
+        let rng = self.rng.split(&format!("{name} {}", node.life));
+        let settings = Settings { identity: node.identity.clone(), room: room(), rng };
+        let mut machine = Messaging::new(settings, restored, &mut step);
+        machine.handle_run(&mut step, run);
+        node.told = step.told();
+        node.machine = Some(machine);
+        let life = node.life;
+        self.drain(index);
+        let phase = Duration::from_millis(self.rng.below(1000));
+        self.push(self.now + phase, Due::Heartbeat { node: index, life });
+        for other in 0..self.nodes.len() {
+            if other != index && self.nodes[other].machine.is_some() {
+                let lives = (self.nodes[index].life, self.nodes[other].life);
+                self.push(self.now + MS * 30, Due::Open { a: index, b: other, lives });
+            } else if other != index && self.nodes[other].life > 0 {
+                let of_life = self.nodes[other].life;
+                let presence = Presence::Suspect;
+                self.push(self.now, Due::Presence { at: index, of: other, presence, of_life });
+                let presence = Presence::Unreachable;
+                self.push(self.now + MS * 1500, Due::Presence { at: index, of: other, presence, of_life });
+            }
+        }
+    }
+
+    /// Kills a node; a commit that was on its way may have reached the disk or not.
+    pub fn crash(&mut self, name: &str) {
+        let index = self.index(name);
+        let reached = self.rng.below(2) == 0;
+        self.crash_with(name, reached);
+        let _ = index;
+    }
+
+    pub fn crash_with(&mut self, name: &str, commit_reached_disk: bool) {
+        let index = self.index(name);
+        let node = &mut self.nodes[index];
+        node.machine = None;
+        node.life += 1;
+        node.run = None;
+        let committing = node.disk.committing.take();
+        node.disk.queue.clear();
+        if commit_reached_disk && !node.disk.full {
+            for record in committing.into_iter().flatten() {
+                node.disk.durable.push(record);
+                let record = node.disk.durable.last().expect("just pushed").clone();
+                node.note_committed(&record);
+            }
+        }
+        self.detect(index);
+    }
+
+    fn detect(&mut self, gone: usize) {
+        for at in 0..self.nodes.len() {
+            if at != gone {
+                let of_life = self.nodes[gone].life;
+                let presence = Presence::Unreachable;
+                self.push(self.now + DETECTED_AFTER, Due::Presence { at, of: gone, presence, of_life });
+            }
+        }
+    }
+
+    /// A node says goodbye and stops.
+    pub fn leave(&mut self, name: &str) {
+        let index = self.index(name);
+        self.crash_with(name, true);
+        self.nodes[index].is_left = true;
+        for at in 0..self.nodes.len() {
+            if at != index {
+                let of_life = self.nodes[index].life;
+                self.push(self.now + MS * 5, Due::Presence { at, of: index, presence: Presence::Left, of_life });
+            }
+        }
+    }
+
+    /// Cuts the link one way.
+    pub fn cut_one_way(&mut self, from: &str, to: &str) {
+        self.cuts.insert((self.index(from), self.index(to)));
+    }
+
+    /// Cuts both ways, and lets both sides find out.
+    pub fn cut(&mut self, a: &str, b: &str) {
+        let (a, b) = (self.index(a), self.index(b));
+        self.cuts.insert((a, b));
+        self.cuts.insert((b, a));
+        for (at, of) in [(a, b), (b, a)] {
+            let of_life = self.nodes[of].life;
+            self.push(self.now + DETECTED_AFTER, Due::Presence { at, of, presence: Presence::Unreachable, of_life });
+        }
+    }
+
+    pub fn heal(&mut self) {
+        for (a, b) in std::mem::take(&mut self.cuts) {
+            let of_life = self.nodes[b].life;
+            self.push(self.now + MS * 500, Due::Presence { at: a, of: b, presence: Presence::Alive, of_life });
+        }
+    }
+
+    /// Frames for which `drop` says true are lost, until the next call.
+    pub fn drop_frames(&mut self, drop: impl FnMut(&str, &str, &MessagingFrame) -> bool + 'static) {
+        self.filter = Some(Box::new(drop));
+    }
+
+    pub fn drop_nothing(&mut self) {
+        self.filter = None;
+    }
+
+    pub fn say(&mut self, name: &str, text: &str) -> MessageId {
+        self.try_say(name, text).expect("it is taken")
+    }
+
+    pub fn try_say(&mut self, name: &str, text: &str) -> Result<MessageId, Refused> {
+        let index = self.index(name);
+        let said = self.with(index, |machine, step| machine.say(step, text.to_owned()));
+        if let Ok(id) = said {
+            self.texts.insert(id, text.to_owned());
+        }
+        said
+    }
+
+    pub fn tell(&mut self, name: &str, to: &str, text: &str) -> MessageId {
+        self.try_tell(name, to, text).expect("it is taken")
+    }
+
+    pub fn try_tell(&mut self, name: &str, to: &str, text: &str) -> Result<MessageId, Refused> {
+        let to = self.id(to);
+        let index = self.index(name);
+        let told = self.with(index, |machine, step| machine.tell(step, to, text.to_owned()));
+        if let Ok(id) = told {
+            self.texts.insert(id, text.to_owned());
+        }
+        told
+    }
+
+    /// Hands a frame to a node as if `from` had sent it.
+    pub fn inject(&mut self, from: &str, to: &str, frame: MessagingFrame) {
+        let (from, to) = (self.index(from), self.index(to));
+        let (id, run) = (self.nodes[from].id, self.nodes[from].run.unwrap_or(Run { incarnation: 1, boot: 1 }));
+        self.with(to, |machine, step| machine.handle_frame(step, id, run, frame));
+    }
+
+    pub fn identity(&self, name: &str) -> Identity {
+        self.node(name).identity.clone()
+    }
+
+    pub fn run_of(&self, name: &str) -> Run {
+        self.node(name).run.expect("it runs")
+    }
+
+    pub fn outcome(&self, from: &str, id: MessageId, to: &str) -> Outcome {
+        let known = self.machine(from).message(id).expect("it is known");
+        known.deliveries.get(&self.id(to)).expect("it is in the roster").outcome
+    }
+
+    pub fn attempts(&self, from: &str, id: MessageId, to: &str) -> u32 {
+        self.machine(from).message(id).expect("it is known").deliveries[&self.id(to)].attempts
+    }
+
+    /// What a node has shown, over all its lives, in that order: `ana: hello`.
+    pub fn screen(&self, name: &str) -> Vec<String> {
+        let shown = self.node(name).events.iter().filter_map(|event| match event {
+            EventKind::Message(shown) => Some(format!("{}: {}", self.name_of(shown.key.author), shown.text)),
+            EventKind::Gap(gap) => Some(format!("gap {}#{}-{}", self.name_of(gap.author), gap.first, gap.last)),
+            EventKind::Undone { .. } | EventKind::Delivery(_) | EventKind::Recovered { .. } | EventKind::Alarm(_) => {
+                None
+            }
+        });
+        shown.collect()
+    }
+
+    pub fn messages(&self, name: &str) -> Vec<Shown> {
+        let shown = self.node(name).events.iter().filter_map(|event| match event {
+            EventKind::Message(shown) => Some(shown.clone()),
+            EventKind::Gap(_)
+            | EventKind::Undone { .. }
+            | EventKind::Delivery(_)
+            | EventKind::Recovered { .. }
+            | EventKind::Alarm(_) => None,
+        });
+        shown.collect()
+    }
+
+    pub fn alarms(&self, name: &str) -> Vec<Alarm> {
+        let alarms = self.node(name).events.iter().filter_map(|event| match event {
+            EventKind::Alarm(alarm) => Some(*alarm),
+            EventKind::Message(_)
+            | EventKind::Gap(_)
+            | EventKind::Undone { .. }
+            | EventKind::Delivery(_)
+            | EventKind::Recovered { .. } => None,
+        });
+        alarms.collect()
+    }
+
+    pub fn name_of(&self, id: MemberId) -> &'static str {
+        self.nodes.iter().find(|node| node.id == id).map_or("?", |node| node.name)
+    }
+
+    pub fn run_for(&mut self, span: Duration) {
+        let until = self.now + span;
+        loop {
+            let timer = self
+                .nodes
+                .iter()
+                .enumerate()
+                .filter_map(|(index, node)| Some((node.machine.as_ref()?.poll_timeout()?, index)))
+                .min();
+            let due = self.heap.keys().next().copied();
+            let next = [timer.map(|(at, _)| at), due.map(|(at, _)| at)].into_iter().flatten().min();
+            let Some(next) = next.filter(|&at| at <= until) else { break };
+            self.now = self.now.max(next);
+            if due.is_some_and(|(at, _)| at <= self.now) {
+                let (_, due) = self.heap.pop_first().expect("it was there");
+                self.happen(due);
+            } else if let Some((_, index)) = timer {
+                self.with(index, |machine, step| machine.handle_timeout(step));
+                let still = self.nodes[index].machine.as_ref().and_then(Messaging::poll_timeout);
+                assert!(still.is_none_or(|at| at > self.now), "seed {}: a timer did not move", self.seed);
+            }
+        }
+        self.now = until;
+    }
+
+    fn happen(&mut self, due: Due) {
+        match due {
+            Due::Frame { from, to, from_run, to_run, bytes } => {
+                if self.nodes[to].run != Some(to_run) {
+                    return;
+                }
+                let frame: MessagingFrame = codec::decode(&bytes).expect("own frames decode");
+                let id = self.nodes[from].id;
+                let path = self.path();
+                self.with(to, |machine, step| {
+                    machine.handle_heard(step, id, from_run, path);
+                    machine.handle_frame(step, id, from_run, frame);
+                });
+            }
+            Due::Committed { node, life } => {
+                if self.nodes[node].life == life {
+                    self.committed(node);
+                }
+            }
+            Due::Heartbeat { node, life } => {
+                if self.nodes[node].life != life {
+                    return;
+                }
+                let digest = self.nodes[node].machine.as_ref().expect("it lives").digest();
+                for to in 0..self.nodes.len() {
+                    if to != node {
+                        self.transmit(node, to, &digest);
+                    }
+                }
+                self.push(self.now + MS * 1000, Due::Heartbeat { node, life });
+            }
+            Due::Presence { at, of, presence, of_life } => {
+                let is_now = self.nodes[of].life == of_life;
+                let is_cut = self.cuts.contains(&(of, at)) || self.cuts.contains(&(at, of));
+                let is_alive = self.nodes[of].machine.is_some();
+                let holds = match presence {
+                    Presence::Unreachable => !is_alive || is_cut,
+                    Presence::Alive => is_alive && !is_cut,
+                    Presence::Suspect | Presence::Left => true,
+                };
+                if is_now && holds && self.nodes[at].machine.is_some() {
+                    let (id, run) = (self.nodes[of].id, self.nodes[of].run);
+                    let run = run.unwrap_or(Run { incarnation: self.nodes[of].incarnation, boot: 0 });
+                    self.with(at, |machine, step| machine.handle_presence(step, id, run, presence));
+                }
+            }
+            Due::Open { a, b, lives } => {
+                if (self.nodes[a].life, self.nodes[b].life) != lives {
+                    return;
+                }
+                if self.cuts.contains(&(a, b)) || self.cuts.contains(&(b, a)) {
+                    self.push(self.now + MS * 1000, Due::Open { a, b, lives });
+                    return;
+                }
+                for (at, of) in [(a, b), (b, a)] {
+                    let (id, run) = (self.nodes[of].id, self.nodes[of].run.expect("it runs"));
+                    self.with(at, |machine, step| {
+                        machine.handle_opened(step, id, run);
+                        machine.handle_presence(step, id, run, Presence::Alive);
+                    });
+                }
+            }
+        }
+    }
+
+    fn path(&self) -> Path {
+        let rtt = Rtt { smoothed: self.link.delay * 2 + self.link.jitter, variation: self.link.jitter / 2 };
+        Path {
+            heard: Some(self.now),
+            hears_me: Some(self.now),
+            rtt: Some(rtt),
+            loss_out: self.link.loss,
+            loss_in: self.link.loss,
+        }
+    }
+
+    fn wall(&self) -> Wall {
+        Wall(WALL_AT_START + self.now.as_micros() / 1000)
+    }
+
+    fn push(&mut self, at: Time, due: Due) {
+        self.count += 1;
+        self.heap.insert((at, self.count), due);
+    }
+
+    pub fn with<T>(&mut self, index: usize, act: impl FnOnce(&mut Messaging, &mut Step) -> T) -> T {
+        let wall = self.wall();
+        let now = Now { time: self.now, wall, lag: Duration::ZERO };
+        let node = &mut self.nodes[index];
+        let mut step = Step::new(now, None, node.told);
+        let result = act(node.machine.as_mut().expect("it runs"), &mut step);
+        node.told = step.told();
+        self.drain(index);
+        result
+    }
+
+    fn drain(&mut self, index: usize) {
+        while let Some(output) = self.nodes[index].machine.as_mut().and_then(Messaging::poll_output) {
+            match output {
+                Output::Store(record) => self.nodes[index].disk.queue.push_back(record),
+                Output::Send { to, frame } => {
+                    let to = self.nodes.iter().position(|node| node.id == to);
+                    if let Some(to) = to {
+                        self.transmit(index, to, &frame);
+                    }
+                }
+                Output::Event(event) => self.check(index, event),
+            }
+        }
+        self.begin_commit(index);
+    }
+
+    fn begin_commit(&mut self, index: usize) {
+        let node = &mut self.nodes[index];
+        if node.disk.committing.is_some() || node.disk.queue.is_empty() {
+            return;
+        }
+        node.disk.committing = Some(node.disk.queue.drain(..).collect());
+        let (at, life) = (self.now + node.disk.latency, node.life);
+        self.push(at, Due::Committed { node: index, life });
+    }
+
+    fn committed(&mut self, index: usize) {
+        let node = &mut self.nodes[index];
+        let Some(records) = node.disk.committing.take() else { return };
+        node.disk.numbered += u64::try_from(records.len()).unwrap();
+        let upto = node.disk.numbered;
+        let result = if node.disk.full { Err(StoreFailed) } else { Ok(()) };
+        if result.is_ok() {
+            for record in records {
+                node.note_committed(&record);
+                node.disk.durable.push(record);
+            }
+        }
+        self.with(index, |machine, step| machine.handle_stored(step, upto, result));
+    }
+
+    fn transmit(&mut self, from: usize, to: usize, frame: &MessagingFrame) {
+        *self.frames.entry(kind_of(frame)).or_default() += 1;
+        let names = (self.nodes[from].name, self.nodes[to].name);
+        let is_dropped = self.filter.as_mut().is_some_and(|filter| filter(names.0, names.1, frame));
+        let (Some(from_run), Some(to_run)) = (self.nodes[from].run, self.nodes[to].run) else { return };
+        if is_dropped || self.cuts.contains(&(from, to)) || self.rng.below(1000) < u64::from(self.link.loss.0) {
+            return;
+        }
+        let copies = if self.rng.below(1000) < u64::from(self.link.duplicate.0) { 2 } else { 1 };
+        for _ in 0..copies {
+            let jitter = u64::try_from(self.link.jitter.as_micros()).unwrap();
+            let delay = self.link.delay + Duration::from_micros(self.rng.below(jitter + 1));
+            let bytes = codec::encode(frame);
+            self.push(self.now + delay, Due::Frame { from, to, from_run, to_run, bytes });
+        }
+    }
+
+    /// Compares a claim with the truth.
+    fn check(&mut self, index: usize, event: Event) {
+        let seed = self.seed;
+        let name = self.nodes[index].name;
+        match &event.kind {
+            EventKind::Message(shown) => {
+                assert!(
+                    self.nodes[index].committed.contains(&shown.id),
+                    "seed {seed}: {name} shows what is not on disk"
+                );
+                assert!(self.nodes[index].shown.insert(shown.id), "seed {seed}: {name} shows {} twice", shown.text);
+                if let Some(text) = self.texts.get(&shown.id) {
+                    assert_eq!(*text, shown.text, "seed {seed}: {name} shows another text");
+                }
+                self.check_order(index, shown);
+            }
+            EventKind::Delivery(change) => {
+                if change.outcome == Outcome::Delivered {
+                    let receiver = self.nodes.iter().find(|node| node.id == change.to).expect("a node");
+                    assert!(
+                        receiver.committed.contains(&change.id),
+                        "seed {seed}: {name} calls {:?} delivered to {}, which does not hold it",
+                        self.texts.get(&change.id),
+                        receiver.name
+                    );
+                }
+                let before = self.nodes[index].outcomes.insert((change.id, change.to), change.outcome);
+                assert!(
+                    before.is_none_or(|before| before <= change.outcome),
+                    "seed {seed}: {name} takes {before:?} back to {:?}",
+                    change.outcome
+                );
+            }
+            EventKind::Gap(gap) => {
+                let holds = |seq: &Seq| {
+                    let log = self.nodes[index].machine.as_ref().expect("it runs");
+                    log.log.run(gap.author, gap.run).is_some_and(|of| of.chain.contains(*seq))
+                };
+                let gap_seqs: Vec<Seq> = (gap.first..=gap.last).collect();
+                assert!(!gap_seqs.iter().all(holds), "seed {seed}: {name} holds all of its gap");
+                self.nodes[index].gaps.extend(gap_seqs.into_iter().map(|seq| (gap.author, gap.run, seq)));
+            }
+            EventKind::Alarm(alarm) => {
+                assert!(self.allows_alarms, "seed {seed}: {name} raises {alarm:?}");
+            }
+            EventKind::Undone { .. } | EventKind::Recovered { .. } => {}
+        }
+        self.nodes[index].events.push(event.kind);
+    }
+
+    fn check_order(&mut self, index: usize, shown: &Shown) {
+        let (seed, name) = (self.seed, self.nodes[index].name);
+        let key = (shown.key.author, shown.key.run, shown.key.stream);
+        let last = self.nodes[index].last_shown.get(&key).copied();
+        if let Some(last) = last
+            && shown.key.seq <= last
+        {
+            assert!(shown.late_ms.is_some(), "seed {seed}: {name} shows #{} after #{last}", shown.key.seq);
+            return;
+        }
+        if let Some(last) = last
+            && shown.key.stream == Stream::Room
+            && shown.key.author != self.nodes[index].id
+        {
+            for skipped in last + 1..shown.key.seq {
+                let place = (shown.key.author, shown.key.run, skipped);
+                let is_known = self.nodes[index].gaps.contains(&place) || self.holds(index, place);
+                assert!(is_known, "seed {seed}: {name} shows #{} after #{last} without a gap", shown.key.seq);
+            }
+        }
+        self.nodes[index].last_shown.insert(key, shown.key.seq);
+    }
+
+    /// Whether it is in the durable log: shown then, even where a crash swallowed the event.
+    fn holds(&self, index: usize, (author, run, seq): (MemberId, Run, Seq)) -> bool {
+        let machine = self.nodes[index].machine.as_ref().expect("it runs");
+        machine.log.run(author, run).is_some_and(|of| of.chain.contains(seq))
+    }
+
+    /// The durable part of what runs equals the fold of what is on disk.
+    pub fn check_folds(&mut self) {
+        for index in 0..self.nodes.len() {
+            let node = &self.nodes[index];
+            assert!(node.disk.committing.is_none() && node.disk.queue.is_empty(), "{} is not at rest", node.name);
+            let Some(machine) = &node.machine else { continue };
+            let mut restored = Restored::default();
+            for record in &node.disk.durable {
+                restored.apply(record);
+            }
+            let (seed, name) = (self.seed, node.name);
+            for ((author, run), chain) in &restored.chains {
+                let of = machine.log.run(*author, *run);
+                let spans = of.map(|of| of.chain.spans().to_vec()).unwrap_or_default();
+                assert_eq!(spans, chain.spans(), "seed {seed}: {name} chain");
+            }
+            let kept: BTreeSet<MessageId> = restored.group.values().flatten().map(|kept| kept.id).collect();
+            assert_eq!(kept, machine.log.places().keys().copied().collect(), "seed {seed}: {name} kept");
+            for kept in restored.group.values().flatten().filter(|kept| !kept.deliveries.is_empty()) {
+                let Some(known) = machine.message(kept.id) else { continue };
+                for (member, delivery) in &kept.deliveries {
+                    let outcome = known.deliveries[member].outcome;
+                    assert_eq!(outcome, delivery.outcome, "seed {seed}: {name} delivery of a group message");
+                }
+            }
+            let private: BTreeSet<MessageId> =
+                restored.private.values().flat_map(|seen| seen.ids.values().map(|kept| kept.0)).collect();
+            assert_eq!(private, machine.privates.by_id().keys().copied().collect(), "seed {seed}: {name} private");
+            let unsettled: BTreeMap<MessageId, Outcome> =
+                restored.unsettled.iter().map(|(&id, kept)| (id, kept.outcome)).collect();
+            let running: BTreeMap<MessageId, Outcome> = machine
+                .book
+                .messages()
+                .filter(|(_, message)| message.place().is_none() && message.bytes.is_some() && message.is_durable)
+                .flat_map(|(_, message)| message.deliveries.values().map(|d| (message.id, d.outcome)))
+                .filter(|(_, outcome)| !outcome.is_final())
+                .collect();
+            assert_eq!(running, unsettled, "seed {seed}: {name} unsettled");
+            assert_eq!(machine.gaps, restored.gaps, "seed {seed}: {name} gaps");
+        }
+    }
+}
+
+impl Node {
+    fn new(name: &'static str, rng: &Rng) -> Self {
+        let identity = Identity::generate(&mut rng.split(name));
+        let disk = Disk {
+            latency: MS,
+            full: false,
+            durable: Vec::new(),
+            queue: VecDeque::new(),
+            numbered: 0,
+            committing: None,
+        };
+        Self {
+            name,
+            id: identity.id(),
+            identity,
+            machine: None,
+            disk,
+            incarnation: 0,
+            told: 0,
+            life: 0,
+            run: None,
+            events: Vec::new(),
+            committed: BTreeSet::new(),
+            shown: BTreeSet::new(),
+            last_shown: BTreeMap::new(),
+            gaps: BTreeSet::new(),
+            outcomes: BTreeMap::new(),
+            is_left: false,
+        }
+    }
+
+    fn note_committed(&mut self, record: &Record) {
+        match record {
+            Record::GroupReceived { bytes, .. } | Record::GroupSent { bytes, .. } => {
+                let id = Signed::<GroupMessage>::open(bytes).expect("what is stored was verified").id();
+                self.committed.insert(id);
+            }
+            Record::PrivateReceived { bytes, .. } | Record::PrivateSent { bytes, .. } => {
+                self.committed.insert(layout_id::<PrivateMessage>(bytes));
+            }
+            Record::Delivery(_)
+            | Record::Receipt(_)
+            | Record::Equivocation { .. }
+            | Record::Gap(_)
+            | Record::GapClosed { .. }
+            | Record::GroupPruned { .. }
+            | Record::PrivatePruned { .. }
+            | Record::RunsForgotten { .. }
+            | Record::GivenUp { .. }
+            | Record::Undone { .. } => {}
+        }
+    }
+}
+
+pub fn room() -> RoomId {
+    RoomId([9; 16])
+}
+
+pub fn kind_of(frame: &MessagingFrame) -> &'static str {
+    match frame {
+        MessagingFrame::Group(_) => "group",
+        MessagingFrame::Private(_) => "private",
+        MessagingFrame::Receipt(_) => "receipt",
+        MessagingFrame::Refused { .. } => "refused",
+        MessagingFrame::Digest(_) => "digest",
+        MessagingFrame::Frontier { .. } => "frontier",
+        MessagingFrame::Pull { .. } => "pull",
+        MessagingFrame::Recovered(_) => "recovered",
+        MessagingFrame::PullEnd { .. } => "pull end",
+    }
+}
