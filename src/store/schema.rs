@@ -283,4 +283,23 @@ mod tests {
         fs::set_permissions(home.database(), fs::Permissions::from_mode(0o640)).unwrap();
         assert!(matches!(load(&home), Err(StoreError::Permissions { .. })));
     }
+
+    #[test]
+    fn every_table_and_column_is_documented() {
+        let document = include_str!("../../docs/STORE.md");
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch(include_str!("schema.sql")).unwrap();
+        let columns = "SELECT tables.name, columns.name FROM sqlite_schema AS tables, pragma_table_info(tables.name)
+                       AS columns WHERE tables.type = 'table' AND tables.name NOT LIKE 'sqlite_%'";
+        let mut statement = db.prepare(columns).unwrap();
+        let columns = statement.query_map((), |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        let columns: Vec<(String, String)> = columns.collect::<Result<_, _>>().unwrap();
+        assert!(columns.len() > 60, "{columns:?}");
+        for (table, column) in columns {
+            let (_, section) = document.split_once(&format!("### `{table}`\n")).expect(&table);
+            let section = section.split("\n### ").next().unwrap();
+            let first_cells = section.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next());
+            assert!(first_cells.into_iter().any(|cell| cell.contains(&format!("`{column}`"))), "{table}.{column}");
+        }
+    }
 }

@@ -1,3 +1,5 @@
+-- What the columns mean stands in docs/STORE.md; a test holds the two together.
+
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,
     value ANY NOT NULL
@@ -39,9 +41,9 @@ CREATE TABLE messages (
     at          INTEGER NOT NULL,
     via         TEXT NOT NULL,
     recovered   INTEGER NOT NULL,
+    retained    INTEGER NOT NULL,
     text        TEXT NOT NULL,
-    bytes       BLOB NOT NULL,
-    retained    INTEGER NOT NULL
+    bytes       BLOB NOT NULL
 ) STRICT;
 CREATE INDEX messages_by_seq ON messages (seq);
 CREATE INDEX messages_retained ON messages (boot, seq) WHERE retained = 1;
@@ -67,8 +69,8 @@ CREATE TABLE receipts (
     incarnation          INTEGER,
     boot                 INTEGER,
     at                   INTEGER NOT NULL,
-    bytes                BLOB NOT NULL,
-    retained             INTEGER NOT NULL
+    retained             INTEGER NOT NULL,
+    bytes                BLOB NOT NULL
 ) STRICT;
 CREATE INDEX receipts_retained ON receipts (boot, receiver) WHERE retained = 1;
 
@@ -79,9 +81,9 @@ CREATE TABLE evidence (
     incarnation INTEGER NOT NULL,
     boot        INTEGER NOT NULL,
     at          INTEGER NOT NULL,
+    retained    INTEGER NOT NULL,
     first       BLOB NOT NULL,
-    second      BLOB NOT NULL,
-    retained    INTEGER NOT NULL
+    second      BLOB NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX evidence_retained ON evidence (author, incarnation, boot) WHERE retained = 1;
 
