@@ -3,6 +3,12 @@
 //!
 //! `cargo bench` runs it. Two real `moot node` processes are driven over their control sockets, so each
 //! figure holds all that a user waits for: control socket, both commits, both datagrams, the signature.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::float_arithmetic,
+    clippy::print_stdout,
+    reason = "a benchmark reads the clock and prints ratios"
+)]
 
 mod driver;
 

@@ -1,4 +1,5 @@
 //! The product, driven as a person would: real `moot` processes on 127.0.0.1, killed and restarted.
+#![expect(clippy::disallowed_methods, reason = "real processes are waited for by the clock")]
 
 mod harness;
 

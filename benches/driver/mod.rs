@@ -1,6 +1,8 @@
 //! Real `moot node` processes for the benchmarks: started on loopback, met, and spoken to over their control
 //! sockets as `moot` itself does.
 
+#![allow(dead_code, clippy::allow_attributes, reason = "each benchmark uses a part of the driver")]
+
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};

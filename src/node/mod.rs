@@ -42,6 +42,7 @@ pub struct Config {
 
 /// What the driver is to do.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "an event is handled at once and never kept in a long queue")]
 pub enum Output {
     /// Make these durable, then call [`Node::handle_stored`] with `mark`.
     Store { records: Vec<Record>, mark: Mark },

@@ -219,10 +219,10 @@ impl Node {
             membership::EvidenceKind::Leave => EvidenceKind::Leave,
             membership::EvidenceKind::Restored => EvidenceKind::Restored,
         };
-        let mut detail = item.detail.clone();
-        if let Some(via) = item.via {
-            detail.push_str(&format!(" (passed on by {})", self.nick(via)));
-        }
+        let detail = match item.via {
+            Some(via) => format!("{} (passed on by {})", item.detail, self.nick(via)),
+            None => item.detail.clone(),
+        };
         Evidence { kind, by: item.by, nick: self.nick(item.by), run: item.run, tick: item.tick, at: item.at, detail }
     }
 

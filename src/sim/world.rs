@@ -14,7 +14,7 @@ use crate::crypto::RoomSecret;
 use crate::node::api::{
     Command, DeliveryEvidence, Event, EventKind, MemberStatus, Outcome, Refusal, Reply, Status, WhyMessage,
 };
-use crate::node::{Mark, Output};
+use crate::node::{Mark, Node, Output, Record};
 
 /// A room of simulated machines. See [`World::new`].
 pub struct World {
@@ -418,10 +418,10 @@ impl World {
 
     /// Carries out all that a node wants done, and sets its alarm.
     fn drain(&mut self, index: usize) {
-        while let Some(output) = self.machines[index].node.as_mut().and_then(crate::node::Node::poll_output) {
+        while let Some(output) = self.machines[index].node.as_mut().and_then(Node::poll_output) {
             match output {
                 Output::Store { records, mark } => self.submit(index, mark, records),
-                Output::Transmit { to, bytes } => self.transmit(index, to, bytes),
+                Output::Transmit { to, bytes } => self.transmit(index, to, &bytes),
                 Output::Event(event) => {
                     self.trace(index, serde_json::to_string(&event).expect("events have a JSON form").as_bytes());
                     self.machines[index].told.push(event);
@@ -429,7 +429,7 @@ impl World {
             }
         }
         let machine = &mut self.machines[index];
-        let due = machine.node.as_ref().and_then(|node| node.poll_timeout()).map(|due| due.max(self.time));
+        let due = machine.node.as_ref().and_then(Node::poll_timeout).map(|due| due.max(self.time));
         if due != machine.alarm {
             machine.alarm = due;
             let life = machine.life;
@@ -439,7 +439,7 @@ impl World {
         }
     }
 
-    fn submit(&mut self, index: usize, mark: Mark, records: Vec<crate::node::Record>) {
+    fn submit(&mut self, index: usize, mark: Mark, records: Vec<Record>) {
         let time = self.time;
         let life = self.machines[index].life;
         if let Some(done) = self.machines[index].disk.submit(time, mark, records) {
@@ -447,11 +447,11 @@ impl World {
         }
     }
 
-    fn transmit(&mut self, from: usize, to: SocketAddr, bytes: Vec<u8>) {
-        self.trace(from, &bytes);
+    fn transmit(&mut self, from: usize, to: SocketAddr, bytes: &[u8]) {
+        self.trace(from, bytes);
         let source = self.machines[from].address;
         if let Some(captured) = self.captured.as_mut() {
-            captured.push(Captured { from: source, to, bytes: bytes.clone() });
+            captured.push(Captured { from: source, to, bytes: bytes.to_vec() });
         }
         let Some(&machine) = self.by_address.get(&to) else {
             *self.astray.entry(to).or_default() += 1;
@@ -459,7 +459,7 @@ impl World {
         };
         let ends = (self.machines[from].id(), self.machines[machine].id());
         for delay in self.network.arrivals(ends.0, ends.1) {
-            self.schedule(self.time + delay, What::Arrive { machine, from: source, bytes: bytes.clone() });
+            self.schedule(self.time + delay, What::Arrive { machine, from: source, bytes: bytes.to_vec() });
         }
     }
 
