@@ -141,7 +141,7 @@ impl Messaging {
         let Some(of) = self.log.run_mut(author, run) else { return };
         of.told = of.told.max(last);
         let history = if is_earliest { of.history } else { 0 };
-        for (first, last) in of.missing(first.max(history + 1), last) {
+        for (first, last) in of.chain.missing(first.max(history + 1), last) {
             self.tell_gap(step, author, run, first, last);
         }
     }
@@ -200,7 +200,13 @@ impl Messaging {
                 return;
             }
             match known.telling.pop_front() {
-                Some(Telling::Gap { gap, .. }) => self.out.tell(step, None, EventKind::Gap(gap)),
+                Some(Telling::Gap { gap, .. }) => {
+                    // What came while the gap was on its way to the disk is not missing any more.
+                    let of = self.log.run(author, gap.run);
+                    for (first, last) in of.map_or_else(Vec::new, |of| of.chain.missing(gap.first, gap.last)) {
+                        self.out.tell(step, None, EventKind::Gap(GapRecord { first, last, ..gap.clone() }));
+                    }
+                }
                 Some(Telling::Message { place, id, cause, late }) => {
                     let Some(kept) = self.log.kept(place, id) else { continue };
                     let bytes = kept.bytes.clone();
