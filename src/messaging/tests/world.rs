@@ -573,7 +573,7 @@ impl World {
     fn check_order(&mut self, index: usize, shown: &Shown) {
         let (seed, name) = (self.seed, self.nodes[index].name);
         let key = (shown.key.author, shown.key.run, shown.key.stream);
-        let last = self.nodes[index].last_shown.get(&key).copied();
+        let last = self.nodes[index].last_shown.get(&key).copied().or(Some(0));
         if let Some(last) = last
             && shown.key.seq <= last
         {
@@ -587,7 +587,9 @@ impl World {
             // What is in the durable log is shown, and what is a gap there is one, even where a crash swallowed the
             // event.
             let run = (shown.key.author, shown.key.run);
-            for (mut first, upto) in self.missing(index, run, last + 1, shown.key.seq - 1) {
+            let history =
+                self.nodes[index].machine.as_ref().expect("it runs").log.run(run.0, run.1).map_or(0, |of| of.history);
+            for (mut first, upto) in self.missing(index, run, last.max(history) + 1, shown.key.seq - 1) {
                 let mut gaps = self.nodes[index].gaps.get(&run).cloned().unwrap_or_default();
                 let kept = self.nodes[index].machine.as_ref().expect("it runs").gaps.values();
                 gaps.extend(kept.filter(|gap| (gap.author, gap.run) == run).map(|gap| (gap.first, gap.last)));
@@ -695,6 +697,7 @@ impl Node {
             | Record::Equivocation { .. }
             | Record::Gap(_)
             | Record::GapClosed { .. }
+            | Record::History { .. }
             | Record::GroupPruned { .. }
             | Record::PrivatePruned { .. }
             | Record::RunsForgotten { .. }
