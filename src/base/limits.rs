@@ -12,6 +12,23 @@ pub const MEMBERS_MAX: usize = 16_384;
 /// Addresses in one card: the interfaces of a laptop, and those that two peers saw.
 pub const CARD_ADDRESSES_MAX: usize = 4;
 
+/// Members that were forgotten, of whom the highest run is still remembered: 48 bytes each.
+pub const FORGOTTEN_MAX: usize = 65_536;
+/// Cards, or leaves, in one frame: 64 cards of 280 bytes fit `FRAME_BYTES_MAX`.
+pub const CARDS_PER_FRAME_MAX: usize = 64;
+/// Lines of a view in one frame: 256 of 62 bytes fit `FRAME_BYTES_MAX`.
+pub const HELD_PER_FRAME_MAX: usize = 256;
+/// Open reports in one heartbeat: with 56 bytes each it stays one datagram.
+pub const REPORTS_PER_HEARTBEAT_MAX: usize = 16;
+/// Reports, and contradictions, kept about one member: a verdict needs two.
+pub const REPORTS_PER_SUBJECT_MAX: usize = 16;
+/// Relays of reports about one (subject, run, tick): two make a verdict.
+pub const RELAYS_PER_REPORT_MAX: u8 = 2;
+/// Members that one change is relayed to: in a small room everyone, in a large one enough for a flood.
+pub const RELAY_FANOUT_MAX: usize = 16;
+/// Addresses dialled to join a room: four tickets of four.
+pub const JOIN_ADDRESSES_MAX: usize = 16;
+
 /// A datagram's UDP payload: below the 1,280 bytes of the smallest IPv6 path with room for a tunnel.
 pub const DATAGRAM_BYTES_MAX: usize = 1_200;
 /// Frames as one subsystem hands them over: a message of `TEXT_BYTES_MAX` and its envelope.
@@ -25,6 +42,28 @@ pub const HANDSHAKES_PER_SOURCE_PER_MINUTE: u32 = 50;
 /// Handshakes not finished, by one source address and in all: each costs about 1 KiB.
 pub const HALF_OPEN_PER_SOURCE_MAX: usize = 4;
 pub const HALF_OPEN_MAX: usize = 1_024;
+/// Addresses that handshakes are counted for; past it, those idle for a minute make room.
+pub const HANDSHAKE_SOURCES_MAX: usize = 4_096;
+/// First messages of handshakes remembered, so that a replayed one gets no answer: an hour of one busy source.
+pub const REMEMBERED_EPHEMERALS_MAX: usize = 4_096;
+/// Handshakes of our own not finished: a node that is deaf probes 50 a second, each for some 6 s.
+pub const DIALS_MAX: usize = 512;
+/// Addresses dialled for one peer: those of its card, and as many that were seen.
+pub const PEER_ADDRESSES_MAX: usize = 8;
+/// Sessions with one peer: the one in use, the one before it, and a crossed one.
+pub const SESSIONS_PER_PEER_MAX: usize = 3;
+/// Sessions in all: each takes about 2 KiB.
+pub const SESSIONS_MAX: usize = 4_096;
+/// Dead sessions remembered, so that what still comes on them is known as stale.
+pub const RETIRED_SESSIONS_MAX: usize = 1_024;
+/// Datagrams sent on one session: far below what the cipher allows, and its number fits the echo.
+pub const SESSION_DATAGRAMS_MAX: u64 = 1 << 32;
+/// How far back a datagram may arrive late, in datagrams.
+pub const REPLAY_WINDOW: usize = 2_048;
+/// Times of sending kept for one session until the peer echoes them: 200 ms at 5,000 datagrams a second.
+pub const SENT_TIMES_MAX: usize = 1_024;
+/// Frames queued to one peer in one settle pass: what is in flight, a recovery window, and gossip.
+pub const SEND_QUEUE_BYTES_MAX: usize = 512 * 1024;
 
 /// Private messages that wait for one receiver that is not reachable, and their text.
 pub const WAITING_MESSAGES_MAX: usize = 256;
@@ -93,5 +132,57 @@ pub const RETAINED_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// A request on the control socket, one line of JSON: a text of `TEXT_BYTES_MAX`, escaped, fits.
 pub const CONTROL_REQUEST_BYTES_MAX: usize = 64 * 1024;
+/// An answer on it: a full log, every character escaped, or the status of the largest room.
+pub const CONTROL_RESPONSE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Clients of the control socket at once: a screen, a status that watches, and scripts. More are hung up on.
+pub const CONTROL_CONNECTIONS_MAX: usize = 64;
+/// What waits for a client that does not read: beyond it, its events are counted instead of kept.
+pub const CONTROL_BACKLOG_BYTES_MAX: usize = 1024 * 1024;
+/// Tails and followed messages of one connection; the oldest followed message gives way to a new one.
+pub const CONTROL_STREAMS_MAX: usize = 64;
+/// Messages in one answer to `log`, newest first: one line must not become the size of the disk.
+pub const CONTROL_LOG_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// The newest events, kept for a tail that asks what it missed.
+pub const RECENT_EVENTS_MAX: usize = 256;
+pub const RECENT_EVENTS_BYTES_MAX: usize = 512 * 1024;
+/// Questions to the disk that wait for the thread that reads it. More are refused.
+pub const DISK_QUESTIONS_MAX: usize = 64;
+
+/// Batches of records kept in the loop while the writer's own queue is full: a disk that stalls for half a
+/// minute of busy chat. Past it the loop waits.
+pub const STORE_OVERFLOW_BATCHES_MAX: usize = 32_768;
+
+/// What is asked of the kernel for each direction of the socket: a second of full datagrams at 30 Mbit/s.
+pub const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
+/// Datagrams taken from the socket before anything else gets a turn: about 10 ms of work.
+pub const RECEIVE_BATCH_DATAGRAMS: usize = 256;
+/// Datagrams that wait while the kernel's queue is full. Beyond it the oldest is dropped and counted.
+pub const SEND_BACKLOG_DATAGRAMS_MAX: usize = 1_024;
+/// Datagrams that fault injection holds back: 500 a second, delayed by 8 s. Beyond it they are dropped.
+pub const DELAYED_DATAGRAMS_MAX: usize = 4_096;
+/// One file of logs; it is begun anew once, so twice as much is kept.
+pub const LOG_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Log lines that wait for a slow disk or terminal. Beyond it they are dropped and counted.
+pub const LOG_LINES_MAX: usize = 1_024;
+/// Messages of one's own whose deliveries the screen follows until they are settled: hours of typing.
+pub const TALLIED_MESSAGES_MAX: usize = 1_024;
+/// Handles of messages that Tab completes: those that are on the screen, roughly.
+pub const COMPLETED_HANDLES_MAX: usize = 64;
+/// Events on their way from the node to the screen; beyond, the node counts what it left out.
+pub const SCREEN_EVENTS_MAX: usize = 1_024;
+/// Lines of typing that are kept for the next start.
+pub const HISTORY_LINES_MAX: usize = 1_000;
+
 /// Memory that all peers together may make a node hold.
 pub const ALL_PEERS_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Rules of fault injection that are on at once: one a peer of a large table, and more than a person can read.
+pub const FAULT_RULES_MAX: usize = 64;
+/// The longest delay that a rule may ask for: far past every deadline, and what is held back stays bounded.
+pub const FAULT_DELAY_MAX: Duration = Duration::from_secs(60);
+/// What people can look back on, whichever bound is met first; what the machine retains is never pruned.
+pub const HISTORY_AGE_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+pub const HISTORY_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// Batches of records that wait for the disk: a burst of a second in which one fsync takes that long. Past
+/// it the loop waits, and its peers try again.
+pub const STORE_BATCHES_MAX: usize = 4_096;

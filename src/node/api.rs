@@ -50,10 +50,17 @@ pub enum Refusal {
     Text(String),
     #[error("{nick} is not known here; moot who lists the members")]
     UnknownMember { nick: String },
-    #[error(
-        "{nick} has not been heard for {silent_s} s, and {waiting} messages wait for it already; send again when it is back"
-    )]
-    Full { nick: String, silent_s: u64, waiting: usize },
+    #[error("{nick} {}, and {waiting} messages wait for it already; send again when it is back", silence(*.silent_s))]
+    Full {
+        nick: String,
+        /// `null` where it was not heard since this node started.
+        silent_s: Option<u64>,
+        waiting: usize,
+    },
+    #[error("{waiting} messages are under way already; send again in a moment")]
+    Busy { waiting: usize },
+    #[error("this node is still starting; send again in a moment")]
+    Starting,
     #[error("that is yourself; a private message needs another member")]
     Yourself,
     #[error("this node is leaving the room")]
@@ -64,6 +71,13 @@ pub enum Refusal {
         "another process runs with a copy of this home, so this node fell silent; stop one of them, and give the other a home of its own"
     )]
     CopiedHome,
+}
+
+fn silence(silent_s: Option<u64>) -> String {
+    silent_s.map_or_else(
+        || "has not been heard since this node started".to_owned(),
+        |seconds| format!("has not been heard for {seconds} s"),
+    )
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

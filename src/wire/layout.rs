@@ -189,11 +189,13 @@ impl Writer {
     }
 }
 
-/// Reads a layout.
+/// Reads a layout. Each method takes one field off the front, or says [`LayoutError::Short`] where the bytes
+/// end, [`LayoutError::Range`] where they are no such field.
 pub struct Reader<'a> {
     rest: &'a [u8],
 }
 
+#[expect(clippy::missing_errors_doc, reason = "said once, for all, on the type")]
 impl<'a> Reader<'a> {
     pub fn raw<const N: usize>(&mut self) -> Result<[u8; N], LayoutError> {
         let (head, rest) = self.rest.split_first_chunk::<N>().ok_or(LayoutError::Short)?;

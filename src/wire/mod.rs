@@ -3,15 +3,21 @@
 
 mod card;
 pub mod codec;
+#[cfg(test)]
+mod damage;
+pub mod datagram;
 mod layout;
 mod membership;
 mod message;
 mod messaging;
 mod receipt;
+pub mod sealed;
+mod ticket;
 
 pub use card::{Card, Leave};
 pub use layout::{Layout, LayoutError, Reader, Signed, SignedLayout, Writer, decode_layout, encode_layout, layout_id};
-pub use membership::{Heartbeat, Held as HeldMember, MembershipFrame, Report};
+pub use membership::{Heartbeat, Held as HeldMember, MembershipFrame, OpenReport, Report, ShownCard};
 pub use message::{GroupMessage, Prev, PrivateMessage};
 pub use messaging::{FrontierEntry, Lacking, MessagingFrame, RefusedReason};
 pub use receipt::{Held, HeldRange, Receipt};
+pub use ticket::{Ticket, TicketError};

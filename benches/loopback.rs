@@ -1,0 +1,172 @@
+//! What a private message costs on this machine, beside what the machine itself costs: UDP on loopback and
+//! SQLite's commits, measured in the same run. Prints a table; the ratios are what counts.
+//!
+//! `cargo bench` runs it. Two real `moot node` processes are driven over their control sockets, so each
+//! figure holds all that a user waits for: control socket, both commits, both datagrams, the signature.
+
+mod driver;
+
+use std::net::UdpSocket;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use driver::{Connection, Room};
+use serde_json::{Value, json};
+
+/// Payload of the raw datagrams in bytes: a short message with its envelope.
+const PAYLOAD_BYTES: usize = 200;
+const PING_PONGS: usize = 5_000;
+const COMMITS: usize = 1_000;
+const MESSAGES_ALONE: usize = 1_000;
+const MESSAGES_TOGETHER: usize = 50_000;
+/// Messages that are in flight at once in the throughput run.
+const TOGETHER_WINDOW: usize = 2_000;
+const FLOOD: Duration = Duration::from_secs(2);
+
+fn main() {
+    let home = tempfile::tempdir().expect("a directory");
+    println!("one machine, one run; p50 / p99 in microseconds\n");
+
+    let ping_pong = ping_pong();
+    println!("UDP ping-pong of {PAYLOAD_BYTES} bytes on loopback      {ping_pong}");
+    let commit = commits(home.path());
+    println!("SQLite single-row commit (WAL, FULL)         {commit}");
+    let raw = raw_datagrams_per_second();
+    println!("raw one-way datagrams of {PAYLOAD_BYTES} bytes           {raw:>9.0} /s");
+
+    let room = Room::open(home.path(), &["ana", "bo"]);
+    let mut sender = Connection::open(&room.homes[0]);
+    let alone = one_at_a_time(&mut sender, "bo", MESSAGES_ALONE);
+    println!("\nprivate message to durable receipt           {alone}");
+    let floor = Latencies { p50: ping_pong.p50 + 2 * commit.p50, p99: ping_pong.p99 + 2 * commit.p99 };
+    println!(
+        "  as a ratio to ping-pong + two commits      {:.2} / {:.2}   (aim 1.5)",
+        alone.p50.as_secs_f64() / floor.p50.as_secs_f64(),
+        alone.p99.as_secs_f64() / floor.p99.as_secs_f64()
+    );
+    let together = as_many_as_possible(&mut sender, "bo", MESSAGES_TOGETHER);
+    println!("private messages with receipts               {together:>9.0} /s");
+    println!("  as a share of raw datagrams                {:.1} %   (aim 10 %)", 100.0 * together / raw);
+}
+
+struct Latencies {
+    p50: Duration,
+    p99: Duration,
+}
+
+impl Latencies {
+    fn of(mut samples: Vec<Duration>) -> Self {
+        samples.sort();
+        Self { p50: samples[samples.len() / 2], p99: samples[samples.len() * 99 / 100] }
+    }
+}
+
+impl std::fmt::Display for Latencies {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:>9} / {}", self.p50.as_micros(), self.p99.as_micros())
+    }
+}
+
+fn ping_pong() -> Latencies {
+    let (here, there) = pair();
+    let echo = std::thread::spawn(move || {
+        let mut bytes = [0; 2048];
+        for _ in 0..PING_PONGS {
+            let len = there.recv(&mut bytes).expect("received");
+            there.send(&bytes[..len]).expect("sent");
+        }
+    });
+    let mut bytes = [7; PAYLOAD_BYTES];
+    let samples = (0..PING_PONGS).map(|_| {
+        let begun = Instant::now();
+        here.send(&bytes).expect("sent");
+        here.recv(&mut bytes).expect("received");
+        begun.elapsed()
+    });
+    let latencies = Latencies::of(samples.collect());
+    echo.join().expect("the echo ends");
+    latencies
+}
+
+fn commits(dir: &Path) -> Latencies {
+    let database = rusqlite::Connection::open(dir.join("baseline.db")).expect("a database");
+    database
+        .execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE rows (bytes BLOB);")
+        .expect("a table");
+    let mut insert = database.prepare("INSERT INTO rows VALUES (?1)").expect("a statement");
+    let samples = (0..COMMITS).map(|_| {
+        let begun = Instant::now();
+        insert.execute([[7_u8; PAYLOAD_BYTES]]).expect("inserted");
+        begun.elapsed()
+    });
+    Latencies::of(samples.collect())
+}
+
+/// What one thread can send and another receive, whatever the kernel drops between them.
+fn raw_datagrams_per_second() -> f64 {
+    let (here, there) = pair();
+    there.set_read_timeout(Some(Duration::from_millis(200))).expect("a timeout");
+    let receiver = std::thread::spawn(move || {
+        let mut bytes = [0; 2048];
+        let mut count = 0_u32;
+        while there.recv(&mut bytes).is_ok() {
+            count += 1;
+        }
+        count
+    });
+    let bytes = [7; PAYLOAD_BYTES];
+    let begun = Instant::now();
+    while begun.elapsed() < FLOOD {
+        for _ in 0..64 {
+            let _ = here.send(&bytes);
+        }
+    }
+    f64::from(receiver.join().expect("the receiver ends")) / FLOOD.as_secs_f64()
+}
+
+fn pair() -> (UdpSocket, UdpSocket) {
+    let bind = || UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let (here, there) = (bind(), bind());
+    here.connect(there.local_addr().expect("bound")).expect("connected");
+    there.connect(here.local_addr().expect("bound")).expect("connected");
+    (here, there)
+}
+
+/// Whether the line says that a message of ours was delivered.
+fn is_delivery(line: &Value) -> bool {
+    let event = &line["response"]["event"];
+    assert!(line["response"]["error"].is_null(), "{line}");
+    assert_ne!(event["event"], "lagged", "the reader was too slow: {line}");
+    event["event"] == "delivery" && event["outcome"] == "delivered"
+}
+
+fn one_at_a_time(connection: &mut Connection, to: &str, count: usize) -> Latencies {
+    connection.request(&json!({ "tail": { "since": null } }));
+    let samples = (0..count).map(|number| {
+        let begun = Instant::now();
+        connection.request(&send(to, number));
+        while !is_delivery(&connection.next()) {}
+        begun.elapsed()
+    });
+    Latencies::of(samples.collect())
+}
+
+/// Messages with receipts a second. The tail of [`one_at_a_time`] goes on.
+fn as_many_as_possible(connection: &mut Connection, to: &str, count: usize) -> f64 {
+    let begun = Instant::now();
+    let (mut sent, mut delivered) = (0, 0);
+    while delivered < count {
+        while sent < count && sent - delivered < TOGETHER_WINDOW {
+            connection.request(&send(to, sent));
+            sent += 1;
+        }
+        if is_delivery(&connection.next()) {
+            delivered += 1;
+        }
+    }
+    f64::from(u32::try_from(count).expect("a small number")) / begun.elapsed().as_secs_f64()
+}
+
+fn send(to: &str, number: usize) -> Value {
+    json!({ "send": { "to": to, "text": format!("message {number:06} of the benchmark"), "follow": false } })
+}

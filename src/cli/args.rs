@@ -1,0 +1,379 @@
+//! The words of the command line and their help. Owns what may be typed; does nothing.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+use clap::{Args as ArgGroup, Parser, Subcommand, ValueEnum};
+
+use super::chat::Settings;
+use super::exit::Failure;
+use crate::base::text::{self, TextError};
+use crate::faults::Spec;
+use crate::wire::{Ticket, TicketError};
+
+const ABOUT: &str = "Secure group chat that no server runs: every node talks to the others directly, and can say of \
+each message what happened to it and how it knows.";
+
+const EXAMPLES: &str = "\
+Examples:
+  moot                                  open your room; the screen says what others type to join
+  moot join moot:…                      join a room with its ticket
+  moot join moot:… --home /tmp/bo --nick bo
+                                        a second person on the same machine
+  moot send 'the build is done'         say something from a script; exit 0 once all have stored it
+  moot send --to bo --wait any 'hi'     tell bo in private; exit 0 at bo's receipt
+  date | moot send -                    send what comes on standard input
+  moot why k7f3                         the evidence for a message
+  moot why bo                           the evidence about a member
+  moot status --json | jq .members      everything as JSON
+  moot fault 'loss=20%,delay=200ms'     make this node's network bad on purpose
+
+Exit codes:
+  0 well, 1 an error, 2 wrong usage
+  send: 0 all delivered, 3 some, 4 none or unknown
+  Delivered means: stored on the receiver's disk, which the receiver signed.
+
+The commands but chat, join and node ask the node that runs on the same home.";
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(name = "moot", version, about = ABOUT, after_help = EXAMPLES, max_term_width = 100)]
+pub(super) struct Args {
+    #[command(flatten)]
+    pub(super) common: Common,
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+}
+
+/// What a command line comes to.
+#[derive(Debug)]
+pub(super) enum Parsed {
+    Args(Box<Args>),
+    /// Help or the version was asked for, and printed.
+    Said,
+}
+
+/// What stands anywhere on the line.
+#[derive(Clone, Debug, ArgGroup)]
+pub(super) struct Common {
+    /// The directory of your identity and your messages [default: the platform's data directory]
+    #[arg(long, global = true, env = "MOOT_HOME", hide_env_values = true, value_name = "DIR")]
+    home: Option<PathBuf>,
+    /// Print JSON, for programs
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    /// No colours, no line editor, no redrawing
+    #[arg(long, global = true)]
+    pub(super) plain: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Open the room and chat (also what `moot` alone does)
+    Chat(NodeArgs),
+    /// Run without a person: JSON events on standard output, logs on standard error
+    Node {
+        #[command(flatten)]
+        node: NodeArgs,
+        /// The form of the logs; `RUST_LOG` chooses what is logged
+        #[arg(long, value_name = "FORMAT", default_value = "text")]
+        log_format: LogFormat,
+    },
+    /// Print the ticket that lets others in
+    Invite {
+        /// Also as a QR code
+        #[arg(long)]
+        qr: bool,
+    },
+    /// Take the room of a ticket as yours, and chat
+    Join(JoinArgs),
+    /// This node, its links, what became of messages
+    Status {
+        /// Redraw each second
+        #[arg(long)]
+        watch: bool,
+        /// Show every counter and limit
+        #[arg(long)]
+        counters: bool,
+    },
+    /// Who is in the room, and how that is known
+    Who,
+    /// The evidence about a member (nick) or a message (k7f3, ana#12)
+    Why {
+        #[arg(value_name = "MSG|NICK")]
+        what: String,
+    },
+    /// Messages that exist and are missing here, and who was asked for them
+    Gaps,
+    /// The newest messages
+    Log {
+        /// How many
+        #[arg(short = 'n', value_name = "N", default_value_t = 50)]
+        last: u64,
+    },
+    /// Say something to the room, or to one member
+    Send(SendArgs),
+    /// Print what happens, as it happens
+    Tail,
+    /// Say goodbye to the room and end the node
+    Leave,
+    /// Make this node's network bad on purpose
+    Fault {
+        /// Such as loss=20%,delay=200ms±50ms; `off` ends it, nothing shows what is on
+        #[arg(value_name = "SPEC|off")]
+        spec: Vec<String>,
+    },
+}
+
+/// How a node is started.
+#[derive(Debug, Default, ArgGroup)]
+pub(super) struct NodeArgs {
+    #[command(flatten)]
+    start: StartArgs,
+    /// The name of your room, when this is the first start [default: NICK's moot]
+    #[arg(long, value_name = "NAME", value_parser = read_room_name)]
+    room: Option<String>,
+    /// A ticket, or the address of a member of your room; may be repeated
+    #[arg(long, value_name = "TICKET|ADDR", value_parser = Target::read)]
+    join: Vec<Target>,
+}
+
+#[derive(Debug, ArgGroup)]
+pub(super) struct JoinArgs {
+    /// As `moot invite` prints it
+    #[arg(value_name = "TICKET", value_parser = read_ticket)]
+    ticket: Ticket,
+    #[command(flatten)]
+    start: StartArgs,
+}
+
+#[derive(Debug, Default, ArgGroup)]
+struct StartArgs {
+    /// What others call you [default: your login name]
+    #[arg(long, value_name = "NICK", value_parser = read_nick)]
+    nick: Option<String>,
+    /// Where to listen [default: 0.0.0.0:4460, or a free port where that is taken]
+    #[arg(long, value_name = "ADDR", value_parser = read_address)]
+    listen: Option<SocketAddr>,
+    /// Start with a bad network, such as loss=5%,delay=200ms
+    #[arg(long, value_name = "SPEC", value_parser = read_fault)]
+    fault: Option<String>,
+}
+
+#[derive(Debug, ArgGroup)]
+pub(super) struct SendArgs {
+    /// Tell one member instead of the room
+    #[arg(long, value_name = "NICK")]
+    pub(super) to: Option<String>,
+    /// Wait for the receipts of all, for any one, or only until it is stored here
+    #[arg(long, value_name = "WHOM", default_value = "all")]
+    pub(super) wait: Wait,
+    /// How long to wait; a delivery itself is tried for 10s, and then its outcome is unknown
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
+    pub(super) timeout: Duration,
+    /// The text; - reads it from standard input
+    #[arg(value_name = "TEXT")]
+    pub(super) text: String,
+}
+
+/// What `send` waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Wait {
+    All,
+    Any,
+    None,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    Json,
+    Text,
+}
+
+/// What `--join` names.
+#[derive(Clone, Debug)]
+pub(super) enum Target {
+    Ticket(Ticket),
+    Address(SocketAddr),
+}
+
+impl Default for Command {
+    fn default() -> Self {
+        Self::Chat(NodeArgs::default())
+    }
+}
+
+impl Common {
+    /// The home directory.
+    pub(super) fn home(&self) -> Result<PathBuf, Failure> {
+        if let Some(home) = &self.home {
+            return Ok(home.clone());
+        }
+        directories::ProjectDirs::from("", "", "folkmoot")
+            .map(|dirs| dirs.data_dir().to_owned())
+            .ok_or_else(|| Failure::misuse("no home directory is known for you; choose one with --home DIR"))
+    }
+}
+
+impl NodeArgs {
+    pub(super) fn settings(self) -> Result<Settings, Failure> {
+        let mut tickets = Vec::new();
+        let mut addresses = Vec::new();
+        for target in self.join {
+            match target {
+                Target::Ticket(ticket) => tickets.push(ticket),
+                Target::Address(address) => addresses.push(address),
+            }
+        }
+        if let Some(pair) = tickets.windows(2).find(|pair| pair[0].room != pair[1].room) {
+            let (first, other) = (&pair[0].room_name, &pair[1].room_name);
+            return Err(Failure::misuse(format!("the tickets are of two rooms, {first:?} and {other:?}; join one")));
+        }
+        let mut tickets = tickets.into_iter();
+        let ticket = tickets.next();
+        // Other tickets of the same room only name more of its members' addresses.
+        addresses.extend(tickets.flat_map(|ticket| ticket.addresses));
+        Ok(self.start.settings(self.room, ticket, addresses))
+    }
+}
+
+impl JoinArgs {
+    pub(super) fn settings(self) -> Settings {
+        self.start.settings(None, Some(self.ticket), Vec::new())
+    }
+}
+
+impl StartArgs {
+    fn settings(self, room: Option<String>, ticket: Option<Ticket>, dial: Vec<SocketAddr>) -> Settings {
+        Settings { nick: self.nick, room, ticket, dial, listen: self.listen, fault: self.fault }
+    }
+}
+
+impl Target {
+    fn read(text: &str) -> Result<Self, String> {
+        if text.to_ascii_lowercase().starts_with("moot:") {
+            return read_ticket(text).map(Self::Ticket);
+        }
+        read_address(text).map(Self::Address)
+    }
+}
+
+/// Reads the command line. Help and version are printed here, and end the program well.
+pub(super) fn parse(words: Vec<OsString>) -> Result<Parsed, Failure> {
+    let error = match Args::try_parse_from(words) {
+        Ok(args) => return Ok(Parsed::Args(Box::new(args))),
+        Err(error) => error,
+    };
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            error.print()?;
+            Ok(Parsed::Said)
+        }
+        // These say what would be right; clap's own complaints point to the help.
+        ErrorKind::ValueValidation => Err(Failure::misuse(in_one_line(&error))),
+        ErrorKind::InvalidUtf8 => Err(Failure::misuse(TextError::NotUtf8.to_string())),
+        // The kinds are open; all others are a wrong usage.
+        _ => Err(Failure::misuse(format!("{}; moot --help tells more", in_one_line(&error)))),
+    }
+}
+
+/// The first paragraph of clap's complaint, as a sentence of ours.
+fn in_one_line(error: &clap::Error) -> String {
+    let complaint = error.render().to_string();
+    let lines = complaint.lines().map(str::trim).take_while(|line| !line.is_empty());
+    let sentence = lines.collect::<Vec<_>>().join(" ");
+    sentence.strip_prefix("error: ").unwrap_or(&sentence).to_owned()
+}
+
+fn read_ticket(text: &str) -> Result<Ticket, String> {
+    text.parse().map_err(|error: TicketError| error.to_string())
+}
+
+fn read_nick(text: &str) -> Result<String, String> {
+    text::check_nick(text).map(|()| text.into()).map_err(|error| error.to_string())
+}
+
+fn read_room_name(text: &str) -> Result<String, String> {
+    text::check_room_name(text).map(|()| text.into()).map_err(|error| error.to_string())
+}
+
+fn read_fault(text: &str) -> Result<String, String> {
+    text.parse::<Spec>().map(|_| text.into()).map_err(|error| error.to_string())
+}
+
+fn read_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "an address is an IP address and a port, such as 192.168.1.5:4460 or [::1]:4460".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Args, String> {
+        let words = line.split(' ').map(OsString::from).collect();
+        match parse(words) {
+            Ok(Parsed::Args(args)) => Ok(*args),
+            Ok(Parsed::Said) => Err("said".into()),
+            Err(failure) => Err(failure.sentence()),
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn home_json_and_plain_stand_anywhere() {
+        for line in ["moot --home /h --json who", "moot who --json --home /h", "moot --json who --home /h"] {
+            let args = parsed(line).unwrap();
+            assert!(args.common.json, "{line}");
+            assert_eq!(args.common.home().unwrap(), PathBuf::from("/h"), "{line}");
+        }
+    }
+
+    #[test]
+    fn moot_alone_is_a_chat() {
+        assert!(matches!(parsed("moot").unwrap().command.unwrap_or_default(), Command::Chat(_)));
+    }
+
+    #[test]
+    fn a_dash_is_a_text_and_a_mistyped_flag_is_not() {
+        let Some(Command::Send(send)) = parsed("moot send -").unwrap().command else { panic!() };
+        assert_eq!((send.text.as_str(), send.wait, send.timeout), ("-", Wait::All, Duration::from_secs(10)));
+        assert!(parsed("moot send --jsno").is_err());
+    }
+
+    #[test]
+    fn a_wrong_usage_is_one_sentence_that_says_what_is_right() {
+        let error = |line| parsed(line).unwrap_err();
+        assert_eq!(
+            error("moot join"),
+            "the following required arguments were not provided: <TICKET>; moot --help tells more"
+        );
+        assert_eq!(
+            error("moot join moot:xyz"),
+            "invalid value 'moot:xyz' for '<TICKET>': malformed ticket: a character is wrong or missing; copy it again, whole"
+        );
+        assert_eq!(
+            error("moot chat --listen 4460"),
+            "invalid value '4460' for '--listen <ADDR>': an address is an IP address and a port, such as 192.168.1.5:4460 or [::1]:4460"
+        );
+        assert_eq!(
+            error("moot chat --nick 2bo"),
+            "invalid value '2bo' for '--nick <NICK>': a nick is 1 to 32 bytes of letters, digits, - and _, and begins with a letter; choose another with --nick"
+        );
+    }
+
+    #[test]
+    fn a_text_that_is_not_utf_8_is_refused() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let words = vec!["moot".into(), "send".into(), OsString::from_vec(vec![0xff, 0xfe])];
+        assert_eq!(parse(words).unwrap_err().sentence(), "the text is not valid UTF-8");
+    }
+}

@@ -1,0 +1,225 @@
+//! The commands that ask the running node and print its answer: the words for a person are those of the
+//! chat, the JSON is the serde form of `node::api`.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::Path;
+use std::time::Duration;
+
+use qrcode::QrCode;
+use qrcode::render::unicode::Dense1x2;
+use serde_json::json;
+
+use super::exit::{Exit, Failure};
+use super::out::{self, Form, Output};
+use crate::node::api::{EventKind, MemberStatus};
+use crate::repl;
+use crate::runtime::protocol::{Request, Response};
+use crate::runtime::{Client, ClientError, clock};
+use crate::view::{Counters, Names};
+
+/// How often `status --watch` redraws.
+const WATCH_PERIOD: Duration = Duration::from_secs(1);
+/// Homes the cursor and clears the screen.
+const CLEAR: &str = "\u{1b}[H\u{1b}[2J";
+
+/// A connection to the node of a home.
+pub(super) struct Node {
+    pub(super) client: Client,
+}
+
+impl Node {
+    pub(super) fn at(home: &Path) -> Result<Self, Failure> {
+        Ok(Self { client: Client::connect(&super::chat::socket_in(home))? })
+    }
+
+    /// Asks, and takes a refusal as the end of the command.
+    pub(super) fn ask(&mut self, request: Request) -> Result<Response, Failure> {
+        match self.client.ask(request)? {
+            Response::Error(error) => Err(error.into()),
+            response => Ok(response),
+        }
+    }
+
+    pub(super) fn members(&mut self) -> Result<Vec<MemberStatus>, Failure> {
+        match self.ask(Request::Members)? {
+            Response::Members(members) => Ok(members),
+            other => Err(ClientError::unexpected(&other).into()),
+        }
+    }
+
+    /// Who is who, as the node knows it now.
+    pub(super) fn names(&mut self) -> Result<Names, Failure> {
+        let me = match self.ask(Request::Status)? {
+            Response::Status(status) => status.node.id,
+            other => return Err(ClientError::unexpected(&other).into()),
+        };
+        let mut names = Names::new(me);
+        for member in self.members()? {
+            names.learn(member.id, &member.nick);
+        }
+        Ok(names)
+    }
+
+    /// Asks, and prints the answer in words.
+    fn tell(&mut self, request: Request, counters: Counters, output: Output) -> Result<(), Failure> {
+        let response = self.ask(request)?;
+        let view = output.view(self.names()?);
+        if let Some(text) = repl::answer(&view, &response, counters, clock::wall()) {
+            out::line(&text)?;
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn status(home: &Path, watch: bool, counters: bool, output: Output) -> Result<Exit, Failure> {
+    let counters = if counters { Counters::Shown } else { Counters::Hidden };
+    let mut node = Node::at(home)?;
+    loop {
+        let response = node.ask(Request::Status)?;
+        let Response::Status(status) = &response else {
+            return Err(ClientError::unexpected(&response).into());
+        };
+        match output.form {
+            Form::Json => out::json(status)?,
+            Form::Text => {
+                let mut names = Names::new(status.node.id);
+                for member in &status.members {
+                    names.learn(member.id, &member.nick);
+                }
+                let text = output.view(names).status(status, counters);
+                let before = if watch && output.may_clear() { CLEAR } else { "" };
+                let after = if watch { "\n" } else { "" };
+                out::line(&format!("{before}{text}{after}"))?;
+            }
+        }
+        if !watch {
+            return Ok(Exit::Well);
+        }
+        #[expect(clippy::disallowed_methods, reason = "a person watches; nothing is waited for")]
+        std::thread::sleep(WATCH_PERIOD);
+    }
+}
+
+pub(super) fn who(home: &Path, output: Output) -> Result<Exit, Failure> {
+    let mut node = Node::at(home)?;
+    match output.form {
+        Form::Json => out::json(&node.members()?)?,
+        Form::Text => node.tell(Request::Members, Counters::Hidden, output)?,
+    }
+    Ok(Exit::Well)
+}
+
+pub(super) fn why(home: &Path, what: String, output: Output) -> Result<Exit, Failure> {
+    let mut node = Node::at(home)?;
+    let request = Request::Why { what };
+    match output.form {
+        Form::Text => node.tell(request, Counters::Hidden, output)?,
+        Form::Json => match node.ask(request)? {
+            Response::WhyMember(why) => out::json(&why)?,
+            Response::WhyMessage(why) => out::json(&why)?,
+            other => return Err(ClientError::unexpected(&other).into()),
+        },
+    }
+    Ok(Exit::Well)
+}
+
+pub(super) fn gaps(home: &Path, output: Output) -> Result<Exit, Failure> {
+    let mut node = Node::at(home)?;
+    match output.form {
+        Form::Text => node.tell(Request::Gaps, Counters::Hidden, output)?,
+        Form::Json => match node.ask(Request::Gaps)? {
+            Response::Gaps(gaps) => out::json(&gaps)?,
+            other => return Err(ClientError::unexpected(&other).into()),
+        },
+    }
+    Ok(Exit::Well)
+}
+
+pub(super) fn log(home: &Path, last: u64, output: Output) -> Result<Exit, Failure> {
+    let mut node = Node::at(home)?;
+    let request = Request::Log { last };
+    match output.form {
+        Form::Text => node.tell(request, Counters::Hidden, output)?,
+        Form::Json => match node.ask(request)? {
+            Response::Log { messages, left_out } => {
+                out::json(&messages)?;
+                if left_out > 0 {
+                    let _ =
+                        writeln!(io::stderr(), "moot: {left_out} older messages did not fit one answer; ask for fewer");
+                }
+            }
+            other => return Err(ClientError::unexpected(&other).into()),
+        },
+    }
+    Ok(Exit::Well)
+}
+
+/// The ticket alone on standard output, so that `moot join $(moot invite)` works.
+pub(super) fn invite(home: &Path, qr: bool, output: Output) -> Result<Exit, Failure> {
+    let ticket = match Node::at(home)?.ask(Request::Invite)? {
+        Response::Invite { ticket, .. } => ticket,
+        other => return Err(ClientError::unexpected(&other).into()),
+    };
+    if output.form == Form::Json {
+        out::json(&json!({ "ticket": ticket }))?;
+        return Ok(Exit::Well);
+    }
+    if qr {
+        let code = QrCode::new(ticket.as_bytes())?;
+        out::line(&code.render::<Dense1x2>().build())?;
+    }
+    out::line(&ticket)?;
+    if io::stdout().is_terminal() {
+        let _ = writeln!(io::stderr(), "on another machine:  moot join {ticket}");
+    }
+    Ok(Exit::Well)
+}
+
+pub(super) fn tail(home: &Path, output: Output) -> Result<Exit, Failure> {
+    let mut node = Node::at(home)?;
+    let mut view = output.view(node.names()?);
+    node.client.begin_tail(None)?;
+    while let Some(event) = node.client.next_event()? {
+        match output.form {
+            Form::Json => out::json(&event)?,
+            Form::Text => {
+                match &event.kind {
+                    EventKind::Member { id, nick, .. } => view.names.learn(*id, nick),
+                    EventKind::Message(message) => view.names.learn(message.from, &message.nick),
+                    EventKind::Ready { .. }
+                    | EventKind::Undone { .. }
+                    | EventKind::Delivery { .. }
+                    | EventKind::Gap(_)
+                    | EventKind::Recovered { .. }
+                    | EventKind::Fault { .. }
+                    | EventKind::Alarm { .. }
+                    | EventKind::Lagged { .. } => (),
+                }
+                out::line(&view.event(&event))?;
+            }
+        }
+    }
+    Ok(Exit::Well)
+}
+
+pub(super) fn leave(home: &Path, output: Output) -> Result<Exit, Failure> {
+    Node::at(home)?.ask(Request::Leave)?;
+    if output.form == Form::Text {
+        out::line("said goodbye; the node ends")?;
+    }
+    Ok(Exit::Well)
+}
+
+pub(super) fn fault(home: &Path, spec: &[String], output: Output) -> Result<Exit, Failure> {
+    let mut node = Node::at(home)?;
+    let spec = Some(spec.join(" ")).filter(|spec| !spec.is_empty());
+    let request = Request::Fault { spec };
+    match output.form {
+        Form::Text => node.tell(request, Counters::Hidden, output)?,
+        Form::Json => match node.ask(request)? {
+            Response::Faults(faults) => out::json(&faults)?,
+            other => return Err(ClientError::unexpected(&other).into()),
+        },
+    }
+    Ok(Exit::Well)
+}

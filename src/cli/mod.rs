@@ -1,0 +1,53 @@
+//! The command `moot`: reads its arguments, does one thing, says how it went. Owns words, exit codes and the
+//! choice of streams; everything else is done by the floors below.
+
+mod args;
+mod ask;
+mod chat;
+mod exit;
+mod out;
+mod send;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use args::{Args, Command, Parsed};
+use exit::{Exit, Failure};
+use out::Output;
+
+/// Runs the program with the process's arguments, to its exit code: 0 well, 1 an error, 2 a wrong usage;
+/// `send` has more.
+#[must_use]
+pub fn run() -> ExitCode {
+    run_with(std::env::args_os().collect()).into()
+}
+
+fn run_with(words: Vec<OsString>) -> Exit {
+    let program = words.first().map_or_else(|| "moot".into(), |word| word.to_string_lossy().into_owned());
+    let done = args::parse(words).and_then(|parsed| match parsed {
+        Parsed::Args(args) => dispatch(*args, program),
+        Parsed::Said => Ok(Exit::Well),
+    });
+    done.unwrap_or_else(|failure| failure.tell())
+}
+
+fn dispatch(args: Args, program: String) -> Result<Exit, Failure> {
+    let Args { common, command } = args;
+    let output = Output::of(&common);
+    let home = common.home()?;
+    match command.unwrap_or_default() {
+        Command::Chat(node) => chat::chat(&home, node.settings()?, program, output),
+        Command::Join(join) => chat::chat(&home, join.settings(), program, output),
+        Command::Node { node, log_format } => chat::node(&home, node.settings()?, log_format),
+        Command::Invite { qr } => ask::invite(&home, qr, output),
+        Command::Status { watch, counters } => ask::status(&home, watch, counters, output),
+        Command::Who => ask::who(&home, output),
+        Command::Why { what } => ask::why(&home, what, output),
+        Command::Gaps => ask::gaps(&home, output),
+        Command::Log { last } => ask::log(&home, last, output),
+        Command::Send(send) => send::send(&home, send, output),
+        Command::Tail => ask::tail(&home, output),
+        Command::Leave => ask::leave(&home, output),
+        Command::Fault { spec } => ask::fault(&home, &spec, output),
+    }
+}

@@ -1,0 +1,58 @@
+//! Where answers go: text for a person, in colour where that is wanted, or JSON for a program.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use anstream::ColorChoice;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+use super::args::Common;
+use crate::repl::Editing;
+use crate::view::{Ink, Names, View};
+
+/// How answers are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Output {
+    pub(super) form: Form,
+    ink: Ink,
+    pub(super) editing: Editing,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    Text,
+    Json,
+}
+
+impl Output {
+    pub(super) fn of(common: &Common) -> Self {
+        // Honours NO_COLOR, CLICOLOR, CLICOLOR_FORCE and TERM=dumb, and wants a terminal.
+        let coloured = !common.plain && anstream::AutoStream::choice(&io::stdout()) != ColorChoice::Never;
+        Self {
+            form: if common.json { Form::Json } else { Form::Text },
+            ink: if coloured { Ink::Colour } else { Ink::Plain },
+            editing: if common.plain { Editing::Never } else { Editing::WherePossible },
+        }
+    }
+
+    pub(super) fn view(self, names: Names) -> View {
+        View { ink: self.ink, zone: TimeZone::system(), names }
+    }
+
+    /// Whether a redraw may clear the screen.
+    pub(super) fn may_clear(self) -> bool {
+        self.editing == Editing::WherePossible && self.form == Form::Text && io::stdout().is_terminal()
+    }
+}
+
+/// Writes `text` and a line break.
+pub(super) fn line(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{text}")?;
+    out.flush()
+}
+
+/// Writes one JSON document and a line break.
+pub(super) fn json(value: &impl Serialize) -> io::Result<()> {
+    line(&serde_json::to_string(value)?)
+}

@@ -1,0 +1,263 @@
+//! `moot send`: says one thing, waits for what was asked, and ends with an exit code that a script can use.
+//! Claims delivery by receipts only.
+
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use super::args::{SendArgs, Wait};
+use super::ask::Node;
+use super::exit::{Exit, Failure};
+use super::out::{self, Form, Output};
+use crate::base::limits::TEXT_BYTES_MAX;
+use crate::base::text::{self, TextError};
+use crate::node::api::{EventKind, Outcome, Sent};
+use crate::runtime::protocol::{Request, Response};
+use crate::runtime::{ClientError, clock};
+
+pub(super) fn send(home: &Path, send: SendArgs, output: Output) -> Result<Exit, Failure> {
+    let SendArgs { to, wait, timeout, text } = send;
+    let text = if text == "-" { read_text(io::stdin().lock())? } else { text };
+    text::check_message(&text).map_err(|error| Failure::misuse(error.to_string()))?;
+    let mut node = Node::at(home)?;
+    let sent = match node.ask(Request::Send { to, text, follow: true })? {
+        Response::Sent(sent) => sent,
+        other => return Err(ClientError::unexpected(&other).into()),
+    };
+    let mut errand = Errand::new(sent, wait);
+    let until = clock::time() + timeout;
+    while !errand.is_over() {
+        let left = until.since(clock::time());
+        if left.is_zero() {
+            break;
+        }
+        if let Some(event) = node.client.next_event_within(left)? {
+            errand.handle_event(&event.kind);
+        }
+    }
+    let exit = errand.exit()?;
+    match output.form {
+        Form::Json => out::json(&errand.sent)?,
+        Form::Text => {
+            let view = output.view(node.names()?);
+            out::line(&view.delivery(&errand.sent.handle, &errand.sent.deliveries, errand.reason.as_deref()))?;
+        }
+    }
+    Ok(exit)
+}
+
+/// The text of standard input, without the line break that ends it.
+fn read_text(input: impl io::Read) -> Result<String, Failure> {
+    // One byte and a line break more than may be sent tell a text that is too long.
+    let bound = u64::try_from(TEXT_BYTES_MAX).expect("16 KiB is a number of 64 bits") + 3;
+    let mut bytes = Vec::new();
+    input.take(bound).read_to_end(&mut bytes)?;
+    for end in [b"\n", b"\r"] {
+        if bytes.ends_with(end) {
+            bytes.pop();
+        }
+    }
+    if bytes.len() > TEXT_BYTES_MAX {
+        return Err(Failure::misuse(format!(
+            "the text is over {TEXT_BYTES_MAX} bytes, which is the limit; send it in parts"
+        )));
+    }
+    String::from_utf8(bytes).map_err(|_| Failure::misuse(TextError::NotUtf8.to_string()))
+}
+
+/// A message on its way, and when enough is known of it.
+#[derive(Debug)]
+struct Errand {
+    sent: Sent,
+    wait: Wait,
+    state: State,
+    reason: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    /// Not on this node's own disk yet: it may still be undone.
+    Accepted,
+    Durable,
+    Undone(String),
+}
+
+impl Errand {
+    fn new(sent: Sent, wait: Wait) -> Self {
+        Self { sent, wait, state: State::Accepted, reason: None }
+    }
+
+    fn handle_event(&mut self, event: &EventKind) {
+        match event {
+            EventKind::Message(message) if message.id == self.sent.id => {
+                self.sent.handle.clone_from(&message.handle);
+                self.state = State::Durable;
+            }
+            EventKind::Undone { id, reason, .. } if *id == self.sent.id => self.state = State::Undone(reason.clone()),
+            EventKind::Delivery { id, handle, delivery, reason } if *id == self.sent.id => {
+                self.sent.handle.clone_from(handle);
+                if reason.is_some() {
+                    self.reason.clone_from(reason);
+                }
+                match self.sent.deliveries.iter_mut().find(|known| known.member == delivery.member) {
+                    Some(known) => known.clone_from(delivery),
+                    None => self.sent.deliveries.push(delivery.clone()),
+                }
+            }
+            EventKind::Message(_)
+            | EventKind::Undone { .. }
+            | EventKind::Delivery { .. }
+            | EventKind::Ready { .. }
+            | EventKind::Member { .. }
+            | EventKind::Gap(_)
+            | EventKind::Recovered { .. }
+            | EventKind::Fault { .. }
+            | EventKind::Alarm { .. }
+            | EventKind::Lagged { .. } => (),
+        }
+    }
+
+    /// Whether nothing is left to wait for.
+    fn is_over(&self) -> bool {
+        match self.state {
+            State::Accepted => false,
+            State::Undone(_) => true,
+            State::Durable => match self.wait {
+                Wait::None => true,
+                Wait::Any => self.count(Outcome::Delivered) > 0 || self.count(Outcome::Sending) == 0,
+                Wait::All => self.count(Outcome::Sending) == 0,
+            },
+        }
+    }
+
+    /// What became of the message so far.
+    fn exit(&self) -> Result<Exit, Failure> {
+        match &self.state {
+            State::Undone(reason) => return Err(anyhow::anyhow!("nothing was sent: {reason}").into()),
+            State::Accepted => {
+                let handle = &self.sent.handle;
+                return Err(anyhow::anyhow!(
+                    "{handle} is not on this node's disk yet, so nothing is known of it; moot why {handle} asks again"
+                )
+                .into());
+            }
+            State::Durable => (),
+        }
+        let (delivered, all) = (self.count(Outcome::Delivered), self.sent.deliveries.len());
+        Ok(match self.wait {
+            Wait::None => Exit::Well,
+            Wait::Any if delivered > 0 => Exit::Well,
+            Wait::All if delivered > 0 && delivered == all => Exit::Well,
+            Wait::All if delivered > 0 => Exit::Some,
+            Wait::Any | Wait::All => Exit::None,
+        })
+    }
+
+    fn count(&self, outcome: Outcome) -> usize {
+        self.sent.deliveries.iter().filter(|delivery| delivery.outcome == outcome).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{MemberId, MessageId, Wall};
+    use crate::node::api::{Delivery, Message, MessageKind};
+
+    const ID: MessageId = MessageId([7; 32]);
+
+    fn delivery(member: u8, outcome: Outcome) -> Delivery {
+        Delivery { member: MemberId([member; 32]), nick: "bo".into(), outcome, attempts: 1, latency_us: None }
+    }
+
+    fn errand(wait: Wait, outcomes: &[Outcome]) -> Errand {
+        let deliveries = (2..).zip(outcomes).map(|(member, &outcome)| delivery(member, outcome)).collect();
+        Errand::new(Sent { id: ID, handle: "k7f3".into(), kind: MessageKind::Group, deliveries }, wait)
+    }
+
+    fn durable(errand: &mut Errand) {
+        errand.handle_event(&EventKind::Message(Message {
+            id: ID,
+            handle: "k7f3".into(),
+            kind: MessageKind::Group,
+            from: MemberId([1; 32]),
+            nick: "ana".into(),
+            to: None,
+            seq: 1,
+            incarnation: 1,
+            text: "hello".into(),
+            said_at: Wall(0),
+            recovered: false,
+            via: None,
+            late_ms: None,
+        }));
+    }
+
+    fn changed(errand: &mut Errand, member: u8, outcome: Outcome) {
+        let delivery = delivery(member, outcome);
+        errand.handle_event(&EventKind::Delivery { id: ID, handle: "k7f3".into(), delivery, reason: None });
+    }
+
+    fn end(wait: Wait, outcomes: &[Outcome]) -> (bool, Exit) {
+        let mut errand = errand(wait, outcomes);
+        durable(&mut errand);
+        (errand.is_over(), errand.exit().unwrap())
+    }
+
+    use Outcome::{Delivered, Refused, Sending, Unknown, Waiting};
+
+    #[test]
+    fn all_delivered_is_0_some_3_none_4() {
+        assert_eq!(end(Wait::All, &[Delivered, Delivered]), (true, Exit::Well));
+        assert_eq!(end(Wait::All, &[Delivered, Unknown]), (true, Exit::Some));
+        assert_eq!(end(Wait::All, &[Delivered, Waiting]), (true, Exit::Some));
+        assert_eq!(end(Wait::All, &[Unknown, Refused]), (true, Exit::None));
+        assert_eq!(end(Wait::All, &[Delivered, Sending]), (false, Exit::Some));
+    }
+
+    #[test]
+    fn any_ends_at_the_first_receipt() {
+        assert_eq!(end(Wait::Any, &[Delivered, Sending]), (true, Exit::Well));
+        assert_eq!(end(Wait::Any, &[Sending, Waiting]), (false, Exit::None));
+        assert_eq!(end(Wait::Any, &[Unknown, Waiting]), (true, Exit::None));
+    }
+
+    #[test]
+    fn alone_in_the_room_is_4_unless_nobody_is_waited_for() {
+        assert_eq!(end(Wait::All, &[]), (true, Exit::None));
+        assert_eq!(end(Wait::Any, &[]), (true, Exit::None));
+        assert_eq!(end(Wait::None, &[]), (true, Exit::Well));
+        assert_eq!(end(Wait::None, &[Sending]), (true, Exit::Well));
+    }
+
+    #[test]
+    fn nothing_is_claimed_before_it_is_on_disk() {
+        let mut early = errand(Wait::None, &[]);
+        assert!(!early.is_over());
+        assert!(early.exit().is_err());
+        early.handle_event(&EventKind::Undone { id: ID, handle: "k7f3".into(), reason: "the disk is full".into() });
+        assert!(early.is_over());
+        assert!(early.exit().is_err());
+    }
+
+    #[test]
+    fn events_of_other_messages_change_nothing() {
+        let mut errand = errand(Wait::All, &[Sending]);
+        durable(&mut errand);
+        let delivery = delivery(2, Delivered);
+        let other = EventKind::Delivery { id: MessageId([8; 32]), handle: "x".into(), delivery, reason: None };
+        errand.handle_event(&other);
+        assert!(!errand.is_over());
+        changed(&mut errand, 2, Delivered);
+        assert!(errand.is_over());
+        assert_eq!(errand.exit().unwrap(), Exit::Well);
+    }
+
+    #[test]
+    fn standard_input_is_a_text_of_at_most_16_kib() {
+        assert_eq!(read_text(&b"two\nlines\r\n"[..]).unwrap(), "two\nlines");
+        let longest = "x".repeat(TEXT_BYTES_MAX) + "\n";
+        assert_eq!(read_text(longest.as_bytes()).unwrap().len(), TEXT_BYTES_MAX);
+        assert!(read_text(&vec![b'x'; TEXT_BYTES_MAX + 1][..]).is_err());
+        assert!(read_text(&[0xff, 0xfe][..]).is_err());
+    }
+}

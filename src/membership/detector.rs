@@ -1,0 +1,300 @@
+//! One link's silence: when it begins, how many probes test it, when it is worth a report. Owns the timing of
+//! the detector; knows neither other members' reports nor verdicts.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::base::{MemberId, Path, PerMille, Time, Wall};
+
+/// One heartbeat is due each second; silence begins after it and what the path has shown of jitter.
+const HEARTBEAT_PERIOD: Duration = Duration::from_secs(1);
+const JITTER_MIN: Duration = Duration::from_millis(250);
+const PROBE_SPACING_MIN: Duration = Duration::from_millis(250);
+/// Added to the last probe's time, so that a second heartbeat must be missing too.
+const SECOND_HEARTBEAT: Duration = Duration::from_millis(100);
+const PROBES_MIN: u32 = 3;
+const PROBES_MAX: u32 = 8;
+/// A member without a session is given a handshake with a retry or two before it counts as silent (a guess).
+pub const UNLINKED_SILENCE: Duration = Duration::from_secs(3);
+/// How far a claimed tick may run ahead of what was heard and the time since: 25 %, and these (a guess that
+/// allows for any clock).
+const TICK_SLACK: u64 = 8;
+
+/// What this node observes of a member itself.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// A session with the member's current run is open.
+    open: bool,
+    pub path: Path,
+    /// The last authentic datagram of the member's current run.
+    pub heard: Option<(Time, Wall)>,
+    /// The newest tick heard on this link, and when it was; zero before the first.
+    pub tick: u64,
+    ticked: Time,
+    /// When it was last heard before its newest silence.
+    pub silent_from: Option<Time>,
+    /// From where silence is counted: the last sign of life, pushed out by stalls of our own.
+    pub quiet_since: Time,
+    /// Probes due so far in this silence.
+    probes: u32,
+    /// Set while this node tells the others that it does not hear the member.
+    pub reporting: bool,
+    /// Whose word keeps this node from reporting a silent member: they had heard a newer tick.
+    pub contradictors: BTreeSet<MemberId>,
+    /// When to ask a member that is heard, but not held present, for its tick.
+    pub ask_at: Option<Time>,
+}
+
+/// What a look at a link found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Look {
+    /// Heard lately, or not silent for long enough to say anything.
+    Quiet,
+    /// Silent: send one probe.
+    Probe,
+    /// Silent, nothing to do yet.
+    Silent,
+    /// Silent for as long as it takes: worth a report.
+    Lost { probes: u32 },
+}
+
+impl Link {
+    #[must_use]
+    pub fn new(now: Time) -> Self {
+        Self {
+            open: false,
+            path: Path::default(),
+            heard: None,
+            tick: 0,
+            ticked: now,
+            silent_from: None,
+            quiet_since: now,
+            probes: 0,
+            reporting: false,
+            contradictors: BTreeSet::new(),
+            ask_at: None,
+        }
+    }
+
+    pub fn open(&mut self) {
+        self.open = true;
+    }
+
+    /// The session is gone. One that was not silent is counted anew, since a handshake takes its time.
+    pub fn close(&mut self, now: Time) {
+        let silent = self.is_silent(now);
+        if self.open && !silent {
+            self.restart(now);
+        }
+        self.open = false;
+    }
+
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// A datagram came.
+    pub fn hear(&mut self, now: Time, wall: Wall) {
+        if self.is_silent(now) {
+            self.silent_from = self.heard.map(|(at, _)| at);
+        }
+        self.heard = Some((now, wall));
+        self.restart(now);
+        self.contradictors.clear();
+    }
+
+    /// A tick came in a heartbeat of the member itself; says whether it is newer than any before it.
+    pub fn hear_tick(&mut self, now: Time, tick: u64) -> bool {
+        let newer = tick > self.tick;
+        if newer {
+            self.tick = tick;
+            self.ticked = now;
+        }
+        newer
+    }
+
+    /// Counts silence from `now` on.
+    pub fn restart(&mut self, now: Time) {
+        self.quiet_since = now;
+        self.probes = 0;
+    }
+
+    /// Pushes every deadline out by a stall of our own.
+    pub fn excuse(&mut self, now: Time, stall: Duration) {
+        self.quiet_since = now.min(self.quiet_since + stall);
+    }
+
+    #[must_use]
+    pub fn is_silent(&self, now: Time) -> bool {
+        now.since(self.quiet_since) >= self.silence_limit()
+    }
+
+    /// Heard on an open session, and not silent.
+    #[must_use]
+    pub fn is_live(&self, now: Time) -> bool {
+        self.is_open() && self.heard.is_some() && !self.is_silent(now)
+    }
+
+    /// Looks at the silence, and counts the probe that it asks for.
+    pub fn look(&mut self, now: Time) -> Look {
+        if !self.is_silent(now) {
+            return Look::Quiet;
+        }
+        let silent = now.since(self.quiet_since + self.silence_limit());
+        // Heartbeats still flow both ways; they find out when the link is back.
+        if !self.contradictors.is_empty() {
+            return Look::Silent;
+        }
+        if !self.is_open() {
+            return if self.reporting { Look::Silent } else { Look::Lost { probes: 0 } };
+        }
+        let spacing = self.probe_spacing();
+        if silent >= spacing * self.probe_count() + SECOND_HEARTBEAT && !self.reporting {
+            return Look::Lost { probes: self.probes };
+        }
+        let due = 1 + u32::try_from(silent.as_micros() / spacing.as_micros()).unwrap_or(u32::MAX - 1);
+        if due > self.probes {
+            self.probes = due;
+            return Look::Probe;
+        }
+        Look::Silent
+    }
+
+    /// When the next look can find something new.
+    #[must_use]
+    pub fn next_look(&self, now: Time) -> Option<Time> {
+        let silent_at = self.quiet_since + self.silence_limit();
+        if silent_at > now {
+            return Some(silent_at);
+        }
+        if !self.contradictors.is_empty() || (!self.is_open() && self.reporting) {
+            return None;
+        }
+        if !self.is_open() {
+            return Some(now);
+        }
+        let probe_at = silent_at + self.probe_spacing() * self.probes;
+        if self.reporting {
+            return Some(probe_at);
+        }
+        let lost_at = silent_at + self.probe_spacing() * self.probe_count() + SECOND_HEARTBEAT;
+        Some(probe_at.min(lost_at))
+    }
+
+    /// Whether the member can have reached `tick`, by what was heard of it and the time since.
+    #[must_use]
+    pub fn is_plausible(&self, now: Time, tick: u64) -> bool {
+        if self.tick == 0 {
+            return true;
+        }
+        let since = now.since(self.ticked).as_secs();
+        tick <= self.tick.saturating_add(since).saturating_add(since / 4).saturating_add(TICK_SLACK)
+    }
+
+    fn silence_limit(&self) -> Duration {
+        if !self.is_open() {
+            return UNLINKED_SILENCE;
+        }
+        let jitter = self.path.rtt.map_or(Duration::ZERO, |rtt| rtt.variation * 4);
+        HEARTBEAT_PERIOD + jitter.max(JITTER_MIN)
+    }
+
+    fn probe_spacing(&self) -> Duration {
+        let rtt = self.path.rtt.map_or(Duration::ZERO, |rtt| rtt.smoothed * 3 / 2);
+        rtt.max(PROBE_SPACING_MIN)
+    }
+
+    fn probe_count(&self) -> u32 {
+        probes_needed(self.path.loss_out, self.path.loss_in)
+    }
+}
+
+/// As many probes as make it less likely than one in a thousand that all of them, or their answers, are lost
+/// by chance.
+fn probes_needed(loss_out: PerMille, loss_in: PerMille) -> u32 {
+    let through = |loss: PerMille| 1000 - u64::from(loss.0.min(1000));
+    // Parts of a million.
+    let lost = 1_000_000 - through(loss_out) * through(loss_in);
+    let mut joint = 1_000_000;
+    let mut count = 0;
+    while count < PROBES_MAX && (count < PROBES_MIN || joint >= 1_000) {
+        joint = joint * lost / 1_000_000;
+        count += 1;
+    }
+    count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Rtt;
+
+    fn ms(ms: u64) -> Time {
+        Time::from_micros(ms * 1000)
+    }
+
+    fn open_link() -> Link {
+        let mut link = Link::new(ms(0));
+        link.open();
+        link.hear(ms(0), Wall(0));
+        link
+    }
+
+    #[test]
+    fn more_loss_takes_more_probes() {
+        assert_eq!(probes_needed(PerMille(0), PerMille(0)), 3);
+        assert_eq!(probes_needed(PerMille(50), PerMille(50)), 3);
+        assert_eq!(probes_needed(PerMille(200), PerMille(200)), 7);
+        assert_eq!(probes_needed(PerMille(1000), PerMille(0)), 8);
+        assert_eq!(probes_needed(PerMille(u16::MAX), PerMille(u16::MAX)), 8);
+    }
+
+    #[test]
+    fn three_probes_and_a_second_heartbeat_are_missed_before_a_report() {
+        let mut link = open_link();
+        let mut found = Vec::new();
+        let mut now = ms(0);
+        loop {
+            match link.look(now) {
+                Look::Lost { probes } => {
+                    found.push((now, probes));
+                    break;
+                }
+                Look::Probe => found.push((now, 0)),
+                Look::Quiet | Look::Silent => {}
+            }
+            let next = link.next_look(now).unwrap();
+            assert!(next > now);
+            now = next;
+        }
+        assert_eq!(found, [(ms(1250), 0), (ms(1500), 0), (ms(1750), 0), (ms(2000), 0), (ms(2100), 4)]);
+    }
+
+    #[test]
+    fn a_jittery_path_is_given_more_time() {
+        let mut link = open_link();
+        link.path.rtt = Some(Rtt { smoothed: Duration::from_millis(400), variation: Duration::from_millis(100) });
+        assert_eq!(link.next_look(ms(0)), Some(ms(1400)));
+        assert_eq!(link.look(ms(1400)), Look::Probe);
+        assert_eq!(link.next_look(ms(1400)), Some(ms(2000)));
+    }
+
+    #[test]
+    fn a_stall_of_our_own_moves_every_deadline() {
+        let mut link = open_link();
+        link.excuse(ms(1200), Duration::from_millis(700));
+        assert_eq!(link.next_look(ms(1200)), Some(ms(1950)));
+        link.excuse(ms(1300), Duration::from_secs(60));
+        assert_eq!(link.quiet_since, ms(1300));
+    }
+
+    #[test]
+    fn a_claimed_tick_cannot_run_far_ahead_of_time() {
+        let mut link = open_link();
+        assert!(link.is_plausible(ms(0), 1_000_000), "nothing was heard yet");
+        link.hear_tick(ms(0), 100);
+        assert!(link.is_plausible(ms(20_000), 120));
+        assert!(!link.is_plausible(ms(20_000), 200));
+    }
+}

@@ -1,0 +1,278 @@
+//! One other member, as it is remembered here: its card, how far it got, the link to it, the case against it.
+//! Owns the parts and how they show; decides nothing and sends nothing.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::budget::Budget;
+use super::detector::Link;
+use super::evidence::{Evidence, EvidenceKind};
+use super::standing::Standing;
+use super::verdict::{Case, Hearing};
+use super::{Member, view};
+use crate::base::{EventNumber, MemberId, Now, Presence, Run, Time, Wall};
+use crate::wire::{Card, HeldMember, Leave, Report, Signed};
+
+/// Items of evidence shown for one member.
+const EVIDENCE_MAX: usize = 24;
+/// Loss above this, either way, shows as degraded: 20 %.
+const DEGRADED_LOSS_PER_MILLE: u16 = 200;
+
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub card: Signed<Card>,
+    pub leave: Option<Signed<Leave>>,
+    /// Of the card's run, always.
+    pub standing: Standing,
+    /// `None` for a member known by its card only.
+    pub presence: Option<Presence>,
+    /// When it came to its presence, the event that told so, and what that rests on.
+    pub since: Wall,
+    pub told: Option<EventNumber>,
+    pub basis: Vec<Evidence>,
+    pub link: Link,
+    pub case: Case,
+    /// The highest tick that the reports name for which it is suspect: a newer one clears it. `None` when it is
+    /// suspect because nothing was heard of it yet.
+    pub suspected_tick: Option<u64>,
+    /// Reports that were taken back since it is suspect.
+    pub withdrawals: Vec<Evidence>,
+    /// The reports that made it unreachable, for those who were not told.
+    pub verdict: Vec<Report>,
+    /// Reports relayed for (run, tick).
+    pub relayed: (Run, u64, u8),
+    /// By the wall, since when it is unreachable or has left; on disk too.
+    pub gone: Option<Wall>,
+    /// Where a session was last open.
+    pub address: Option<SocketAddr>,
+    /// When a session that it said goodbye on is closed.
+    pub close_at: Option<Time>,
+    /// Until when a report of this node's own rides its heartbeats although the verdict has come.
+    pub report_until: Option<Time>,
+    pub exchange: Exchange,
+    pub budget: Budget,
+}
+
+/// How far the comparing of views with one peer is.
+#[derive(Clone, Copy, Debug)]
+pub struct Exchange {
+    /// Heartbeats in a row whose fingerprint was another.
+    pub mismatches: u8,
+    /// A heartbeat came on this session.
+    pub met: bool,
+    /// Not to be begun again before.
+    pub again_at: Time,
+}
+
+impl Entry {
+    #[must_use]
+    pub fn new(card: Signed<Card>, now: Now) -> Self {
+        let run = card.value().run;
+        Self {
+            card,
+            leave: None,
+            standing: Standing::new(run),
+            presence: None,
+            since: now.wall,
+            told: None,
+            basis: Vec::new(),
+            link: Link::new(now.time),
+            case: Case::default(),
+            suspected_tick: None,
+            withdrawals: Vec::new(),
+            verdict: Vec::new(),
+            relayed: (run, 0, 0),
+            gone: None,
+            address: None,
+            close_at: None,
+            report_until: None,
+            exchange: Exchange { mismatches: 0, met: false, again_at: now.time },
+            budget: Budget::full(),
+        }
+    }
+
+    #[must_use]
+    pub fn id(&self) -> MemberId {
+        self.card.value().member
+    }
+
+    #[must_use]
+    pub fn run(&self) -> Run {
+        self.standing.run
+    }
+
+    /// Begins a higher run: what was known of the older one is without meaning.
+    pub fn begin_run(&mut self, now: Time) {
+        let run = self.card.value().run;
+        self.standing = self.standing.merge(Standing::new(run));
+        self.leave = None;
+        self.link = Link::new(now);
+        self.case.clear();
+        self.suspected_tick = None;
+        self.withdrawals.clear();
+        self.verdict.clear();
+        self.relayed = (run, 0, 0);
+        self.close_at = None;
+        self.report_until = None;
+        self.exchange.met = false;
+        self.exchange.mismatches = 0;
+    }
+
+    #[must_use]
+    pub fn is_present(&self) -> bool {
+        matches!(self.presence, Some(Presence::Alive | Presence::Suspect))
+    }
+
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        matches!(self.presence, Some(Presence::Unreachable | Presence::Left))
+    }
+
+    #[must_use]
+    pub fn has_left(&self) -> bool {
+        self.presence == Some(Presence::Left)
+    }
+
+    #[must_use]
+    pub fn hearing(&self, now: Time) -> Hearing {
+        Hearing { live: self.link.is_live(now), tick: self.link.tick }
+    }
+
+    /// What it contributes to the fingerprint of the view; zero unless it is present.
+    #[must_use]
+    pub fn print(&self) -> u64 {
+        let card = self.card.value();
+        if self.is_present() { view::print(card.member, card.run, card.version) } else { 0 }
+    }
+
+    /// Its line in the comparing of views.
+    #[must_use]
+    pub fn held(&self) -> HeldMember {
+        let card = self.card.value();
+        HeldMember {
+            member: card.member,
+            run: card.run,
+            version: card.version,
+            left: self.standing.left,
+            unreachable: self.standing.unreachable,
+            tick: self.standing.tick,
+        }
+    }
+
+    /// What to say of its presence beside its card: the newest tick, if it is held present.
+    #[must_use]
+    pub fn present_tick(&self) -> Option<u64> {
+        (self.presence == Some(Presence::Alive)).then_some(self.standing.tick)
+    }
+
+    /// Where to dial it, best first: where it was last met, then where it says it is.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        let mut addresses: Vec<_> = self.address.into_iter().collect();
+        for &address in &self.card.value().addresses {
+            if super::own::is_dialable(address) && !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
+        addresses
+    }
+
+    /// The member as it is shown; `None` while only its card is known.
+    #[must_use]
+    pub fn show(&self, me: MemberId, now: Now) -> Option<Member> {
+        let presence = self.presence?;
+        let card = self.card.value();
+        Some(Member {
+            id: card.member,
+            nick: card.nick.clone(),
+            run: card.run,
+            presence,
+            since: self.since,
+            told: self.told,
+            degraded: self.is_degraded(now.time),
+            addresses: self.addresses(),
+            evidence: self.evidence(me, now),
+        })
+    }
+
+    /// Kept alive by one voice only, contradicted, or losing more than a fifth.
+    fn is_degraded(&self, now: Time) -> bool {
+        if !self.is_present() {
+            return false;
+        }
+        let path = self.link.path;
+        let lossy = self.link.is_open() && path.loss_in.max(path.loss_out).0 > DEGRADED_LOSS_PER_MILLE;
+        lossy || self.case.has_reports() || !self.link.contradictors.is_empty() || self.link.is_silent(now)
+    }
+
+    /// What its presence rests on, and what stands for and against it now.
+    fn evidence(&self, me: MemberId, now: Now) -> Vec<Evidence> {
+        let mut items = self.basis.clone();
+        let mut add = |item: Evidence| {
+            let same = |other: &Evidence| {
+                (other.kind, other.by, other.via, other.tick) == (item.kind, item.by, item.via, item.tick)
+            };
+            if !items.iter().any(same) {
+                items.push(item);
+            }
+        };
+        if self.has_left() {
+            items.truncate(EVIDENCE_MAX);
+            return items;
+        }
+        if let Some(heard) = self.heard_evidence(me) {
+            add(heard);
+        }
+        if self.is_present() && self.link.is_silent(now.time) {
+            add(self.silence_evidence(me, now));
+        }
+        for item in self.case.report_evidence(false) {
+            add(item);
+        }
+        for item in self.case.contradiction_evidence(self.run(), now.time, 0) {
+            add(item);
+        }
+        for &by in &self.link.contradictors {
+            let held = Evidence::new(
+                EvidenceKind::Contradiction,
+                by,
+                self.run(),
+                self.since,
+                "its word alone keeps this node from reporting it",
+            );
+            if !items.iter().any(|other| other.kind == EvidenceKind::Contradiction && other.by == by) {
+                items.push(held.tick(self.standing.tick));
+            }
+        }
+        items.truncate(EVIDENCE_MAX);
+        items
+    }
+
+    /// When it was last heard here, in this run.
+    #[must_use]
+    pub fn heard_evidence(&self, me: MemberId) -> Option<Evidence> {
+        let (_, wall) = self.link.heard?;
+        let heard = Evidence::new(EvidenceKind::Heard, me, self.run(), wall, "heard on this node's own link");
+        Some(if self.link.tick > 0 { heard.tick(self.link.tick) } else { heard })
+    }
+
+    /// How long it has been silent here.
+    #[must_use]
+    pub fn silence_evidence(&self, me: MemberId, now: Now) -> Evidence {
+        let detail = match self.link.heard {
+            Some((at, _)) => format!("silent for {}", seconds(now.time.since(at))),
+            None => "not heard by this node in this run".to_owned(),
+        };
+        Evidence::new(EvidenceKind::Silence, me, self.run(), now.wall, detail).tick(self.standing.tick)
+    }
+}
+
+/// A span for people: `8.2 s`.
+#[must_use]
+pub fn seconds(span: Duration) -> String {
+    format!("{}.{} s", span.as_secs(), span.subsec_millis() / 100)
+}
+
+/// All other members, by id.
+pub type Members = BTreeMap<MemberId, Entry>;

@@ -1,0 +1,95 @@
+//! What a claim about a member rests on, as data. Owns its kinds and how they are put in words; decides
+//! nothing.
+
+use std::fmt::Write as _;
+
+use crate::base::{MemberId, Run, Wall};
+use crate::wire::OpenReport;
+
+/// One item of evidence. Whoever gets all items of a verdict can work it out again.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Evidence {
+    pub kind: EvidenceKind,
+    /// Whose observation or word it is.
+    pub by: MemberId,
+    /// Who passed it on, where that was not `by` itself: then it is as good as that member's word.
+    pub via: Option<MemberId>,
+    pub run: Option<Run>,
+    pub tick: Option<u64>,
+    /// When it came to be known here. A report that was contradicted meanwhile has the time from which it
+    /// stood uncontradicted.
+    pub at: Wall,
+    /// Set on a report whose author is mostly deaf: it counts under the longer rule only.
+    pub mostly_deaf: bool,
+    /// Set on a report that is a whole verdict: `by` had called the member unreachable, and this node, which did
+    /// not hear it either, took that over.
+    pub verdict: bool,
+    pub detail: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum EvidenceKind {
+    /// A tick was heard.
+    Heard,
+    /// The link was silent.
+    Silence,
+    Report,
+    Contradiction,
+    Withdrawal,
+    Card,
+    Leave,
+    /// Remembered from an earlier run of this node.
+    Restored,
+}
+
+impl Evidence {
+    #[must_use]
+    pub fn new(kind: EvidenceKind, by: MemberId, run: Run, at: Wall, detail: impl Into<String>) -> Self {
+        Self {
+            kind,
+            by,
+            via: None,
+            run: Some(run),
+            tick: None,
+            at,
+            mostly_deaf: false,
+            verdict: false,
+            detail: detail.into(),
+        }
+    }
+
+    #[must_use]
+    pub fn tick(mut self, tick: u64) -> Self {
+        self.tick = Some(tick);
+        self
+    }
+
+    /// Notes who passed it on, unless that was its author.
+    #[must_use]
+    pub fn via(mut self, via: MemberId) -> Self {
+        self.via = (via != self.by).then_some(via);
+        self
+    }
+
+    /// A verdict of unreachable that `by` had come to.
+    #[must_use]
+    pub fn verdict(by: MemberId, run: Run, tick: u64, at: Wall) -> Self {
+        let mut evidence = Self::new(EvidenceKind::Report, by, run, at, "had called it unreachable").tick(tick);
+        evidence.verdict = true;
+        evidence
+    }
+
+    #[must_use]
+    pub fn report(by: MemberId, via: MemberId, report: &OpenReport, at: Wall) -> Self {
+        let mut detail = format!("did not hear it after tick {}; {} probes lost", report.tick, report.probes_lost);
+        if report.lag_ms > 0 {
+            write!(detail, ", own loop {} ms late", report.lag_ms).expect("a string takes everything");
+        }
+        if report.mostly_deaf {
+            detail.push_str(", hears less than half of its own links");
+        }
+        let mut evidence = Self::new(EvidenceKind::Report, by, report.run, at, detail).tick(report.tick).via(via);
+        evidence.mostly_deaf = report.mostly_deaf;
+        evidence
+    }
+}

@@ -1,0 +1,256 @@
+//! Mending views: comparing what two nodes hold, bucket by bucket, and sending what the other lacks. Owns when
+//! to compare and how much of it is answered; what comes is taken in by `cards` and `reports`.
+
+use std::collections::BTreeMap;
+use std::ops::{Bound, RangeBounds as _};
+use std::time::Duration;
+
+use tracing::{debug, trace};
+
+use super::Membership;
+use super::entry::Entry;
+use super::view::{BUCKETS, bucket, stretch};
+use crate::base::limits::{CARDS_PER_FRAME_MAX, HELD_PER_FRAME_MAX};
+use crate::base::{MemberId, Step};
+use crate::wire::{HeldMember, MembershipFrame, ShownCard};
+
+/// Heartbeats in a row with another fingerprint after which views are compared: the lower id begins, and the
+/// higher one when that came to nothing.
+const MISMATCHES_LOWER: u8 = 2;
+pub const MISMATCHES_HIGHER: u8 = 4;
+/// A comparison is not begun again within this time: what it mends shows in the next heartbeat but one.
+const COMPARE_SPACING: Duration = Duration::from_millis(1_500);
+/// A card is as large as four lines of a list.
+const ITEMS_PER_CARD: usize = 4;
+/// Verdicts that are sent in answer to one list.
+const VERDICTS_PER_LIST_MAX: usize = 64;
+
+/// A part of a bucket: beyond `after`, to the end when `done`, else to the last one listed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stretch {
+    pub index: u8,
+    pub after: Option<MemberId>,
+    pub done: bool,
+}
+
+/// What the other side of a comparison lacks.
+#[derive(Default)]
+struct Lacking {
+    cards: Vec<ShownCard>,
+    leaves: Vec<Vec<u8>>,
+    others: Vec<MembershipFrame>,
+}
+
+impl Membership {
+    /// A heartbeat showed the fingerprint of a peer's view.
+    pub(super) fn compare(&mut self, step: &Step, peer: MemberId, view: u64) {
+        let now = step.now.time;
+        let mine = self.view.fingerprint();
+        let lower = self.own.id() < peer;
+        let Some(entry) = self.members.get_mut(&peer) else {
+            return;
+        };
+        let exchange = &mut entry.exchange;
+        let first = !exchange.met;
+        exchange.met = true;
+        if view == mine {
+            exchange.mismatches = 0;
+            return;
+        }
+        exchange.mismatches = exchange.mismatches.saturating_add(1);
+        let limit = if lower { MISMATCHES_LOWER } else { MISMATCHES_HIGHER };
+        let begins = (first && lower) || exchange.mismatches >= limit;
+        if !begins || exchange.again_at > now {
+            return;
+        }
+        exchange.again_at = now + COMPARE_SPACING;
+        debug!(?peer, mismatches = exchange.mismatches, "comparing views");
+        let buckets = self.view.buckets().to_vec();
+        self.send(peer, MembershipFrame::Buckets(buckets));
+    }
+
+    /// A peer's fingerprints, bucket by bucket: lists what is held in those that differ.
+    pub(super) fn handle_buckets(&mut self, step: &Step, peer: MemberId, theirs: &[u64]) {
+        if theirs.len() != BUCKETS || !self.may_answer(peer) {
+            trace!(?peer, buckets = theirs.len(), "buckets not answered");
+            return;
+        }
+        let mine = *self.view.buckets();
+        for (index, _) in mine.iter().zip(theirs).enumerate().filter(|(_, (mine, theirs))| mine != theirs) {
+            let index = u8::try_from(index).expect("there are 64 buckets");
+            // What is left out is found at the next comparison.
+            if self.may_answer(peer) {
+                self.list_bucket(step, peer, index);
+            }
+        }
+    }
+
+    /// A peer's list of a part of a bucket: sends what is newer here or missing there, learns the ticks that
+    /// are newer there, and lists the same part in turn.
+    pub(super) fn handle_bucket(
+        &mut self,
+        step: &mut Step,
+        peer: MemberId,
+        part: Stretch,
+        answer: bool,
+        held: &[HeldMember],
+    ) {
+        let Some((low, high)) = part.bounds(held) else {
+            return;
+        };
+        if !self.may_answer(peer) {
+            return;
+        }
+        let theirs: BTreeMap<_, _> = held.iter().map(|line| (line.member, line)).collect();
+        let me = self.own.id();
+        let mut lacking = Lacking::default();
+        for (&id, entry) in self.members.range((low, high)) {
+            lacking.weigh(me, entry, theirs.get(&id).copied());
+        }
+        if within((low, high), me) {
+            let card = self.own.card().value();
+            if theirs.get(&me).is_none_or(|line| (line.run, line.version) < card.rank()) {
+                lacking.cards.push(self.own_shown());
+            } else if let Some(line) = theirs.get(&me).filter(|line| line.run == card.run && line.unreachable) {
+                self.own.outrun(step.now.time, line.tick);
+                self.send_heartbeat(step, peer, true);
+            }
+        }
+        // The list first: the other side answers it while it takes in the rest.
+        if !answer {
+            self.send_list(step, peer, part, (low, high), true);
+        }
+        self.spend(peer, (lacking.cards.len() + lacking.leaves.len() + lacking.others.len()) * ITEMS_PER_CARD);
+        for frame in lacking.into_frames() {
+            self.send(peer, frame);
+        }
+        for line in held.iter().filter(|line| !line.unreachable && !line.left && line.tick > 0) {
+            let news = self.members.get(&line.member).is_some_and(|entry| {
+                entry.run() == line.run
+                    && line.tick > entry.standing.tick
+                    && entry.presence != Some(crate::base::Presence::Alive)
+            });
+            if news {
+                self.handle_told(step, line.member, line.run, line.tick, peer, peer);
+            }
+        }
+    }
+
+    fn may_answer(&self, peer: MemberId) -> bool {
+        self.members.get(&peer).is_some_and(|entry| entry.budget.has_items())
+    }
+
+    fn spend(&mut self, peer: MemberId, items: usize) {
+        if let Some(entry) = self.members.get_mut(&peer) {
+            entry.budget.spend_items(u32::try_from(items).unwrap_or(u32::MAX));
+        }
+    }
+
+    fn list_bucket(&mut self, step: &Step, peer: MemberId, index: u8) {
+        let (first, last) = stretch(index);
+        let range = (Bound::Included(first), Bound::Included(last));
+        self.send_list(step, peer, Stretch { index, after: None, done: true }, range, false);
+    }
+
+    /// Lists what is held between two ids, this node included, in as many frames as it takes.
+    fn send_list(&mut self, step: &Step, peer: MemberId, part: Stretch, range: Range, answer: bool) {
+        let me = self.own.id();
+        let mut lines: Vec<_> = self.members.range(range).map(|(_, entry)| entry.held()).collect();
+        if within(range, me) {
+            let card = self.own.card().value();
+            let tick = self.own.tick(step.now.time);
+            let own =
+                HeldMember { member: me, run: card.run, version: card.version, left: false, unreachable: false, tick };
+            let at = lines.partition_point(|line| line.member < me);
+            lines.insert(at, own);
+        }
+        self.spend(peer, 1 + lines.len());
+        // An answer that does not reach the end of its stretch would say nothing of what lies beyond.
+        let mut after = part.after;
+        let mut chunks = lines.chunks(HELD_PER_FRAME_MAX).peekable();
+        let mut frames = Vec::new();
+        if chunks.peek().is_none() {
+            frames.push((after, part.done, Vec::new()));
+        }
+        while let Some(chunk) = chunks.next() {
+            let done = chunks.peek().is_none() && part.done;
+            frames.push((after, done, chunk.to_vec()));
+            after = chunk.last().map(|line| line.member);
+        }
+        for (after, done, held) in frames {
+            self.send(peer, MembershipFrame::Bucket { index: part.index, after, done, answer, held });
+        }
+    }
+}
+
+type Range = (Bound<MemberId>, Bound<MemberId>);
+
+/// Whether an id lies within.
+fn within(range: Range, id: MemberId) -> bool {
+    range.contains(&id)
+}
+
+impl Stretch {
+    /// The ids that the list speaks of; `None` for a list that is not one: too long, out of order, or with ids
+    /// from elsewhere.
+    fn bounds(&self, held: &[HeldMember]) -> Option<Range> {
+        if usize::from(self.index) >= BUCKETS || held.len() > HELD_PER_FRAME_MAX {
+            return None;
+        }
+        let index = usize::from(self.index);
+        let at_home = |id: MemberId| bucket(id) == index;
+        let ordered = held.windows(2).all(|pair| pair[0].member < pair[1].member);
+        let fits = held.iter().all(|line| at_home(line.member) && self.after.is_none_or(|after| line.member > after));
+        if !ordered || !fits || !self.after.is_none_or(at_home) {
+            return None;
+        }
+        let (first, last) = stretch(self.index);
+        let low = self.after.map_or(Bound::Included(first), Bound::Excluded);
+        let high = if self.done { last } else { held.last()?.member };
+        Some((low, Bound::Included(high)))
+    }
+}
+
+impl Lacking {
+    /// Notes what the other side lacks of a member, by its line in the other's list.
+    fn weigh(&mut self, me: MemberId, entry: &Entry, line: Option<&HeldMember>) {
+        let rank = entry.card.value().rank();
+        let newer_run = line.is_none_or(|line| line.run < entry.run());
+        if line.is_none_or(|line| (line.run, line.version) < rank) {
+            self.cards.push(entry.shown_card());
+        }
+        if line.is_some_and(|line| line.run > entry.run()) {
+            return;
+        }
+        if let Some(leave) = entry.leave.as_ref().filter(|_| newer_run || line.is_some_and(|line| !line.left)) {
+            self.leaves.push(leave.bytes().to_vec());
+            return;
+        }
+        if self.others.len() >= VERDICTS_PER_LIST_MAX || line.is_some_and(|line| line.left) {
+            return;
+        }
+        let tick = entry.standing.tick;
+        if entry.standing.unreachable && !entry.verdict.is_empty() {
+            if newer_run || line.is_some_and(|line| !line.unreachable && line.tick <= tick) {
+                self.others.push(entry.unreachable_frame());
+            }
+        } else if let Some(line) = line
+            && !newer_run
+            && (line.unreachable || line.tick == 0)
+            && line.tick < tick
+            && entry.is_present()
+        {
+            let (subject, run) = (entry.id(), entry.run());
+            self.others.push(MembershipFrame::Contradiction { subject, run, tick, by: me });
+        }
+    }
+
+    /// Frames within their limits, cards first: the rest speaks of what they show.
+    fn into_frames(self) -> Vec<MembershipFrame> {
+        let cards = self.cards.chunks(CARDS_PER_FRAME_MAX).map(|chunk| MembershipFrame::Cards(chunk.to_vec()));
+        let leaves = self.leaves.chunks(CARDS_PER_FRAME_MAX).map(|chunk| MembershipFrame::Leaves(chunk.to_vec()));
+        let mut frames: Vec<_> = cards.chain(leaves).collect();
+        frames.extend(self.others);
+        frames
+    }
+}

@@ -1,0 +1,189 @@
+//! Signs of life, given and taken: heartbeats, ticks, whatever is heard on a link. Owns when this node speaks
+//! and what it makes of being spoken to; where that puts a member is decided in `presence`.
+
+use std::time::Duration;
+
+use tracing::debug;
+
+use super::Membership;
+use super::budget::Budget;
+use super::entry::seconds;
+use super::evidence::{Evidence, EvidenceKind};
+use super::standing::Standing;
+use crate::base::limits::REPORTS_PER_HEARTBEAT_MAX;
+use crate::base::{MemberId, Path, Presence, Run, Step, Time};
+use crate::wire::{Heartbeat, MembershipFrame, OpenReport};
+
+/// A member that is heard but not held present says its tick by itself within this time; else it is asked.
+const ASK_AFTER: Duration = Duration::from_millis(50);
+/// Members without a session that are dialled in one second.
+pub(super) const CONNECTS_PER_BEAT_MAX: usize = 64;
+
+impl Membership {
+    /// An authentic datagram of `peer` came.
+    pub(super) fn hear(&mut self, step: &mut Step, peer: MemberId, run: Run, path: Path) {
+        let now = step.now.time;
+        let Some(entry) = self.members.get_mut(&peer).filter(|entry| entry.run() == run && !entry.has_left()) else {
+            return;
+        };
+        entry.link.path = path;
+        entry.link.hear(now, step.now.wall);
+        if entry.link.reporting {
+            self.withdraw(step, peer);
+        }
+        let Some(entry) = self.members.get_mut(&peer) else {
+            return;
+        };
+        if entry.presence == Some(Presence::Alive) {
+            return;
+        }
+        if entry.link.ask_at.is_none() {
+            entry.link.ask_at = Some(now + ASK_AFTER);
+            self.wakes.no_later_than(peer, now + ASK_AFTER);
+        }
+        self.judge(step, peer);
+    }
+
+    /// A tick of `peer` came from itself.
+    pub(super) fn hear_tick(&mut self, step: &mut Step, peer: MemberId, tick: u64) {
+        let now = step.now.time;
+        let me = self.own.id();
+        let Some(entry) = self.members.get_mut(&peer) else {
+            return;
+        };
+        let silent = entry.link.silent_from;
+        if !entry.link.hear_tick(now, tick) && entry.presence == Some(Presence::Alive) {
+            return;
+        }
+        let run = entry.run();
+        // Somebody was believed who said more than can be, when nothing was heard yet: the member knows better.
+        if !entry.link.is_plausible(now, entry.standing.tick) {
+            entry.standing = Standing::alive(run, tick);
+        }
+        let verdict = entry.standing;
+        entry.standing = entry.standing.merge(Standing::alive(run, tick));
+        let was = entry.presence;
+        if was == Some(Presence::Alive) {
+            return;
+        }
+        if entry.standing.unreachable {
+            // Somebody took a tick for heard that was not sent yet; its owner gets ahead of it.
+            let frame = entry.unreachable_frame();
+            self.send(peer, frame);
+            return;
+        }
+        let detail = match (was, silent) {
+            (Some(Presence::Unreachable | Presence::Suspect), Some(at)) => {
+                format!("heard again on this node's own link, silent for {}", seconds(now.since(at)))
+            }
+            _ => "heard on this node's own link".to_owned(),
+        };
+        let mut basis = vec![entry.card_evidence()];
+        basis.push(Evidence::new(EvidenceKind::Heard, me, run, step.now.wall, detail).tick(tick));
+        self.revive(step, peer, basis);
+        if verdict.unreachable || was.is_none() {
+            self.relay(&[peer], &MembershipFrame::Contradiction { subject: peer, run, tick, by: me });
+        }
+    }
+
+    /// The heartbeat of this second, to all that are watched.
+    pub(super) fn beat(&mut self, step: &mut Step) {
+        let now = step.now.time;
+        self.own.beat(now);
+        self.update_deaf(now);
+        self.reporting.retain(|id| {
+            self.members.get_mut(id).is_some_and(|entry| {
+                entry.report_until = entry.report_until.filter(|&until| until > now);
+                entry.link.reporting || entry.report_until.is_some()
+            })
+        });
+        let reports = self.open_reports(step);
+        for entry in self.members.values_mut() {
+            entry.budget = Budget::full();
+        }
+        let mut connects = 0;
+        let watched: Vec<_> = self.watched.iter().copied().collect();
+        // In a large room each second begins elsewhere, so that everyone is dialled in turn.
+        let skip = usize::try_from(self.own.tick(now)).unwrap_or(0) * CONNECTS_PER_BEAT_MAX % watched.len().max(1);
+        for &id in watched.iter().cycle().skip(skip).take(watched.len()) {
+            if self.members.get(&id).is_some_and(|entry| entry.link.is_open()) {
+                let frame = self.heartbeat(step, reports.clone(), false, false);
+                self.send(id, frame);
+            } else if connects < CONNECTS_PER_BEAT_MAX {
+                connects += 1;
+                self.connect(id);
+            }
+        }
+    }
+
+    /// One heartbeat out of turn: in answer to a probe, or asking for one.
+    pub(super) fn send_heartbeat(&mut self, step: &Step, to: MemberId, answer: bool) {
+        let reports = self.open_reports(step);
+        let frame = self.heartbeat(step, reports, !answer, answer);
+        self.send(to, frame);
+    }
+
+    fn heartbeat(&self, step: &Step, reports: Vec<OpenReport>, wants_answer: bool, answer: bool) -> MembershipFrame {
+        MembershipFrame::Heartbeat(Heartbeat {
+            tick: self.own.tick(step.now.time),
+            view: self.view.fingerprint(),
+            lag_ms: lag_ms(step),
+            wants_answer,
+            answer,
+            reports,
+        })
+    }
+
+    /// This node's open reports, in turn where there are more than a heartbeat carries.
+    fn open_reports(&self, step: &Step) -> Vec<OpenReport> {
+        let me = self.own.id();
+        let count = self.reporting.len();
+        let skip = if count > REPORTS_PER_HEARTBEAT_MAX {
+            usize::try_from(self.own.tick(step.now.time)).unwrap_or(0) * REPORTS_PER_HEARTBEAT_MAX % count
+        } else {
+            0
+        };
+        self.reporting
+            .iter()
+            .cycle()
+            .skip(skip)
+            .take(count.min(REPORTS_PER_HEARTBEAT_MAX))
+            .filter_map(|id| {
+                let entry = self.members.get(id)?;
+                let held = entry.case.report(me)?;
+                Some(OpenReport { tick: entry.standing.tick, mostly_deaf: self.deaf.is_deaf(), ..held.report })
+            })
+            .collect()
+    }
+
+    pub(super) fn update_deaf(&mut self, now: Time) {
+        let mut live = 0;
+        let mut silent = Vec::new();
+        for id in &self.watched {
+            let Some(entry) = self.members.get(id).filter(|entry| entry.link.heard.is_some()) else {
+                continue;
+            };
+            if entry.link.is_silent(now) {
+                silent.push(*id);
+            } else {
+                live += 1;
+            }
+        }
+        let was = self.deaf.is_deaf();
+        let members = &self.members;
+        let back = |id: MemberId| {
+            members
+                .get(&id)
+                .is_none_or(|entry| entry.has_left() || entry.link.heard.is_none() || !entry.link.is_silent(now))
+        };
+        self.deaf.update(now, live, silent.into_iter(), back);
+        if was != self.deaf.is_deaf() {
+            debug!(deaf = self.deaf.is_deaf(), "own hearing");
+        }
+    }
+}
+
+/// How late this node's own loop is, in milliseconds.
+pub(super) fn lag_ms(step: &Step) -> u32 {
+    u32::try_from(step.now.lag.as_millis()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,313 @@
+//! Where each member stands, and what moves it. Owns the transitions between alive, suspect, unreachable and
+//! left: whatever is heard or said ends here. Reads no frame.
+
+use std::time::Duration;
+
+use tracing::debug;
+
+use super::detector::Look;
+use super::entry::Entry;
+use super::evidence::{Evidence, EvidenceKind};
+use super::outbox::{EventKind, Output};
+use super::record::{Record, RestoredMember};
+use super::standing::Standing;
+use super::verdict::Ruling;
+use super::{Membership, witness};
+use crate::base::{MemberId, Presence, Step, Time};
+use crate::wire::{Card, Leave, MembershipFrame, Report, Signed};
+
+/// How long a report rides on after the verdict, for those who have not come to it.
+const REPORT_AFTER_VERDICT: Duration = Duration::from_secs(5);
+/// Reports that are passed on with a verdict: it takes two.
+pub(super) const VERDICT_REPORTS_MAX: usize = 4;
+/// Withdrawals kept as evidence until the suspicion is settled.
+const WITHDRAWALS_MAX: usize = 4;
+
+impl Membership {
+    /// Takes back what the disk kept of a member.
+    pub(super) fn restore(&mut self, step: &mut Step, id: MemberId, kept: RestoredMember) {
+        let Ok(card) = Signed::<Card>::open_trusted(&kept.card) else {
+            debug!(?id, "a stored card does not read; skipped");
+            return;
+        };
+        let value = card.value();
+        if value.member != id || value.room != self.own.room() || id == self.own.id() {
+            return;
+        }
+        let run = value.run;
+        let mut entry = Entry::new(card.clone(), step.now);
+        entry.address = kept.address;
+        entry.gone = kept.gone;
+        entry.leave = kept
+            .leave
+            .filter(|&(left, _)| left == run)
+            .and_then(|(_, bytes)| Signed::<Leave>::open_trusted(&bytes).ok());
+        let (presence, kind, detail) = match entry.leave {
+            Some(_) => (Presence::Left, EvidenceKind::Leave, "said goodbye, before this node started"),
+            None => (Presence::Suspect, EvidenceKind::Restored, "not heard since this node started"),
+        };
+        entry.standing.left = entry.leave.is_some();
+        self.out.push(Output::Addresses { peer: id, addresses: entry.addresses() });
+        self.out.push(Output::Retire(card));
+        self.members.insert(id, entry);
+        let basis = Evidence::new(kind, id, run, step.now.wall, detail);
+        self.place(step, id, presence, vec![basis]);
+        self.wakes.no_later_than(id, step.now.time);
+    }
+
+    /// Recomputes whom this node watches.
+    pub(super) fn rewatch(&mut self) {
+        let present = self.members.iter().filter(|(_, entry)| !entry.is_gone()).map(|(&id, _)| id);
+        self.watched = witness::watched(self.own.id(), present);
+    }
+
+    /// Looks at a member: its silence, the case against it, and when to look again.
+    pub(super) fn review(&mut self, step: &mut Step, id: MemberId) {
+        self.watch_link(step, id);
+        self.judge(step, id);
+        let now = step.now.time;
+        if self.members.get(&id).is_some_and(|entry| entry.close_at.is_some_and(|at| at <= now)) {
+            self.out.push(Output::Close(id));
+            self.change(id, |entry| {
+                entry.close_at = None;
+                entry.link.close(now);
+            });
+        }
+        let Some(entry) = self.members.get_mut(&id) else {
+            self.wakes.set(id, None);
+            return;
+        };
+        let mut due = entry.close_at;
+        let mut sooner = |at: Option<Time>| due = due.into_iter().chain(at).min();
+        sooner(entry.link.ask_at);
+        if self.watched.contains(&id) && self.own.awaits.is_none() {
+            sooner(entry.link.next_look(now));
+            match entry.case.rule(now, step.now.wall, entry.hearing(now)) {
+                Ruling::Suspect { until } => sooner(Some(until)),
+                Ruling::Clear => sooner(entry.case.next_ruling(now)),
+                Ruling::Unreachable { .. } => sooner(Some(now)),
+            }
+        }
+        // What is overdue was our own doing; a deadline in the past would look like a stall.
+        self.wakes.set(id, due.map(|at| at.max(now)));
+    }
+
+    /// The detector: probes a silent link, and reports it once that was in vain.
+    fn watch_link(&mut self, step: &mut Step, id: MemberId) {
+        let now = step.now.time;
+        let watched = self.watched.contains(&id);
+        let Some(entry) = self.members.get_mut(&id) else {
+            return;
+        };
+        if entry.link.ask_at.is_some_and(|at| at <= now) {
+            entry.link.ask_at = None;
+            if entry.presence != Some(Presence::Alive) && !entry.has_left() && entry.link.is_open() {
+                self.send(id, MembershipFrame::Probe);
+            }
+        }
+        // Before the run is durable nobody was asked, so nobody can have failed to answer.
+        if !watched || !self.own.is_durable() {
+            return;
+        }
+        let Some(entry) = self.members.get_mut(&id) else {
+            return;
+        };
+        match entry.link.look(now) {
+            Look::Quiet | Look::Silent => {}
+            Look::Probe => self.send(id, MembershipFrame::Probe),
+            Look::Lost { probes } => self.report(step, id, probes),
+        }
+    }
+
+    /// Applies the rules to what is said about a member, and moves it accordingly.
+    pub(super) fn judge(&mut self, step: &mut Step, id: MemberId) {
+        let (now, wall) = (step.now.time, step.now.wall);
+        let me = self.own.id();
+        let Some(entry) = self.members.get_mut(&id).filter(|entry| !entry.is_gone()) else {
+            return;
+        };
+        match entry.case.rule(now, wall, entry.hearing(now)) {
+            Ruling::Clear => {
+                let relief = entry.relief(me, now);
+                if entry.presence == Some(Presence::Suspect) && !relief.is_empty() {
+                    self.revive(step, id, relief);
+                }
+            }
+            Ruling::Suspect { .. } => {
+                entry.suspected_tick = entry.suspected_tick.max(entry.case.accused_tick());
+                if entry.presence == Some(Presence::Suspect) {
+                    return;
+                }
+                entry.withdrawals.clear();
+                let basis = entry.case.report_evidence(true);
+                self.place(step, id, Presence::Suspect, basis);
+            }
+            Ruling::Unreachable { by } => {
+                let basis = entry.case.report_evidence(true);
+                let told = entry.case.told(VERDICT_REPORTS_MAX);
+                let verdict = told.into_iter().map(|(by, open)| Report { by, open }).collect();
+                debug!(?id, reporters = ?by, "unreachable");
+                self.condemn(step, id, basis, verdict);
+            }
+        }
+    }
+
+    /// Calls a member unreachable on the evidence of `verdict`, and tells the others why.
+    pub(super) fn condemn(&mut self, step: &mut Step, id: MemberId, basis: Vec<Evidence>, verdict: Vec<Report>) {
+        let now = step.now.time;
+        let Some(frame) = self.change(id, |entry| {
+            let run = entry.run();
+            let tick = entry.standing.tick.max(entry.case.accused_tick().unwrap_or(0));
+            entry.standing = entry.standing.merge(Standing::unreachable(run, tick));
+            entry.verdict = verdict;
+            if entry.link.reporting {
+                entry.link.reporting = false;
+                entry.report_until = Some(now + REPORT_AFTER_VERDICT);
+            }
+            entry.link.contradictors.clear();
+            entry.unreachable_frame()
+        }) else {
+            return;
+        };
+        self.place(step, id, Presence::Unreachable, basis);
+        self.relay(&[id], &frame);
+        self.schedule_redial(now);
+    }
+
+    /// Calls a member alive.
+    pub(super) fn revive(&mut self, step: &mut Step, id: MemberId, basis: Vec<Evidence>) {
+        let now = step.now.time;
+        let me = self.own.id();
+        let Some(entry) = self.members.get_mut(&id) else {
+            return;
+        };
+        entry.suspected_tick = None;
+        entry.withdrawals.clear();
+        entry.verdict.clear();
+        if entry.report_until.take().is_some() {
+            self.reporting.remove(&id);
+        }
+        if entry.presence != Some(Presence::Suspect) {
+            entry.case.drop_reports();
+            // Whoever is alive by somebody else's word is given a full silence before it is reported again.
+            if !entry.link.is_live(now) {
+                entry.link.restart(now);
+            }
+        }
+        if entry.link.is_live(now) {
+            entry.case.withdraw(me);
+        }
+        self.place(step, id, Presence::Alive, basis);
+        self.connect_if_closed(id);
+        self.wakes.no_later_than(id, now);
+    }
+
+    /// Puts a member where it stands from now on, and tells everybody within this node.
+    pub(super) fn place(&mut self, step: &mut Step, id: MemberId, presence: Presence, basis: Vec<Evidence>) {
+        let wall = step.now.wall;
+        let Some((was_gone, was)) = self.change(id, |entry| {
+            let was = (entry.is_gone(), entry.presence);
+            entry.presence = Some(presence);
+            entry.since = wall;
+            entry.basis = basis;
+            was
+        }) else {
+            return;
+        };
+        let Some(entry) = self.members.get_mut(&id) else {
+            return;
+        };
+        let gone = entry.is_gone();
+        if gone && entry.gone.is_none() {
+            entry.gone = Some(wall);
+            self.out.store(Record::Gone { member: id, at: wall });
+        }
+        if !gone && presence == Presence::Alive && entry.gone.take().is_some() {
+            self.out.store(Record::Returned { member: id });
+        }
+        let card = entry.card.value();
+        debug!(nick = card.nick, run = %card.run, ?was, ?presence, cause = ?step.cause, "presence");
+        let kind =
+            EventKind::Member { id, nick: card.nick.clone(), presence, run: card.run, evidence: entry.basis.clone() };
+        let n = self.out.tell(step, entry.told, kind);
+        entry.told = Some(n);
+        self.out.push(Output::Presence { member: id, run: card.run, presence, n });
+        if was_gone != gone || was.is_none() {
+            self.rewatch();
+        }
+        if gone {
+            self.lose_witness(step, id);
+        }
+    }
+
+    /// `gone` speaks for nobody any more: whoever this node did not report on its word alone is looked at again.
+    fn lose_witness(&mut self, step: &Step, gone: MemberId) {
+        for (&id, entry) in &mut self.members {
+            if entry.link.contradictors.remove(&gone) && entry.link.contradictors.is_empty() {
+                self.wakes.no_later_than(id, step.now.time);
+            }
+        }
+    }
+
+    pub(super) fn connect_if_closed(&mut self, id: MemberId) {
+        if self.members.get(&id).is_some_and(|entry| !entry.link.is_open()) {
+            self.connect(id);
+        }
+    }
+}
+
+impl Entry {
+    /// What speaks for a suspect member now: news that is newer than what it is suspected for.
+    fn relief(&self, me: MemberId, now: Time) -> Vec<Evidence> {
+        let Some(suspected) = self.suspected_tick else {
+            return Vec::new();
+        };
+        let mut relief = self.case.contradiction_evidence(self.run(), now, suspected);
+        relief.extend(self.withdrawals.iter().cloned());
+        if self.link.is_live(now) || self.link.tick > suspected {
+            relief.extend(self.heard_evidence(me));
+        }
+        relief
+    }
+
+    pub(super) fn note_withdrawal(&mut self, evidence: Evidence) {
+        if self.presence == Some(Presence::Suspect) && self.withdrawals.len() < WITHDRAWALS_MAX {
+            self.withdrawals.push(evidence);
+        }
+    }
+
+    pub(super) fn card_evidence(&self) -> Evidence {
+        let card = self.card.value();
+        let detail = format!("signed card, version {}", card.version);
+        Evidence::new(EvidenceKind::Card, card.member, card.run, self.since, detail)
+    }
+
+    pub(super) fn unreachable_frame(&self) -> MembershipFrame {
+        MembershipFrame::Unreachable {
+            subject: self.id(),
+            run: self.run(),
+            tick: self.standing.tick,
+            reports: self.verdict.clone(),
+        }
+    }
+
+    /// All records that restore the member.
+    pub(super) fn records(&self) -> Vec<Record> {
+        let member = self.id();
+        let mut records = vec![self.card_record()];
+        if let Some(leave) = &self.leave {
+            records.push(Record::Leave { member, run: leave.value().run, bytes: leave.bytes().to_vec() });
+        }
+        records.extend(self.address.map(|address| Record::Address { member, address }));
+        records.push(match self.gone {
+            Some(at) => Record::Gone { member, at },
+            None => Record::Returned { member },
+        });
+        records
+    }
+
+    pub(super) fn card_record(&self) -> Record {
+        let card = self.card.value();
+        Record::Card { member: card.member, run: card.run, version: card.version, bytes: self.card.bytes().to_vec() }
+    }
+}

@@ -1,0 +1,175 @@
+//! Finding each other: whom to dial to join a room, and how those who are gone are found again. Owns the pace
+//! of both, and after how long a member is forgotten; knows nothing of handshakes.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::Membership;
+use super::outbox::Output;
+use super::own::is_dialable;
+use crate::base::limits::JOIN_ADDRESSES_MAX;
+use crate::base::{MemberId, Presence, Step, Time};
+use crate::wire::MembershipFrame;
+
+const JOIN_AGAIN: Duration = Duration::from_secs(2);
+const JOIN_AGAIN_MAX: Duration = Duration::from_secs(16);
+/// One of those who are unreachable in each second, whoever's turn it is.
+const REDIAL_PERIOD: Duration = Duration::from_secs(1);
+/// A node that is mostly deaf asks all that it remembers, 50 a second, but each once a second at most.
+const DEAF_REDIAL_SPACING: Duration = Duration::from_millis(20);
+/// One who left is dialled in every tenth turn: it comes back by itself, unless it does not know where to.
+const LEFT_EVERY: u64 = 10;
+/// A session on which nothing came for this long is replaced by a new handshake, at all addresses known: its
+/// peer may have restarted without any memory of us, and then only we can find it. Longer than a verdict takes.
+const DEAD_SESSION: Duration = Duration::from_secs(6);
+/// A member that is gone is forgotten after this.
+const FORGET_AFTER_MS: u64 = 7 * 24 * 60 * 60 * 1000;
+const FORGET_CHECK: Duration = Duration::from_secs(60 * 60);
+
+/// Addresses where a member of the room may be.
+#[derive(Default, Debug)]
+pub struct Join {
+    addresses: BTreeSet<SocketAddr>,
+    at: Option<Time>,
+    wait: Duration,
+}
+
+/// Whose turn it is.
+#[derive(Debug)]
+pub struct Redial {
+    pub at: Option<Time>,
+    turn: u64,
+    after: Option<MemberId>,
+    left_after: Option<MemberId>,
+    pub forget_at: Time,
+}
+
+impl Join {
+    /// Adds `addresses`, to be dialled from `now` on. Beyond `JOIN_ADDRESSES_MAX` they are not taken.
+    pub fn add(&mut self, now: Time, addresses: Vec<SocketAddr>) {
+        for address in addresses.into_iter().filter(|&address| is_dialable(address)) {
+            if self.addresses.len() < JOIN_ADDRESSES_MAX {
+                self.addresses.insert(address);
+            }
+        }
+        self.at = (!self.addresses.is_empty()).then_some(now);
+        self.wait = JOIN_AGAIN;
+    }
+
+    /// Somebody answered.
+    pub fn done(&mut self) {
+        self.addresses.clear();
+        self.at = None;
+    }
+
+    #[must_use]
+    pub fn at(&self) -> Option<Time> {
+        self.at
+    }
+}
+
+impl Redial {
+    #[must_use]
+    pub fn new(now: Time) -> Self {
+        Self { at: None, turn: 0, after: None, left_after: None, forget_at: now }
+    }
+}
+
+impl Membership {
+    /// Dials the addresses of a room to join, when they are due: after 2 s first, then more and more slowly.
+    pub(super) fn dial_join(&mut self, step: &Step) {
+        let now = step.now.time;
+        if !self.own.is_durable() || self.join.at.is_none_or(|at| at > now) {
+            return;
+        }
+        for &address in &self.join.addresses {
+            self.out.push(Output::Dial(address));
+        }
+        self.join.at = Some(now + self.join.wait);
+        self.join.wait = (self.join.wait * 2).min(JOIN_AGAIN_MAX);
+    }
+
+    /// Makes sure that there is a next turn.
+    pub(super) fn schedule_redial(&mut self, now: Time) {
+        let soon = now + REDIAL_PERIOD;
+        self.redial.at = Some(self.redial.at.map_or(soon, |at| at.min(soon)));
+    }
+
+    /// One turn of finding those who are gone: on the session that is still there, or by dialling.
+    pub(super) fn redial(&mut self, step: &Step) {
+        let now = step.now.time;
+        if self.redial.at.is_none_or(|at| at > now) {
+            return;
+        }
+        self.redial.turn += 1;
+        let unreachable = self.next_gone(Presence::Unreachable, self.redial.after);
+        let left = self.next_gone(Presence::Left, self.redial.left_after);
+        if let Some(id) = unreachable {
+            self.redial.after = Some(id);
+            self.seek(now, id);
+        }
+        if let Some(id) = left
+            && self.redial.turn.is_multiple_of(LEFT_EVERY)
+        {
+            self.redial.left_after = Some(id);
+            self.connect(id);
+        }
+        self.redial.at = (unreachable.is_some() || left.is_some()).then(|| now + self.redial_period());
+    }
+
+    fn redial_period(&self) -> Duration {
+        if !self.deaf.is_deaf() {
+            return REDIAL_PERIOD;
+        }
+        let gone = self.members.values().filter(|entry| entry.presence == Some(Presence::Unreachable)).count();
+        let each_once = REDIAL_PERIOD / u32::try_from(gone.max(1)).unwrap_or(u32::MAX);
+        each_once.max(DEAF_REDIAL_SPACING)
+    }
+
+    /// The next member in a state, by id, after `after`, round and round.
+    fn next_gone(&self, presence: Presence, after: Option<MemberId>) -> Option<MemberId> {
+        let mut first = None;
+        for (&id, _) in self.members.iter().filter(|(_, entry)| entry.presence == Some(presence)) {
+            if after.is_none_or(|after| id > after) {
+                return Some(id);
+            }
+            first = first.or(Some(id));
+        }
+        first
+    }
+
+    fn seek(&mut self, now: Time, id: MemberId) {
+        let Some(entry) = self.members.get_mut(&id) else {
+            return;
+        };
+        if !entry.link.is_open() {
+            self.connect(id);
+        } else if now.since(entry.link.quiet_since) > DEAD_SESSION {
+            entry.link.close(now);
+            self.out.push(Output::Close(id));
+            self.connect(id);
+        } else {
+            self.send(id, MembershipFrame::Probe);
+        }
+    }
+
+    /// Forgets those who are gone for a week, once an hour.
+    pub(super) fn forget_old(&mut self, step: &mut Step) {
+        if self.redial.forget_at > step.now.time {
+            return;
+        }
+        self.redial.forget_at = step.now.time + FORGET_CHECK;
+        let wall = step.now.wall;
+        let old = |gone: crate::base::Wall| wall.0.saturating_sub(gone.0) > FORGET_AFTER_MS;
+        let old: Vec<_> = self
+            .members
+            .iter()
+            .filter(|(_, entry)| entry.is_gone() && entry.gone.is_some_and(old))
+            .map(|(&id, _)| id)
+            .collect();
+        for id in old {
+            self.forget(step, id);
+        }
+    }
+}

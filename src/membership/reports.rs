@@ -1,0 +1,343 @@
+//! Reports, contradictions, withdrawals, verdicts: what members say about each other. Owns what is believed of
+//! it and what is passed on; leaves to `verdict` what it amounts to.
+//!
+//! Ticks and reports are not signed. A word counts as that of the member whose session it came over; no tick
+//! is believed that its owner cannot have reached; and whom this node hears itself, nobody talks it out of.
+
+use tracing::{debug, trace};
+
+use super::Membership;
+use super::evidence::{Evidence, EvidenceKind};
+use super::hearing::lag_ms;
+use super::own::TICK_MAX;
+use super::presence::VERDICT_REPORTS_MAX;
+use super::standing::Standing;
+use crate::base::limits::{RELAY_FANOUT_MAX, RELAYS_PER_REPORT_MAX, REPORTS_PER_HEARTBEAT_MAX};
+use crate::base::{MemberId, Presence, Run, Step};
+use crate::wire::{Heartbeat, MembershipFrame, OpenReport, Report};
+
+impl Membership {
+    pub(super) fn handle_heartbeat(&mut self, step: &mut Step, peer: MemberId, heartbeat: Heartbeat) {
+        let Heartbeat { tick, view, lag_ms: _, wants_answer, answer, reports } = heartbeat;
+        if tick > TICK_MAX || reports.len() > REPORTS_PER_HEARTBEAT_MAX {
+            trace!(?peer, tick, "implausible heartbeat");
+            return;
+        }
+        self.own.accept();
+        self.hear_tick(step, peer, tick);
+        let complete = reports.len() < REPORTS_PER_HEARTBEAT_MAX;
+        if complete && let Some(before) = self.accusations.get(&peer) {
+            let closed: Vec<_> =
+                before.iter().copied().filter(|id| !reports.iter().any(|report| report.subject == *id)).collect();
+            for subject in closed {
+                self.take_back(step, peer, subject, "no longer reports it");
+            }
+        }
+        for report in reports {
+            self.handle_report(step, peer, peer, report);
+        }
+        if wants_answer && !answer {
+            self.send_heartbeat(step, peer, true);
+        }
+        self.compare(step, peer, view);
+    }
+
+    /// `by` does not hear somebody, says `via`.
+    pub(super) fn handle_report(&mut self, step: &mut Step, via: MemberId, by: MemberId, report: OpenReport) {
+        let now = step.now.time;
+        let me = self.own.id();
+        let OpenReport { subject, run, tick, .. } = report;
+        if now < self.drained_at || by == me || by == subject || tick > TICK_MAX || !self.members.contains_key(&by) {
+            return;
+        }
+        if subject == me {
+            self.answer_for_self(step, via, run, tick);
+            if by != via && self.members.get(&by).is_some_and(|entry| entry.link.is_open()) {
+                self.send_heartbeat(step, by, true);
+            }
+            return;
+        }
+        let Some(entry) = self.members.get_mut(&subject) else {
+            return;
+        };
+        if run != entry.run() || entry.has_left() {
+            if by == via && run <= entry.run() && entry.budget.has_items() {
+                entry.budget.spend_items(5);
+                let frame = entry.shown();
+                let leave = entry.leave_frame();
+                self.send(via, frame);
+                if let Some(leave) = leave {
+                    self.send(via, leave);
+                }
+            }
+            return;
+        }
+        if entry.presence == Some(Presence::Unreachable) || !entry.link.is_plausible(now, tick) {
+            return;
+        }
+        let newer = (entry.link.tick > tick).then_some(entry.link.tick);
+        entry.standing = entry.standing.merge(Standing::alive(run, tick));
+        entry.case.lift(me, entry.standing.tick);
+        let news = entry.case.accuse(by, via, report, now, step.now.wall);
+        let relays = entry.count_relay(run, tick, news);
+        // Quiet on somebody's word, and now another says the same as this node saw: join at once.
+        let joins = entry.link.is_silent(now) && !entry.link.contradictors.is_empty() && tick >= entry.standing.tick;
+        if joins {
+            entry.link.contradictors.clear();
+        }
+        if by == via && entry.case.report(by).is_some() {
+            self.accusations.entry(by).or_default().insert(subject);
+        }
+        if let Some(tick) = newer {
+            debug!(?by, ?subject, tick, "contradicting a report");
+            let frame = MembershipFrame::Contradiction { subject, run, tick, by: me };
+            self.send(via, frame.clone());
+            if by != via && self.members.get(&by).is_some_and(|entry| entry.link.is_open()) {
+                self.send(by, frame);
+            }
+        }
+        if relays {
+            self.relay(&[via, by, subject], &MembershipFrame::Report(Report { by, open: report }));
+        }
+        if joins {
+            self.report(step, subject, 0);
+        }
+        self.review(step, subject);
+    }
+
+    /// `by` knows a newer tick, says `via`.
+    pub(super) fn handle_told(
+        &mut self,
+        step: &mut Step,
+        subject: MemberId,
+        run: Run,
+        tick: u64,
+        by: MemberId,
+        via: MemberId,
+    ) {
+        let now = step.now.time;
+        let me = self.own.id();
+        if by == me || subject == me || tick == 0 || tick > TICK_MAX || !self.members.contains_key(&by) {
+            return;
+        }
+        let Some(entry) = self.members.get_mut(&subject) else {
+            return;
+        };
+        if entry.run() != run || entry.has_left() || !entry.link.is_plausible(now, tick) {
+            return;
+        }
+        let verdict = entry.standing;
+        let newer = tick > verdict.tick;
+        entry.standing = verdict.merge(Standing::alive(run, tick));
+        if entry.case.has_reports() || !entry.link.is_live(now) {
+            entry.case.contradict(by, via, tick, now, step.now.wall);
+        }
+        let reported = entry.case.report(me).map(|held| held.report.tick);
+        let adopts = entry.link.reporting && reported.is_some_and(|reported| tick > reported);
+        let silent = entry.link.is_silent(now);
+        if adopts {
+            entry.link.reporting = false;
+            entry.case.withdraw(me);
+            self.reporting.remove(&subject);
+        }
+        if adopts || (silent && newer && !entry.link.contradictors.is_empty()) {
+            // The word is that of the member that it came from.
+            entry.link.contradictors.insert(via);
+        }
+        let evidence = |kind, detail: &str| Evidence::new(kind, by, run, step.now.wall, detail).tick(tick).via(via);
+        match entry.presence {
+            None if newer => {
+                let basis = vec![entry.card_evidence(), evidence(EvidenceKind::Heard, "hears it")];
+                self.revive(step, subject, basis);
+            }
+            Some(Presence::Unreachable) if newer => {
+                let basis = vec![evidence(EvidenceKind::Contradiction, "hears it again")];
+                self.revive(step, subject, basis);
+                self.relay(&[via, by, subject], &MembershipFrame::Contradiction { subject, run, tick, by });
+            }
+            // Not heard since this node started, but somebody else hears it.
+            Some(Presence::Suspect) if newer && entry.suspected_tick.is_none() => {
+                let basis = vec![evidence(EvidenceKind::Heard, "hears it")];
+                self.revive(step, subject, basis);
+            }
+            None | Some(Presence::Alive | Presence::Suspect | Presence::Unreachable | Presence::Left) => {
+                self.review(step, subject);
+            }
+        }
+        if adopts {
+            debug!(?subject, ?by, tick, "adopting a newer tick; quiet");
+            self.relay(&[via, by, subject], &MembershipFrame::Contradiction { subject, run, tick, by });
+        }
+    }
+
+    pub(super) fn handle_withdrawal(&mut self, step: &mut Step, via: MemberId, subject: MemberId, run: Run, tick: u64) {
+        if self.members.get(&subject).is_none_or(|entry| entry.run() != run) {
+            return;
+        }
+        self.take_back(step, via, subject, "hears it again");
+        self.handle_told(step, subject, run, tick, via, via);
+    }
+
+    fn take_back(&mut self, step: &mut Step, by: MemberId, subject: MemberId, detail: &str) {
+        if let Some(accused) = self.accusations.get_mut(&by) {
+            accused.remove(&subject);
+            if accused.is_empty() {
+                self.accusations.remove(&by);
+            }
+        }
+        let Some(entry) = self.members.get_mut(&subject) else {
+            return;
+        };
+        if entry.case.withdraw(by) {
+            let evidence = Evidence::new(EvidenceKind::Withdrawal, by, entry.run(), step.now.wall, detail);
+            entry.note_withdrawal(evidence.tick(entry.standing.tick));
+            self.review(step, subject);
+        }
+    }
+
+    /// A verdict that others came to. It is taken over by whoever has nothing of its own to say about the
+    /// subject; others weigh the reports in it as hearsay.
+    pub(super) fn handle_verdict(
+        &mut self,
+        step: &mut Step,
+        via: MemberId,
+        subject: MemberId,
+        run: Run,
+        tick: u64,
+        reports: &[Report],
+    ) {
+        let now = step.now.time;
+        let me = self.own.id();
+        let fits = |report: &Report| {
+            report.open.subject == subject && report.open.run == run && report.open.tick <= tick && report.by != subject
+        };
+        if tick > TICK_MAX {
+            return;
+        }
+        if subject == me {
+            self.answer_for_self(step, via, run, tick);
+            return;
+        }
+        if reports.is_empty() || reports.len() > VERDICT_REPORTS_MAX || !reports.iter().all(fits) {
+            return;
+        }
+        let Some(entry) = self.members.get_mut(&subject) else {
+            return;
+        };
+        if entry.run() != run || entry.has_left() || !entry.link.is_plausible(now, tick) {
+            return;
+        }
+        if entry.standing.tick > tick {
+            if entry.is_present() {
+                let tick = entry.standing.tick;
+                self.send(via, MembershipFrame::Contradiction { subject, run, tick, by: me });
+            }
+            return;
+        }
+        if entry.link.is_live(now) {
+            return;
+        }
+        if entry.standing >= Standing::unreachable(run, tick) {
+            return;
+        }
+        let owns_link = entry.link.is_open() && !entry.link.reporting && entry.is_present();
+        if owns_link {
+            for report in reports {
+                self.handle_report(step, via, report.by, report.open);
+            }
+            return;
+        }
+        let wall = step.now.wall;
+        let mut basis = vec![Evidence::verdict(via, run, tick, wall), entry.silence_evidence(me, step.now)];
+        basis.extend(reports.iter().map(|report| Evidence::report(report.by, via, &report.open, wall)));
+        for report in reports.iter().filter(|report| report.by != me) {
+            entry.case.accuse(report.by, via, report.open, now, step.now.wall);
+        }
+        entry.standing = entry.standing.merge(Standing::unreachable(run, tick));
+        debug!(?subject, ?via, tick, "taking over a verdict");
+        self.condemn(step, subject, basis, reports.to_vec());
+    }
+
+    /// Somebody says that this node is silent: it shows that it is not.
+    fn answer_for_self(&mut self, step: &mut Step, to: MemberId, run: Run, tick: u64) {
+        if run == self.own.run() {
+            self.own.outrun(step.now.time, tick);
+            self.send_heartbeat(step, to, true);
+        }
+    }
+
+    /// Reports a member: its link was silent for as long as it takes.
+    pub(super) fn report(&mut self, step: &mut Step, subject: MemberId, probes: u32) {
+        let now = step.now;
+        let me = self.own.id();
+        self.update_deaf(now.time);
+        let mostly_deaf = self.deaf.is_deaf();
+        let Some(entry) = self.members.get_mut(&subject) else {
+            return;
+        };
+        let report = OpenReport {
+            subject,
+            run: entry.run(),
+            tick: entry.standing.tick,
+            probes_lost: u8::try_from(probes).unwrap_or(u8::MAX),
+            lag_ms: lag_ms(step),
+            mostly_deaf,
+        };
+        entry.link.reporting = true;
+        entry.case.accuse(me, me, report, now.time, now.wall);
+        debug!(?subject, tick = report.tick, probes, mostly_deaf, "reporting");
+        self.reporting.insert(subject);
+        let frame = MembershipFrame::Report(Report { by: me, open: report });
+        for to in self.connected() {
+            self.send(to, frame.clone());
+        }
+        self.connect_if_closed(subject);
+    }
+
+    /// The subject of this node's own report is heard again.
+    pub(super) fn withdraw(&mut self, step: &mut Step, subject: MemberId) {
+        let me = self.own.id();
+        self.reporting.remove(&subject);
+        let Some(entry) = self.members.get_mut(&subject) else {
+            return;
+        };
+        entry.link.reporting = false;
+        entry.case.withdraw(me);
+        let (run, tick) = (entry.run(), entry.standing.tick);
+        let evidence = Evidence::new(EvidenceKind::Withdrawal, me, run, step.now.wall, "heard again").tick(tick);
+        entry.note_withdrawal(evidence);
+        debug!(?subject, tick, "withdrawing");
+        for to in self.connected() {
+            self.send(to, MembershipFrame::Withdrawal { subject, run, tick });
+        }
+    }
+
+    /// Passes `frame` on to as many connected members as one change is told to.
+    pub(super) fn relay(&mut self, except: &[MemberId], frame: &MembershipFrame) {
+        let me = self.own.id();
+        let mut to = self.connected();
+        // Each begins with its own successor, so that in a large room a flood gets round.
+        let successors = to.partition_point(|&id| id < me);
+        to.rotate_left(successors);
+        for id in to.into_iter().filter(|id| !except.contains(id)).take(RELAY_FANOUT_MAX) {
+            self.send(id, frame.clone());
+        }
+    }
+}
+
+impl super::Entry {
+    /// Whether a report about (run, tick) is passed on: the first two are.
+    fn count_relay(&mut self, run: Run, tick: u64, news: bool) -> bool {
+        let (known_run, known_tick, count) = self.relayed;
+        if (known_run, known_tick) < (run, tick) {
+            self.relayed = (run, tick, 0);
+        } else if (known_run, known_tick) > (run, tick) || count >= RELAYS_PER_REPORT_MAX {
+            return false;
+        }
+        let relays = news && self.budget.spend_relay();
+        if relays {
+            self.relayed.2 += 1;
+        }
+        relays
+    }
+}

@@ -1,0 +1,331 @@
+//! What the reports about one member amount to. Owns the rules that make and unmake suspicion, and the time
+//! that each takes; sends nothing, tells nobody.
+//!
+//! Whom it trusts: a report is the word of the member that it came from over its own session, its voice. The
+//! author that a relayed report names is hearsay, so two reports are two only when their authors differ and
+//! their voices differ too: one liar can forge many authors, but is one voice. Alone it makes a member suspect,
+//! and unreachable after the longer time, unless anyone at all hears that member.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::evidence::Evidence;
+use crate::base::limits::REPORTS_PER_SUBJECT_MAX;
+use crate::base::{MemberId, Run, Time, Wall};
+use crate::wire::OpenReport;
+
+/// Two reports must stand for this long.
+const TWO_VOICES: Duration = Duration::from_secs(1);
+/// One must stand for this long.
+const ONE_VOICE: Duration = Duration::from_secs(3);
+/// How long a contradiction holds reports off. It is renewed each second while a report stays open, so one
+/// that is not has lost its author.
+const CONTRADICTION_LIFE: Duration = Duration::from_secs(3);
+/// A report that nobody renewed lapses: one that is open rides each heartbeat of its author.
+const REPORT_LIFE: Duration = Duration::from_secs(10);
+
+/// A report as it is held.
+#[derive(Clone, Debug)]
+pub struct HeldReport {
+    pub report: OpenReport,
+    /// Who said it over its own session.
+    pub via: MemberId,
+    /// Since when it stands uncontradicted, if it does.
+    since: Option<(Time, Wall)>,
+    renewed: Time,
+    first: Wall,
+}
+
+/// A newer tick than a report's, on somebody's word.
+#[derive(Clone, Debug)]
+pub struct HeldContradiction {
+    pub tick: u64,
+    pub via: MemberId,
+    pub renewed: Time,
+    pub at: Wall,
+}
+
+/// All that is said about one member in its current run.
+#[derive(Clone, Debug, Default)]
+pub struct Case {
+    reports: BTreeMap<MemberId, HeldReport>,
+    contradictions: BTreeMap<MemberId, HeldContradiction>,
+}
+
+/// What this node observes itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Hearing {
+    pub live: bool,
+    pub tick: u64,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Ruling {
+    /// No report stands.
+    Clear,
+    /// At least one does; look again at `until`.
+    Suspect { until: Time },
+    /// Those of these members have stood for long enough.
+    Unreachable { by: Vec<MemberId> },
+}
+
+impl Case {
+    /// Takes a report, or renews it; says whether it is news. A report by somebody heard in person is not
+    /// replaced by what others pass on in that name.
+    pub fn accuse(&mut self, by: MemberId, via: MemberId, report: OpenReport, now: Time, wall: Wall) -> bool {
+        if let Some(held) = self.reports.get_mut(&by) {
+            if held.via == by && via != by {
+                return false;
+            }
+            let same = held.report.run == report.run && held.via == via;
+            let newer = report.tick > held.report.tick;
+            held.report = report;
+            held.renewed = now;
+            if !same {
+                held.via = via;
+                held.since = None;
+                held.first = wall;
+            }
+            return !same || newer;
+        }
+        // At the bound nothing is lost that a verdict needs: two voices of 16 are here already, or one liar.
+        if self.reports.len() >= REPORTS_PER_SUBJECT_MAX {
+            return false;
+        }
+        self.reports.insert(by, HeldReport { report, via, since: None, renewed: now, first: wall });
+        true
+    }
+
+    /// Lifts the report of `by` to a tick that it learnt of meanwhile, without being contradicted: it says more
+    /// now, not less.
+    pub fn lift(&mut self, by: MemberId, tick: u64) {
+        if let Some(held) = self.reports.get_mut(&by) {
+            held.report.tick = held.report.tick.max(tick);
+        }
+    }
+
+    /// Takes back the report of `by`; says whether there was one.
+    pub fn withdraw(&mut self, by: MemberId) -> bool {
+        self.reports.remove(&by).is_some()
+    }
+
+    /// Notes that `by` knows a newer tick.
+    pub fn contradict(&mut self, by: MemberId, via: MemberId, tick: u64, now: Time, at: Wall) {
+        let known = self.contradictions.contains_key(&by);
+        if !known && self.contradictions.len() >= REPORTS_PER_SUBJECT_MAX {
+            return;
+        }
+        let held = self.contradictions.entry(by).or_insert(HeldContradiction { tick, via, renewed: now, at });
+        if tick >= held.tick {
+            *held = HeldContradiction { tick, via, renewed: now, at };
+        }
+    }
+
+    /// Drops what `member` said, and what it passed on.
+    pub fn silence(&mut self, member: MemberId) {
+        self.reports.retain(|&by, held| by != member && held.via != member);
+        self.contradictions.retain(|&by, held| by != member && held.via != member);
+    }
+
+    pub fn drop_reports(&mut self) {
+        self.reports.clear();
+    }
+
+    pub fn clear(&mut self) {
+        self.reports.clear();
+        self.contradictions.clear();
+    }
+
+    #[must_use]
+    pub fn has_reports(&self) -> bool {
+        !self.reports.is_empty()
+    }
+
+    #[must_use]
+    pub fn report(&self, by: MemberId) -> Option<&HeldReport> {
+        self.reports.get(&by)
+    }
+
+    /// Those who have lately said that they know a tick newer than `tick`.
+    pub fn contradictors(&self, now: Time, tick: u64) -> impl Iterator<Item = (MemberId, &HeldContradiction)> {
+        self.contradictions
+            .iter()
+            .filter(move |(_, held)| held.tick > tick && now < held.renewed + CONTRADICTION_LIFE)
+            .map(|(&by, held)| (by, held))
+    }
+
+    /// The highest tick that a standing report names.
+    #[must_use]
+    pub fn accused_tick(&self) -> Option<u64> {
+        self.reports.values().filter(|held| held.since.is_some()).map(|held| held.report.tick).max()
+    }
+
+    /// Applies the rules at `now`.
+    pub fn rule(&mut self, now: Time, wall: Wall, hearing: Hearing) -> Ruling {
+        self.reports.retain(|_, held| now < held.renewed + REPORT_LIFE);
+        let newest = self.contradictions.values().filter(|held| now < held.renewed + CONTRADICTION_LIFE);
+        let contradicted = newest.map(|held| held.tick).max().unwrap_or(0);
+        for held in self.reports.values_mut() {
+            // A member that this node hears right now is there, whatever others miss.
+            let stands = !hearing.live && held.report.tick >= hearing.tick.max(contradicted);
+            held.since = if stands { held.since.or(Some((now, wall))) } else { None };
+        }
+        let standing: Vec<_> = self.reports.iter().filter_map(|(&by, held)| Some((by, held, held.since?.0))).collect();
+        let Some(one_at) = standing.iter().map(|&(_, _, since)| since + ONE_VOICE).min() else {
+            return Ruling::Clear;
+        };
+        let pair_at = standing
+            .iter()
+            .enumerate()
+            .flat_map(|(index, first)| standing[index + 1..].iter().map(move |second| (first, second)))
+            .filter(|(first, second)| first.1.via != second.1.via)
+            .filter(|(first, second)| !first.1.report.mostly_deaf && !second.1.report.mostly_deaf)
+            .map(|(first, second)| first.2.max(second.2) + TWO_VOICES)
+            .min();
+        let at = pair_at.map_or(one_at, |pair_at| pair_at.min(one_at));
+        if now < at {
+            return Ruling::Suspect { until: at };
+        }
+        Ruling::Unreachable { by: standing.iter().map(|&(by, _, _)| by).collect() }
+    }
+
+    /// When the rules can come to something new without anything being said, while no report stands.
+    #[must_use]
+    pub fn next_ruling(&self, now: Time) -> Option<Time> {
+        if self.reports.is_empty() {
+            return None;
+        }
+        let lapses = self.contradictions.values().map(|held| held.renewed + CONTRADICTION_LIFE);
+        let expires = self.reports.values().map(|held| held.renewed + REPORT_LIFE);
+        lapses.chain(expires).filter(|&at| at > now).min()
+    }
+
+    /// The reports, standing ones first, as they are passed on.
+    #[must_use]
+    pub fn told(&self, max: usize) -> Vec<(MemberId, OpenReport)> {
+        let (stand, fell): (Vec<_>, Vec<_>) = self.reports.iter().partition(|(_, held)| held.since.is_some());
+        stand.into_iter().chain(fell).take(max).map(|(&by, held)| (by, held.report)).collect()
+    }
+
+    /// The reports as evidence; standing ones only, or all.
+    #[must_use]
+    pub fn report_evidence(&self, standing_only: bool) -> Vec<Evidence> {
+        self.reports
+            .iter()
+            .filter(|(_, held)| !standing_only || held.since.is_some())
+            .map(|(&by, held)| {
+                let at = held.since.map_or(held.first, |(_, wall)| wall);
+                Evidence::report(by, held.via, &held.report, at)
+            })
+            .collect()
+    }
+
+    /// The contradictions with a tick above `above` that hold at `now`, as evidence.
+    #[must_use]
+    pub fn contradiction_evidence(&self, run: Run, now: Time, above: u64) -> Vec<Evidence> {
+        self.contradictors(now, above)
+            .map(|(by, held)| {
+                Evidence::new(super::EvidenceKind::Contradiction, by, run, held.at, "has heard a newer tick")
+                    .tick(held.tick)
+                    .via(held.via)
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RUN: Run = Run { incarnation: 1, boot: 1 };
+    const DEAF: Hearing = Hearing { live: false, tick: 5 };
+
+    fn id(n: u8) -> MemberId {
+        MemberId([n; 32])
+    }
+
+    fn ms(ms: u64) -> Time {
+        Time::from_micros(ms * 1000)
+    }
+
+    fn report(tick: u64) -> OpenReport {
+        OpenReport { subject: id(9), run: RUN, tick, probes_lost: 3, lag_ms: 0, mostly_deaf: false }
+    }
+
+    fn rule(case: &mut Case, at: u64) -> Ruling {
+        case.rule(ms(at), Wall(at), DEAF)
+    }
+
+    #[test]
+    fn one_report_makes_suspect_at_once_and_unreachable_after_three_seconds() {
+        let mut case = Case::default();
+        assert_eq!(rule(&mut case, 0), Ruling::Clear);
+        case.accuse(id(1), id(1), report(5), ms(0), Wall(0));
+        assert_eq!(rule(&mut case, 0), Ruling::Suspect { until: ms(3000) });
+        assert_eq!(rule(&mut case, 2999), Ruling::Suspect { until: ms(3000) });
+        assert_eq!(rule(&mut case, 3000), Ruling::Unreachable { by: vec![id(1)] });
+    }
+
+    #[test]
+    fn two_reports_need_one_second_from_the_second_one_on() {
+        let mut case = Case::default();
+        case.accuse(id(1), id(1), report(5), ms(0), Wall(0));
+        rule(&mut case, 0);
+        case.accuse(id(2), id(2), report(5), ms(400), Wall(400));
+        assert_eq!(rule(&mut case, 400), Ruling::Suspect { until: ms(1400) });
+        assert_eq!(rule(&mut case, 1400), Ruling::Unreachable { by: vec![id(1), id(2)] });
+    }
+
+    #[test]
+    fn one_voice_is_one_voice_whatever_names_it_uses() {
+        let mut case = Case::default();
+        case.accuse(id(1), id(7), report(5), ms(0), Wall(0));
+        case.accuse(id(2), id(7), report(5), ms(0), Wall(0));
+        case.accuse(id(7), id(7), report(5), ms(0), Wall(0));
+        assert_eq!(rule(&mut case, 0), Ruling::Suspect { until: ms(3000) });
+    }
+
+    #[test]
+    fn the_mostly_deaf_count_under_the_longer_rule_only() {
+        let mut case = Case::default();
+        case.accuse(id(1), id(1), report(5), ms(0), Wall(0));
+        case.accuse(id(2), id(2), OpenReport { mostly_deaf: true, ..report(5) }, ms(0), Wall(0));
+        assert_eq!(rule(&mut case, 0), Ruling::Suspect { until: ms(3000) });
+    }
+
+    #[test]
+    fn a_contradiction_clears_for_three_seconds_and_then_time_starts_anew() {
+        let mut case = Case::default();
+        case.accuse(id(1), id(1), report(5), ms(0), Wall(0));
+        rule(&mut case, 0);
+        case.contradict(id(2), id(2), 6, ms(1000), Wall(1000));
+        assert_eq!(rule(&mut case, 1000), Ruling::Clear);
+        assert_eq!(case.next_ruling(ms(1000)), Some(ms(4000)));
+        assert_eq!(rule(&mut case, 4000), Ruling::Suspect { until: ms(7000) });
+    }
+
+    #[test]
+    fn a_contradiction_needs_a_newer_tick() {
+        let mut case = Case::default();
+        case.accuse(id(1), id(1), report(5), ms(0), Wall(0));
+        case.contradict(id(2), id(2), 5, ms(0), Wall(0));
+        assert_eq!(rule(&mut case, 0), Ruling::Suspect { until: ms(3000) });
+    }
+
+    #[test]
+    fn whoever_is_heard_here_is_not_suspected() {
+        let mut case = Case::default();
+        case.accuse(id(1), id(1), report(5), ms(0), Wall(0));
+        assert_eq!(case.rule(ms(0), Wall(0), Hearing { live: true, tick: 5 }), Ruling::Clear);
+        assert_eq!(case.rule(ms(1), Wall(1), Hearing { live: false, tick: 6 }), Ruling::Clear);
+        assert_eq!(rule(&mut case, 2), Ruling::Suspect { until: ms(3002) });
+    }
+
+    #[test]
+    fn a_relay_cannot_change_what_its_author_said_in_person() {
+        let mut case = Case::default();
+        assert!(case.accuse(id(1), id(1), report(5), ms(0), Wall(0)));
+        assert!(!case.accuse(id(1), id(7), report(8), ms(0), Wall(0)));
+        assert_eq!(case.report(id(1)).unwrap().report.tick, 5);
+    }
+}

@@ -1,0 +1,263 @@
+//! What the subsystems hold, in the words of `api`. Owns the translation, and nicks in place of ids; decides
+//! nothing.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::Node;
+use super::api::{
+    Asked, AskedAnswer, Delivery, DeliveryEvidence, Evidence, EvidenceKind, Gap, Link, MemberStatus, MessageCounts,
+    MessageKind, NodeStatus, Outcome, OutcomeCounts, ReceiptEvidence, Sent, Source, Status, Try, Verdict, WhyMember,
+    WhyMessage,
+};
+use crate::base::{MemberId, MessageId, Now, Stream, Time};
+use crate::membership::{self, Member};
+use crate::messaging;
+
+/// A peer that confirmed something of ours within this time hears us: three heartbeats.
+const HEARS_ME_WITHIN_MS: u64 = 3_000;
+
+impl Node {
+    /// Membership and delivery as this node sees them now.
+    #[must_use]
+    pub fn status(&self, now: Now) -> Status {
+        let own = self.membership.card().value();
+        Status {
+            node: NodeStatus {
+                id: own.member,
+                nick: own.nick.clone(),
+                incarnation: own.run.incarnation,
+                addr: own.addresses.first().map(ToString::to_string).unwrap_or_default(),
+                room: self.room_name.clone(),
+                uptime_ms: millis(now.time, self.started),
+                probably_cut_off: self.membership.deaf(),
+            },
+            members: self.membership.members(now).map(|member| self.member_status(now, member)).collect(),
+            messages: self.message_counts(),
+            deliveries: self.outcome_counts(),
+            faults: Vec::new(),
+            counters: self.counters(),
+            limits: self.limits(),
+        }
+    }
+
+    /// The evidence about a member; `None` for one that is not known.
+    #[must_use]
+    pub fn why_member(&self, now: Now, id: MemberId) -> Option<WhyMember> {
+        let member = self.membership.member(now, id)?;
+        let path = self.transport.path(id);
+        let evidence = |wanted: fn(EvidenceKind) -> bool| {
+            let items = member.evidence.iter().map(|item| self.evidence(item));
+            items.filter(|item| wanted(item.kind)).collect()
+        };
+        Some(WhyMember {
+            member: id,
+            nick: member.nick.clone(),
+            state: member.presence,
+            since: member.since,
+            link: Link {
+                heard_ms_ago: path.and_then(|path| path.heard).map(|heard| millis(now.time, heard)),
+                hears_me: path.map(|path| hears_me(now.time, path.hears_me)),
+                rtt_us: path.and_then(|path| path.rtt).map(|rtt| micros(rtt.smoothed)),
+                loss_in: path.map(|path| path.loss_in),
+                loss_out: path.map(|path| path.loss_out),
+                address: self.transport.address(id),
+            },
+            verdict: Verdict {
+                reports: evidence(|kind| matches!(kind, EvidenceKind::Report | EvidenceKind::Silence)),
+                contradictions: evidence(|kind| matches!(kind, EvidenceKind::Contradiction | EvidenceKind::Withdrawal)),
+                evidence: evidence(|kind| {
+                    matches!(
+                        kind,
+                        EvidenceKind::Heard | EvidenceKind::Card | EvidenceKind::Leave | EvidenceKind::Restored
+                    )
+                }),
+            },
+        })
+    }
+
+    fn member_status(&self, now: Now, member: Member) -> MemberStatus {
+        let path = self.transport.path(member.id);
+        MemberStatus {
+            id: member.id,
+            nick: member.nick,
+            incarnation: member.run.incarnation,
+            state: member.presence,
+            heard_ms_ago: path.and_then(|path| path.heard).map(|heard| millis(now.time, heard)),
+            hears_me: path.map(|path| hears_me(now.time, path.hears_me)),
+            rtt_us: path.and_then(|path| path.rtt).map(|rtt| micros(rtt.smoothed)),
+            loss: path.map(|path| path.loss_in.max(path.loss_out)),
+            degraded: member.degraded,
+            evidence: member.evidence.iter().map(|item| self.evidence(item)).collect(),
+        }
+    }
+
+    /// Messages that exist and are missing here, as far as it was told.
+    #[must_use]
+    pub fn gaps(&self) -> Vec<Gap> {
+        self.messaging.gaps().map(|gap| self.gap(&gap)).collect()
+    }
+
+    /// The evidence about a message; `None` for one that is only on disk, or unknown.
+    #[must_use]
+    pub fn why_message(&self, _now: Now, id: MessageId) -> Option<WhyMessage> {
+        let known = self.messaging.message(id)?;
+        let deliveries = known.deliveries.iter().map(|(&member, delivery)| DeliveryEvidence {
+            delivery: self.delivery(member, delivery),
+            tries: delivery.tries.iter().map(|tried| Try { at: tried.at, attempt: tried.attempt }).collect(),
+            receipt: delivery.receipt.as_ref().map(|seen| ReceiptEvidence { at: seen.at, run: seen.run }),
+        });
+        let source = known.source.map(|source| Source {
+            via: source.via,
+            nick: self.nick(source.via),
+            at: source.at,
+            recovered: source.recovered,
+            duplicates: source.duplicates,
+        });
+        Some(WhyMessage {
+            id,
+            handle: self.handle(id),
+            kind: message_kind(known.key.stream),
+            from: known.key.author,
+            nick: self.nick(known.key.author),
+            deliveries: deliveries.collect(),
+            sources: source.into_iter().collect(),
+        })
+    }
+
+    /// A message that was just accepted.
+    pub(super) fn sent(&self, id: MessageId) -> Sent {
+        let known = self.messaging.message(id);
+        let kind = known.as_ref().map_or(MessageKind::Group, |known| message_kind(known.key.stream));
+        let deliveries = known.map_or_else(BTreeMap::new, |known| known.deliveries);
+        let deliveries = deliveries.iter().map(|(&member, delivery)| self.delivery(member, delivery)).collect();
+        Sent { id, handle: self.handle(id), kind, deliveries }
+    }
+
+    pub(super) fn gap(&self, gap: &messaging::GapRecord) -> Gap {
+        let asked = gap.asked.iter().map(|&(member, answer)| Asked {
+            member,
+            nick: self.nick(member),
+            answer: match answer {
+                messaging::Answer::NoLongerKeepsIt => AskedAnswer::NoLongerKeepsIt,
+                messaging::Answer::NeverHadIt => AskedAnswer::NeverHadIt,
+                messaging::Answer::NoAnswer => AskedAnswer::NoAnswer,
+            },
+        });
+        Gap {
+            author: gap.author,
+            nick: self.nick(gap.author),
+            incarnation: gap.run.incarnation,
+            first: gap.first,
+            last: gap.last,
+            asked: asked.collect(),
+        }
+    }
+
+    /// The beginning of the id, as long as it takes to be unique here.
+    pub(super) fn handle(&self, id: MessageId) -> String {
+        id.handle(self.messaging.handle_chars(id))
+    }
+
+    fn delivery(&self, member: MemberId, delivery: &messaging::Delivery) -> Delivery {
+        Delivery {
+            member,
+            nick: self.nick(member),
+            outcome: outcome(delivery.outcome),
+            attempts: delivery.attempts,
+            latency_us: delivery.latency_us,
+        }
+    }
+
+    fn message_counts(&self) -> MessageCounts {
+        let counters = self.messaging.counters();
+        MessageCounts {
+            group: counters.group,
+            private: counters.private,
+            gaps: u64::try_from(self.messaging.gaps().count()).unwrap_or(u64::MAX),
+            recovered: counters.recovered,
+            duplicates: counters.duplicates,
+            stale: self.transport.counters().stale,
+        }
+    }
+
+    fn outcome_counts(&self) -> OutcomeCounts {
+        let messaging::OutcomeCounts { waiting, sending, unknown, refused, expired, delivered } =
+            self.messaging.outcomes();
+        OutcomeCounts { waiting, sending, delivered, unknown, refused, expired }
+    }
+
+    fn counters(&self) -> BTreeMap<String, u64> {
+        let transport = self.transport.counters().entries();
+        let messaging = self.messaging.counters().entries();
+        let own = [("frames_undecodable", self.frames_undecodable)];
+        let used = self.fills().map(|(name, used, _)| (name, used));
+        let named = transport.chain(messaging).chain(own).map(|(name, count)| (name.to_owned(), count));
+        named.chain(used.map(|(name, used)| (format!("{name}_used"), used))).collect()
+    }
+
+    fn limits(&self) -> BTreeMap<String, u64> {
+        self.fills().map(|(name, _, max)| (name.to_owned(), max)).collect()
+    }
+
+    /// How full each table is: name, used, limit.
+    fn fills(&self) -> impl Iterator<Item = (&'static str, u64, u64)> {
+        let wide = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let transport = self.transport.gauges();
+        let messaging = self.messaging.fills().into_iter().map(|fill| (fill.name, fill.used, fill.max));
+        transport.chain(messaging).map(move |(name, used, max)| (name, wide(used), wide(max)))
+    }
+
+    pub(super) fn evidence(&self, item: &membership::Evidence) -> Evidence {
+        let kind = match item.kind {
+            membership::EvidenceKind::Heard => EvidenceKind::Heard,
+            membership::EvidenceKind::Silence => EvidenceKind::Silence,
+            membership::EvidenceKind::Report => EvidenceKind::Report,
+            membership::EvidenceKind::Contradiction => EvidenceKind::Contradiction,
+            membership::EvidenceKind::Withdrawal => EvidenceKind::Withdrawal,
+            membership::EvidenceKind::Card => EvidenceKind::Card,
+            membership::EvidenceKind::Leave => EvidenceKind::Leave,
+            membership::EvidenceKind::Restored => EvidenceKind::Restored,
+        };
+        let mut detail = item.detail.clone();
+        if let Some(via) = item.via {
+            detail.push_str(&format!(" (passed on by {})", self.nick(via)));
+        }
+        Evidence { kind, by: item.by, nick: self.nick(item.by), run: item.run, tick: item.tick, at: item.at, detail }
+    }
+
+    /// What people call a member; the short form of the id of one that is not known.
+    pub(super) fn nick(&self, id: MemberId) -> String {
+        self.membership.nick(id).map_or_else(|| id.short(), ToOwned::to_owned)
+    }
+}
+
+pub(super) fn message_kind(stream: Stream) -> MessageKind {
+    match stream {
+        Stream::Room => MessageKind::Group,
+        Stream::To(_) => MessageKind::Private,
+    }
+}
+
+pub(super) fn outcome(outcome: messaging::Outcome) -> Outcome {
+    match outcome {
+        messaging::Outcome::Waiting => Outcome::Waiting,
+        messaging::Outcome::Sending => Outcome::Sending,
+        messaging::Outcome::Unknown => Outcome::Unknown,
+        messaging::Outcome::Refused => Outcome::Refused,
+        messaging::Outcome::Expired => Outcome::Expired,
+        messaging::Outcome::Delivered => Outcome::Delivered,
+    }
+}
+
+fn millis(now: Time, earlier: Time) -> u64 {
+    u64::try_from(now.since(earlier).as_millis()).unwrap_or(u64::MAX)
+}
+
+fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn hears_me(now: Time, confirmed: Option<Time>) -> bool {
+    confirmed.is_some_and(|at| millis(now, at) <= HEARS_ME_WITHIN_MS)
+}

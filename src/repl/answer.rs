@@ -1,0 +1,57 @@
+//! What the node answered, as text. The line editor and the commands print the same words.
+
+use crate::base::Wall;
+use crate::runtime::protocol::Response;
+use crate::view::{Counters, View};
+
+/// A response as a person reads it, without a line break at its end. `now` is for ages. Nothing for an answer
+/// that only says that it was done.
+#[must_use]
+pub fn answer(view: &View, response: &Response, counters: Counters, now: Wall) -> Option<String> {
+    match response {
+        Response::Status(status) => Some(view.status(status, counters)),
+        Response::Members(members) => Some(view.who(members)),
+        Response::WhyMessage(why) => Some(view.why_message(why)),
+        Response::WhyMember(why) => Some(view.why_member(why, now)),
+        Response::Log { messages, left_out } => {
+            let mut lines: Vec<String> = messages.iter().map(|message| view.logged(message)).collect();
+            if *left_out > 0 {
+                lines.insert(0, format!("({left_out} older messages did not fit; ask for fewer)"));
+            }
+            Some(if lines.is_empty() { "no message was said here yet".into() } else { lines.join("\n") })
+        }
+        Response::Gaps(gaps) if gaps.is_empty() => Some("no gaps: nothing is known to be missing here".into()),
+        Response::Gaps(gaps) => Some(gaps.iter().map(|gap| view.gap(gap)).collect::<Vec<_>>().join("\n")),
+        Response::Sent(sent) => Some(view.delivery(&sent.handle, &sent.deliveries, None)),
+        Response::Invite { ticket, .. } => Some(format!("moot join {ticket}")),
+        Response::Faults(faults) if faults.is_empty() => Some("faults are off".into()),
+        Response::Faults(faults) => Some(view.fault_banner(faults)),
+        Response::Event(event) => Some(view.event(event)),
+        Response::Done => None,
+        Response::Error(error) => Some(error.message.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZone;
+
+    use super::*;
+    use crate::view::{Ink, Names};
+
+    fn shown(response: &Response) -> Option<String> {
+        let view = View { ink: Ink::Plain, zone: TimeZone::UTC, names: Names::default() };
+        answer(&view, response, Counters::Hidden, Wall(0))
+    }
+
+    #[test]
+    fn nothing_to_show_is_said_too() {
+        let said = |response| shown(&response).unwrap();
+        assert_eq!(said(Response::Gaps(vec![])), "no gaps: nothing is known to be missing here");
+        assert_eq!(said(Response::Log { messages: vec![], left_out: 0 }), "no message was said here yet");
+        assert_eq!(said(Response::Faults(vec![])), "faults are off");
+        assert_eq!(said(Response::Faults(vec!["loss=5%".into()])), "faults are on: loss=5%");
+        assert_eq!(said(Response::Invite { room: "moot".into(), ticket: "moot:abc".into() }), "moot join moot:abc");
+        assert_eq!(shown(&Response::Done), None);
+    }
+}

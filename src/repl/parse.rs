@@ -1,0 +1,178 @@
+//! What a typed line means. Owns the commands and their help; carries none of them out.
+
+use crate::view::Counters;
+
+/// A line, understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    /// Nothing was typed.
+    Nothing,
+    Say(String),
+    Tell {
+        to: String,
+        text: String,
+    },
+    Who,
+    /// About a member or a message.
+    Why(String),
+    Gaps,
+    Status(Counters),
+    /// The newest messages, so many.
+    Log(u64),
+    Invite,
+    /// Changes the faults, or only shows them.
+    Fault(Option<String>),
+    Nick(String),
+    Help,
+    Quit,
+}
+
+/// A command as `/help` lists it and Tab completes it.
+pub(super) struct Command {
+    pub(super) name: &'static str,
+    pub(super) takes: &'static str,
+    pub(super) help: &'static str,
+}
+
+const fn command(name: &'static str, takes: &'static str, help: &'static str) -> Command {
+    Command { name, takes, help }
+}
+
+pub(super) const COMMANDS: [Command; 12] = [
+    command("/msg", "NICK TEXT", "tells one member, in private"),
+    command("/me", "TEXT", "says what you do: * ana waves"),
+    command("/who", "", "who is in the room, and how that is known"),
+    command("/why", "NICK or MESSAGE", "the evidence about a member, or a message such as k7f3 or ana#12"),
+    command("/gaps", "", "messages that exist and are missing here"),
+    command("/status", "[counters]", "this node, its links, what became of messages"),
+    command("/log", "[N]", "the newest N messages (20)"),
+    command("/invite", "", "what somebody else types to join"),
+    command("/fault", "[SPEC or off]", "makes this node's network worse on purpose: loss=20%,delay=200ms"),
+    command("/nick", "NICK", "changes your nick"),
+    command("/help", "", "this list"),
+    command("/quit", "", "says goodbye and ends (Ctrl-D does too)"),
+];
+
+/// Messages that `/log` shows unless told otherwise: a screenful.
+const LOG_MESSAGES: u64 = 20;
+
+/// Reads a line. The error is one sentence for the person who typed it.
+pub(super) fn parse(line: &str) -> Result<Line, String> {
+    let line = line.trim_end_matches(['\r', '\n']);
+    if line.trim().is_empty() {
+        return Ok(Line::Nothing);
+    }
+    let Some(command) = line.strip_prefix('/') else {
+        return Ok(Line::Say(line.into()));
+    };
+    if command.starts_with('/') {
+        return Ok(Line::Say(command.into()));
+    }
+    let (word, rest) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
+    let rest = rest.trim();
+    match word {
+        "msg" => tell(rest),
+        "me" if rest.is_empty() => Err(takes("/me")),
+        "me" => Ok(Line::Say(format!("/me {rest}"))),
+        "who" => alone(Line::Who, "/who", rest),
+        "why" if rest.is_empty() => Err(takes("/why")),
+        "why" => Ok(Line::Why(rest.into())),
+        "gaps" => alone(Line::Gaps, "/gaps", rest),
+        "status" => match rest {
+            "" => Ok(Line::Status(Counters::Hidden)),
+            "counters" => Ok(Line::Status(Counters::Shown)),
+            _ => Err(takes("/status")),
+        },
+        "log" if rest.is_empty() => Ok(Line::Log(LOG_MESSAGES)),
+        "log" => rest.parse().map(Line::Log).map_err(|_| takes("/log")),
+        "invite" => alone(Line::Invite, "/invite", rest),
+        "fault" => Ok(Line::Fault(Some(rest.to_owned()).filter(|spec| !spec.is_empty()))),
+        "nick" if rest.is_empty() || rest.contains(char::is_whitespace) => Err(takes("/nick")),
+        "nick" => Ok(Line::Nick(rest.into())),
+        "help" => Ok(Line::Help),
+        "quit" => alone(Line::Quit, "/quit", rest),
+        unknown => {
+            let unknown = crate::base::text::sanitize(unknown);
+            Err(format!("/{unknown} is no command; /help lists them, and //{unknown} says it as it stands"))
+        }
+    }
+}
+
+/// What `/help` prints.
+pub(super) fn help() -> String {
+    let mut lines = vec!["what you type is said to the room, but for these:".to_owned()];
+    let width = COMMANDS.iter().map(|command| command.name.len() + 1 + command.takes.len()).max().unwrap_or(0);
+    for Command { name, takes, help } in &COMMANDS {
+        let typed = format!("{name} {takes}");
+        lines.push(format!("  {typed:width$}  {help}"));
+    }
+    lines.push("a text that begins with a slash is typed with two: //home is what /home would be".into());
+    lines.push("Tab completes commands, nicks and messages".into());
+    lines.join("\n")
+}
+
+fn tell(rest: &str) -> Result<Line, String> {
+    match rest.split_once(char::is_whitespace) {
+        Some((to, text)) => Ok(Line::Tell { to: to.into(), text: text.trim_start().into() }),
+        None => Err(takes("/msg")),
+    }
+}
+
+fn alone(line: Line, name: &str, rest: &str) -> Result<Line, String> {
+    if rest.is_empty() { Ok(line) } else { Err(format!("{name} takes nothing after it")) }
+}
+
+fn takes(name: &str) -> String {
+    let takes = COMMANDS.iter().find(|command| command.name == name).map_or("", |command| command.takes);
+    format!("type it as: {name} {takes}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_said_and_a_slash_commands() {
+        assert_eq!(parse("  hello "), Ok(Line::Say("  hello ".into())));
+        assert_eq!(parse(" \t"), Ok(Line::Nothing));
+        assert_eq!(parse("/msg bo  hi there"), Ok(Line::Tell { to: "bo".into(), text: "hi there".into() }));
+        assert_eq!(parse("/me waves"), Ok(Line::Say("/me waves".into())));
+        assert_eq!(parse("/why ana#12"), Ok(Line::Why("ana#12".into())));
+        assert_eq!(parse("/log 5"), Ok(Line::Log(5)));
+        assert_eq!(parse("/log"), Ok(Line::Log(20)));
+        assert_eq!(parse("/status counters"), Ok(Line::Status(Counters::Shown)));
+        assert_eq!(parse("/fault"), Ok(Line::Fault(None)));
+        assert_eq!(parse("/fault drop 20% to bo"), Ok(Line::Fault(Some("drop 20% to bo".into()))));
+        assert_eq!(parse("/quit"), Ok(Line::Quit));
+    }
+
+    #[test]
+    fn two_slashes_say_one() {
+        assert_eq!(parse("//etc/passwd"), Ok(Line::Say("/etc/passwd".into())));
+    }
+
+    #[test]
+    fn an_unknown_command_is_never_chat() {
+        assert_eq!(parse("/wo"), Err("/wo is no command; /help lists them, and //wo says it as it stands".into()));
+        assert_eq!(parse("/"), Err("/ is no command; /help lists them, and // says it as it stands".into()));
+    }
+
+    #[test]
+    fn a_command_that_lacks_something_says_how_it_is_typed() {
+        assert_eq!(parse("/msg bo"), Err("type it as: /msg NICK TEXT".into()));
+        assert_eq!(parse("/me"), Err("type it as: /me TEXT".into()));
+        assert_eq!(parse("/nick a b"), Err("type it as: /nick NICK".into()));
+        assert_eq!(parse("/log many"), Err("type it as: /log [N]".into()));
+        assert_eq!(parse("/who all"), Err("/who takes nothing after it".into()));
+    }
+
+    #[test]
+    fn help_lists_every_command_and_each_is_understood() {
+        let help = help();
+        for Command { name, .. } in &COMMANDS {
+            assert!(help.contains(&format!("  {name} ")), "{name}");
+            let unknown = matches!(parse(name), Err(error) if error.contains("no command"));
+            assert!(!unknown, "{name}");
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The thread that does what may wait for the disk on behalf of people: reading the log, finding a message by
+//! its handle, keeping a new nick. Owns the home for as long as the node runs, and the queue of questions.
+
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::thread::{self, JoinHandle};
+
+use super::control::Asker;
+use super::protocol::RequestError;
+use crate::base::MessageId;
+use crate::base::limits::{CONTROL_LOG_BYTES_MAX, DISK_QUESTIONS_MAX};
+use crate::node::api::Message;
+use crate::store::{History, Home, StoreError};
+
+/// The way to the thread.
+pub(super) struct Clerk {
+    questions: SyncSender<Question>,
+    answers: Receiver<Answer>,
+    thread: JoinHandle<Home>,
+}
+
+/// What the disk is asked, and for whom.
+pub(super) enum Question {
+    Log {
+        asker: Asker,
+        last: u64,
+    },
+    /// Which message a handle, `ana#12` or an id means.
+    Find {
+        asker: Asker,
+        what: String,
+    },
+    KeepNick {
+        asker: Asker,
+        nick: String,
+    },
+}
+
+pub(super) enum Answer {
+    Log { asker: Asker, log: Result<Log, RequestError> },
+    Found { asker: Asker, found: Result<MessageId, RequestError> },
+    NickKept { asker: Asker, nick: String, kept: Result<(), RequestError> },
+}
+
+/// The newest messages, oldest first, and how many older ones did not fit.
+pub(super) struct Log {
+    pub messages: Vec<Message>,
+    pub left_out: u64,
+}
+
+impl Clerk {
+    /// Starts the thread. It calls `wake` when there is an answer to take.
+    ///
+    /// # Errors
+    /// What the system says about one more thread.
+    pub fn start(home: Home, wake: impl Fn() + Send + 'static) -> std::io::Result<Self> {
+        let (questions, queue) = sync_channel(DISK_QUESTIONS_MAX);
+        let (done, answers) = channel();
+        let desk = Desk { home, history: None, done };
+        let thread = thread::Builder::new()
+            .name("moot-clerk".into())
+            .stack_size(STACK_BYTES)
+            .spawn(move || desk.work(&queue, &wake))?;
+        Ok(Self { questions, answers, thread })
+    }
+
+    /// Asks.
+    ///
+    /// # Errors
+    /// [`RequestError`] when `DISK_QUESTIONS_MAX` questions wait already.
+    pub fn ask(&self, question: Question) -> Result<(), RequestError> {
+        self.questions
+            .try_send(question)
+            .map_err(|_| RequestError::refused("too many questions wait for the disk; ask again in a moment"))
+    }
+
+    pub fn poll_answer(&self) -> Option<Answer> {
+        self.answers.try_recv().ok()
+    }
+
+    /// Ends the thread after the question that it is at, and gives the home back: whoever is last to close
+    /// the database folds its write-ahead log in, and that is to be who writes.
+    pub fn close(self) -> Option<Home> {
+        drop((self.questions, self.answers));
+        // A panic of the thread was printed by it.
+        self.thread.join().ok()
+    }
+}
+
+/// What the thread owns.
+struct Desk {
+    home: Home,
+    /// Opened by the first question: most lives of a node see none.
+    history: Option<History>,
+    done: Sender<Answer>,
+}
+
+impl Desk {
+    fn work(mut self, queue: &Receiver<Question>, wake: &impl Fn()) -> Home {
+        while let Ok(question) = queue.recv() {
+            let answer = self.answer(question);
+            if self.done.send(answer).is_err() {
+                break;
+            }
+            wake();
+        }
+        self.home
+    }
+
+    fn answer(&mut self, question: Question) -> Answer {
+        match question {
+            Question::Log { asker, last } => {
+                let read = self.history().and_then(|history| history.log(usize::try_from(last).unwrap_or(usize::MAX)));
+                Answer::Log { asker, log: read.map(fitting).map_err(|error| failed(&error)) }
+            }
+            Question::Find { asker, what } => Answer::Found { asker, found: self.find(&what) },
+            Question::KeepNick { asker, nick } => {
+                let kept = self.keep_nick(&nick).map_err(|error| failed(&error));
+                Answer::NickKept { asker, nick, kept }
+            }
+        }
+    }
+
+    fn find(&mut self, what: &str) -> Result<MessageId, RequestError> {
+        let history = self.history().map_err(|error| failed(&error))?;
+        let found = history.find(what).map_err(|error| failed(&error))?;
+        match found[..] {
+            [id] => Ok(id),
+            [] => Err(RequestError::usage(format!(
+                "no member and no message is called {what}; moot who lists members, moot log messages"
+            ))),
+            [..] => {
+                let names: Vec<_> = found.iter().map(|id| id.handle(AMBIGUOUS_CHARS)).collect();
+                let names = names.join(", ");
+                Err(RequestError::usage(format!("{what} may be any of {names}; write more of the one that you mean")))
+            }
+        }
+    }
+
+    fn keep_nick(&mut self, nick: &str) -> Result<(), StoreError> {
+        self.home.set_nick(nick)?;
+        if let Some(history) = &mut self.history {
+            history.set_nick(nick);
+        }
+        Ok(())
+    }
+
+    fn history(&mut self) -> Result<&History, StoreError> {
+        if self.history.is_none() {
+            self.history = Some(History::open(&self.home)?);
+        }
+        Ok(self.history.as_ref().expect("opened above"))
+    }
+}
+
+/// Leaves out the oldest beyond `CONTROL_LOG_BYTES_MAX` of text.
+fn fitting(mut messages: Vec<Message>) -> Log {
+    let mut bytes = 0;
+    let newest = messages.iter().rev().take_while(|message| {
+        bytes += message.text.len() + ENVELOPE_BYTES;
+        bytes <= CONTROL_LOG_BYTES_MAX
+    });
+    let left_out = messages.len() - newest.count();
+    messages.drain(..left_out);
+    Log { messages, left_out: u64::try_from(left_out).unwrap_or(u64::MAX) }
+}
+
+fn failed(error: &StoreError) -> RequestError {
+    RequestError::failed(error.to_string())
+}
+
+/// SQLite needs more than bytes on the stack; measured by nobody, a guess with room.
+const STACK_BYTES: usize = 512 * 1024;
+/// Characters of an id where several begin alike: enough to tell them apart.
+const AMBIGUOUS_CHARS: usize = 12;
+/// What a message takes in JSON beside its text.
+const ENVELOPE_BYTES: usize = 400;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{MemberId, Wall};
+    use crate::node::api::MessageKind;
+
+    fn message(seq: u64, bytes: usize) -> Message {
+        Message {
+            id: MessageId([1; 32]),
+            handle: "k7f3".into(),
+            kind: MessageKind::Group,
+            from: MemberId([2; 32]),
+            nick: "bo".into(),
+            to: None,
+            seq,
+            incarnation: 1,
+            text: "x".repeat(bytes),
+            said_at: Wall(1),
+            recovered: false,
+            via: None,
+            late_ms: None,
+        }
+    }
+
+    #[test]
+    fn a_log_that_does_not_fit_loses_its_oldest_and_says_so() {
+        let log = fitting((1..=1000).map(|seq| message(seq, 16 * 1024)).collect());
+        assert_eq!(log.messages.len() as u64 + log.left_out, 1000);
+        assert!(log.left_out > 400);
+        assert_eq!(log.messages.last().unwrap().seq, 1000);
+        let log = fitting((1..=3).map(|seq| message(seq, 10)).collect());
+        assert_eq!((log.messages.len(), log.left_out), (3, 0));
+    }
+}

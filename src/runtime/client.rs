@@ -1,0 +1,266 @@
+//! The client side of `HOME/control.sock`: asks the node that runs in a home and hears its events. Owns the
+//! connection and the sentences for when there is none. Knows no terminal.
+
+use std::collections::VecDeque;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::clock;
+use super::control::{self, ControlError};
+use super::lines::Lines;
+use super::protocol::{Request, RequestError, RequestId, RequestLine, Response, ResponseLine};
+use crate::base::limits::{CONTROL_REQUEST_BYTES_MAX, CONTROL_RESPONSE_BYTES_MAX};
+use crate::base::{EventNumber, Time};
+use crate::node::api::Event;
+
+/// A connection to a running node.
+#[derive(Debug)]
+pub struct Client {
+    stream: UnixStream,
+    lines: Lines,
+    last_id: RequestId,
+    /// Events that came while an answer was waited for.
+    events: VecDeque<Event>,
+}
+
+/// Why a node could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    #[error("no node runs in {}; start one with moot chat or moot node", home.display())]
+    NotRunning { home: PathBuf },
+    #[error(transparent)]
+    Path(#[from] ControlError),
+    #[error("cannot ask the node at {}: {source}", socket.display())]
+    Connect { socket: PathBuf, source: io::Error },
+    #[error("the node has ended")]
+    Gone,
+    #[error("the connection to the node broke: {0}")]
+    Io(io::Error),
+    #[error("the request is longer than {CONTROL_REQUEST_BYTES_MAX} bytes; make it shorter")]
+    TooLong,
+    #[error("the node answers what this program does not understand ({0}); both must be of one version")]
+    NotUnderstood(String),
+    /// The node's own words, where there is nothing else to hear any more.
+    #[error(transparent)]
+    Refused(#[from] RequestError),
+}
+
+impl ClientError {
+    /// The node has ended.
+    #[must_use]
+    pub fn gone() -> Self {
+        Self::Gone
+    }
+
+    /// The node answered something that is no answer to the request.
+    #[must_use]
+    pub fn unexpected(response: &Response) -> Self {
+        tracing::debug!(?response, "an answer to another question");
+        Self::NotUnderstood("an answer to another question".to_owned())
+    }
+}
+
+impl Client {
+    /// Connects to the node whose control socket is at `socket`.
+    ///
+    /// # Errors
+    /// [`ClientError::NotRunning`], or what keeps from asking.
+    pub fn connect(socket: &Path) -> Result<Self, ClientError> {
+        control::check_path(socket)?;
+        let stream = UnixStream::connect(socket).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::NotADirectory => {
+                ClientError::NotRunning { home: socket.parent().unwrap_or(socket).to_owned() }
+            }
+            _ => ClientError::Connect { socket: socket.to_owned(), source },
+        })?;
+        Ok(Self::over(stream))
+    }
+
+    fn over(stream: UnixStream) -> Self {
+        let lines = Lines::new(CONTROL_RESPONSE_BYTES_MAX);
+        Self { stream, lines, last_id: 0, events: VecDeque::new() }
+    }
+
+    /// Asks, and waits for the answer, [`Response::Error`] among them. Events that come before it are kept
+    /// for [`Client::next_event`].
+    ///
+    /// # Errors
+    /// What broke the connection, or [`ClientError::TooLong`].
+    pub fn ask(&mut self, request: Request) -> Result<Response, ClientError> {
+        let id = self.write(request)?;
+        loop {
+            let line = self.next_line(None)?.ok_or(ClientError::Gone)?;
+            match line.response {
+                Response::Event(event) => self.events.push_back(*event),
+                Response::Error(error) if line.id == NOT_UNDERSTOOD => return Err(error.into()),
+                response if line.id == id => return Ok(response),
+                other => return Err(ClientError::unexpected(&other)),
+            }
+        }
+    }
+
+    /// Begins a tail: its events come from [`Client::next_event`], the node's `ready` first.
+    ///
+    /// # Errors
+    /// What broke the connection.
+    pub fn begin_tail(&mut self, since: Option<EventNumber>) -> Result<(), ClientError> {
+        self.write(Request::Tail { since }).map(|_| ())
+    }
+
+    /// The next event of what is tailed or followed; `None` when the node has ended.
+    ///
+    /// # Errors
+    /// What broke the connection.
+    pub fn next_event(&mut self) -> Result<Option<Event>, ClientError> {
+        match self.event_until(None) {
+            Err(ClientError::Gone) => Ok(None),
+            heard => heard,
+        }
+    }
+
+    /// The next event; `None` when there is none within `span`.
+    ///
+    /// # Errors
+    /// [`ClientError::Gone`] when the node has ended, or what broke the connection.
+    pub fn next_event_within(&mut self, span: Duration) -> Result<Option<Event>, ClientError> {
+        self.event_until(Some(clock::time() + span))
+    }
+
+    fn event_until(&mut self, until: Option<Time>) -> Result<Option<Event>, ClientError> {
+        if let Some(event) = self.events.pop_front() {
+            return Ok(Some(event));
+        }
+        let Some(line) = self.next_line(until)? else { return Ok(None) };
+        match line.response {
+            Response::Event(event) => Ok(Some(*event)),
+            Response::Error(error) => Err(error.into()),
+            other => Err(ClientError::unexpected(&other)),
+        }
+    }
+
+    fn write(&mut self, request: Request) -> Result<RequestId, ClientError> {
+        self.last_id += 1;
+        let line = RequestLine { id: self.last_id, request };
+        let mut bytes = serde_json::to_vec(&line).expect("requests are plain data");
+        bytes.push(b'\n');
+        if bytes.len() > CONTROL_REQUEST_BYTES_MAX {
+            return Err(ClientError::TooLong);
+        }
+        self.stream.write_all(&bytes).map_err(broken)?;
+        Ok(self.last_id)
+    }
+
+    /// The next line, or `None` at `until`.
+    fn next_line(&mut self, until: Option<Time>) -> Result<Option<ResponseLine>, ClientError> {
+        loop {
+            let line = self.lines.next_line().map_err(|error| ClientError::NotUnderstood(error.to_string()))?;
+            if let Some(line) = line {
+                let read = serde_json::from_slice(line);
+                return read.map(Some).map_err(|error| ClientError::NotUnderstood(error.to_string()));
+            }
+            if !self.read(until)? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// `false` when it is too late.
+    fn read(&mut self, until: Option<Time>) -> Result<bool, ClientError> {
+        let left = until.map(|until| until.since(clock::time()));
+        if left.is_some_and(|left| left.is_zero()) {
+            return Ok(false);
+        }
+        self.stream.set_read_timeout(left).map_err(ClientError::Io)?;
+        let mut bytes = [0; READ_BYTES];
+        match self.stream.read(&mut bytes) {
+            Ok(0) => Err(ClientError::Gone),
+            Ok(count) => {
+                self.lines.push(&bytes[..count]);
+                Ok(true)
+            }
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(true),
+            Err(error) => Err(broken(error)),
+        }
+    }
+}
+
+fn broken(error: io::Error) -> ClientError {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => ClientError::Gone,
+        _ => ClientError::Io(error),
+    }
+}
+
+/// The id under which the node answers a line that it could not read.
+const NOT_UNDERSTOOD: RequestId = 0;
+const READ_BYTES: usize = 16 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Wall;
+    use crate::node::api::EventKind;
+
+    fn event(n: EventNumber) -> Event {
+        Event { n, at: Wall(1), cause: None, kind: EventKind::Lagged { count: 1 } }
+    }
+
+    /// A client to whom the node has said `lines`, and the node's end.
+    fn told(lines: Vec<(RequestId, Response)>) -> (Client, UnixStream) {
+        let (client, mut node) = UnixStream::pair().unwrap();
+        for (id, response) in lines {
+            writeln!(node, "{}", serde_json::to_string(&ResponseLine { id, response }).unwrap()).unwrap();
+        }
+        (Client::over(client), node)
+    }
+
+    fn tells(n: EventNumber) -> Response {
+        Response::Event(Box::new(event(n)))
+    }
+
+    #[test]
+    fn events_that_come_before_an_answer_are_kept() {
+        let (mut client, node) = told(vec![(1, tells(7)), (1, tells(8)), (2, Response::Done), (1, tells(9))]);
+        client.begin_tail(None).unwrap();
+        assert_eq!(client.ask(Request::Leave).unwrap(), Response::Done);
+        drop(node);
+        let heard: Vec<u64> = std::iter::from_fn(|| client.next_event().unwrap()).map(|event| event.n).collect();
+        assert_eq!(heard, [7, 8, 9]);
+    }
+
+    #[test]
+    fn who_waits_for_an_event_is_told_when_time_is_over() {
+        let (mut client, node) = told(vec![(1, tells(7))]);
+        client.begin_tail(None).unwrap();
+        assert_eq!(client.next_event_within(Duration::from_secs(5)).unwrap(), Some(event(7)));
+        assert_eq!(client.next_event_within(Duration::from_millis(20)).unwrap(), None);
+        drop(node);
+        assert!(matches!(client.next_event_within(Duration::from_secs(5)), Err(ClientError::Gone)));
+    }
+
+    #[test]
+    fn a_refusal_is_an_answer_and_a_line_that_was_not_read_is_not() {
+        let refusal = Response::Error(RequestError::refused("no"));
+        let (mut client, _node) = told(vec![(1, refusal.clone()), (0, refusal.clone())]);
+        assert_eq!(client.ask(Request::Leave).unwrap(), refusal);
+        assert!(matches!(client.ask(Request::Leave), Err(ClientError::Refused(_))));
+    }
+
+    #[test]
+    fn a_request_that_no_node_takes_is_not_sent() {
+        let (mut client, _node) = told(vec![]);
+        let text = "\u{1}".repeat(CONTROL_REQUEST_BYTES_MAX / 6);
+        let error = client.ask(Request::Send { to: None, text, follow: false }).unwrap_err();
+        assert!(matches!(error, ClientError::TooLong), "{error}");
+    }
+
+    #[test]
+    fn where_no_node_runs_it_says_how_to_start_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = Client::connect(&dir.path().join("control.sock")).unwrap_err().to_string();
+        assert_eq!(error, format!("no node runs in {}; start one with moot chat or moot node", dir.path().display()));
+    }
+}

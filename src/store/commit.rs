@@ -1,0 +1,192 @@
+//! One group of records, one transaction. Owns what a failure means: a full disk undoes the group and nothing
+//! else, and what leaves the disk's state unknown is final.
+
+use std::path::PathBuf;
+
+use rusqlite::{Connection, Error, ErrorCode, ffi};
+
+use super::rows::{RowError, Rows};
+use super::{files, prune};
+use crate::base::Wall;
+use crate::node::Record;
+
+/// The connection that writes.
+pub(super) struct Committer {
+    db: Connection,
+    path: PathBuf,
+}
+
+/// Why a group is not on the disk.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CommitError {
+    /// The group is rolled back; what was committed before stands.
+    #[error("the disk is full")]
+    Full,
+    /// It is unknown what is on the disk, or nothing more can get there.
+    #[error("{0}")]
+    Fatal(String),
+}
+
+impl Committer {
+    pub(super) fn new(db: Connection, path: PathBuf) -> Self {
+        Self { db, path }
+    }
+
+    /// Makes all `records` durable, or none.
+    pub(super) fn commit<'r>(&self, records: impl IntoIterator<Item = &'r Record>) -> Result<(), CommitError> {
+        self.transaction(|db| {
+            let mut rows = Rows::new(db);
+            records.into_iter().try_for_each(|record| rows.apply(record))?;
+            rows.finish()
+        })
+    }
+
+    /// Prunes some of people's history; says whether there is more to prune.
+    pub(super) fn prune(&self, now: Wall) -> Result<bool, CommitError> {
+        let mut more = false;
+        self.transaction(|db| {
+            more = prune::step(db, now)?;
+            Ok(())
+        })?;
+        Ok(more)
+    }
+
+    /// Moves the write-ahead log into the database when it has grown long. On a full disk it stays as it is.
+    pub(super) fn checkpoint(&self) -> Result<(), CommitError> {
+        let pages = |mode| {
+            let row = self.db.query_row(&format!("PRAGMA wal_checkpoint({mode})"), (), |row| row.get::<_, i64>(1));
+            row.map_err(|error| self.sort(error.into()))
+        };
+        if pages("NOOP")? < WAL_PAGES_MAX {
+            return Ok(());
+        }
+        match pages("PASSIVE") {
+            Ok(_) | Err(CommitError::Full) => Ok(()),
+            Err(error @ CommitError::Fatal(_)) => Err(error),
+        }
+    }
+
+    fn transaction(&self, work: impl FnOnce(&Connection) -> Result<(), RowError>) -> Result<(), CommitError> {
+        self.begin().and_then(|()| work(&self.db)).and_then(|()| Ok(self.db.execute_batch("COMMIT")?)).map_err(
+            |error| {
+                let error = self.sort(error);
+                if self.db.is_autocommit() {
+                    return error;
+                }
+                match self.db.execute_batch("ROLLBACK") {
+                    Ok(()) => error,
+                    Err(rollback) => CommitError::Fatal(format!("{error}, and taking it back failed: {rollback}")),
+                }
+            },
+        )
+    }
+
+    /// Waits for as long as another program holds the database: nothing is lost meanwhile.
+    fn begin(&self) -> Result<(), RowError> {
+        loop {
+            match self.db.execute_batch("BEGIN IMMEDIATE") {
+                Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                    tracing::warn!(database = %self.path.display(), "another program holds the database; waiting for it");
+                }
+                ended => return Ok(ended?),
+            }
+        }
+    }
+
+    fn sort(&self, error: RowError) -> CommitError {
+        let RowError::Sqlite(error) = error else {
+            return CommitError::Fatal(format!("a record cannot be stored: {error}"));
+        };
+        let Error::SqliteFailure(code, _) = &error else {
+            return CommitError::Fatal(format!("a record cannot be stored: {error}"));
+        };
+        let is_full = code.code == ErrorCode::DiskFull
+            || (WRITE_ERRORS.contains(&code.extended_code) && !files::has_room(&self.path.with_extension("probe")));
+        if is_full {
+            return CommitError::Full;
+        }
+        CommitError::Fatal(format!(
+            "{} cannot be written ({error}); see to the disk and start again",
+            self.path.display()
+        ))
+    }
+}
+
+/// Failures after which it is known that nothing of the group counts. A quota that is used up, and the index of
+/// the write-ahead log when the disk is full, come as these. A failed fsync is not among them.
+const WRITE_ERRORS: [i32; 4] =
+    [ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_IOERR_TRUNCATE, ffi::SQLITE_IOERR_SHMSIZE, ffi::SQLITE_IOERR_SHMMAP];
+/// As SQLite's own default.
+const WAL_PAGES_MAX: i64 = 1_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::Restored;
+    use crate::store::{Home, kit, load, schema};
+    use std::fs;
+
+    fn committer(home: &Home) -> Committer {
+        Committer::new(schema::open(home).unwrap(), home.database())
+    }
+
+    fn limit_pages(committer: &Committer, pages: i64) {
+        committer.db.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
+    }
+
+    #[test]
+    fn a_full_disk_undoes_the_group_and_what_comes_later_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = kit::home(&dir.path().join("home"));
+        let bo = kit::identity(&home, 1);
+        let committer = committer(&home);
+        let record = |seq| kit::received(&bo, seq, &"long ".repeat(1_000));
+        committer.commit([&record(1)]).unwrap();
+        let pages: i64 = committer.db.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+        limit_pages(&committer, pages + 4);
+        let large: Vec<_> = (2..40).map(record).collect();
+        for _ in 0..3 {
+            assert!(matches!(committer.commit(&large), Err(CommitError::Full)));
+        }
+        limit_pages(&committer, 1_000_000);
+        committer.commit([&record(50)]).unwrap();
+        drop(committer);
+        let expected = Restored::fold(&[record(1), record(50)]);
+        assert_eq!(Restored::fold(&load(&home).unwrap()), expected);
+    }
+
+    #[test]
+    fn what_is_committed_survives_a_process_that_is_killed() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = kit::home(&dir.path().join("home"));
+        let bo = kit::identity(&home, 1);
+        let committer = committer(&home);
+        let records: Vec<_> = (1..30).map(|seq| kit::received(&bo, seq, "kept")).collect();
+        for record in &records {
+            committer.commit([record]).unwrap();
+        }
+        committer.db.execute_batch("BEGIN IMMEDIATE; DELETE FROM messages").unwrap();
+        // What a killed process leaves: database and log as they are, nobody to tidy up.
+        let after = dir.path().join("after");
+        let reopened = kit::home(&after);
+        for name in ["keys.json", "room.json", "moot.db", "moot.db-wal"] {
+            fs::copy(home.dir().join(name), after.join(name)).unwrap();
+        }
+        assert_eq!(Restored::fold(&load(&reopened).unwrap()), Restored::fold(&records));
+    }
+
+    #[test]
+    fn a_long_log_is_moved_into_the_database() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = kit::home(&dir.path().join("home"));
+        let bo = kit::identity(&home, 1);
+        let committer = committer(&home);
+        let record = |seq| kit::received(&bo, seq, &"long ".repeat(3_000));
+        let records: Vec<_> = (1..400).map(record).collect();
+        committer.commit(&records).unwrap();
+        let size = || fs::metadata(home.database()).unwrap().len();
+        let before = size();
+        committer.checkpoint().unwrap();
+        assert!(size() > before);
+    }
+}

@@ -1,0 +1,252 @@
+//! What people read of the past: the log, and a message by the name that they know it by. Owns handles and the
+//! order of the log; reads on a connection of its own, so that it never waits for the writer.
+
+use std::path::PathBuf;
+
+use rusqlite::{Connection, OptionalExtension as _, Params, Row};
+
+use super::columns::{Num, Word};
+use super::{Home, StoreError, schema};
+use crate::base::{MemberId, MessageId, Wall};
+use crate::node::api::{Message, MessageKind};
+
+/// A reader of the database. It sees what was committed when it is asked.
+pub struct History {
+    db: Connection,
+    path: PathBuf,
+    me: MemberId,
+    nick: String,
+}
+
+impl History {
+    /// Opens the database of `home`, which [`super::load`] or [`super::Writer`] made.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn open(home: &Home) -> Result<Self, StoreError> {
+        let db = schema::open_to_read(&home.database())?;
+        let (me, nick) = (home.identity().id(), home.nick().to_owned());
+        Ok(Self { db, path: home.database(), me, nick })
+    }
+
+    /// One's own nick from now on: one's own card is not in the database.
+    pub fn set_nick(&mut self, nick: &str) {
+        nick.clone_into(&mut self.nick);
+    }
+
+    /// The last `count` messages, one's own among them, in the order in which they were committed: that is how
+    /// they were shown.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn log(&self, count: usize) -> Result<Vec<Message>, StoreError> {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        let read = || {
+            let mut statement = self.db.prepare_cached(
+                "SELECT id, kind, author, cards.nick, receiver, seq, messages.incarnation, text, said_at, recovered,
+                 via, at FROM messages LEFT JOIN cards ON member = author ORDER BY n DESC LIMIT ?1",
+            )?;
+            statement.query_map([count], |row| self.message(row))?.collect::<Result<Vec<_>, _>>()
+        };
+        let mut messages = read().map_err(|error| self.sort(error))?;
+        messages.reverse();
+        Ok(messages)
+    }
+
+    /// The messages called `name`, at most `MATCHES_MAX`: those whose id begins with it, or `nick#seq`, which
+    /// means the latest run of each member of that nick.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn find(&self, name: &str) -> Result<Vec<MessageId>, StoreError> {
+        let found = match name.split_once('#') {
+            Some((nick, seq)) => self.numbered(nick, seq),
+            None => self.beginning(name),
+        };
+        found.map_err(|error| self.sort(error))
+    }
+
+    /// The shortest handle of the message that no other one here shares, at least `HANDLE_CHARS_MIN` long.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn handle(&self, id: MessageId) -> Result<String, StoreError> {
+        self.handle_of(id).map_err(|error| self.sort(error))
+    }
+
+    fn beginning(&self, prefix: &str) -> rusqlite::Result<Vec<MessageId>> {
+        let prefix = prefix.to_ascii_lowercase();
+        if prefix.is_empty() || !prefix.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            return Ok(Vec::new());
+        }
+        // `{` follows `z`, so that the range holds what begins with the prefix.
+        let end = format!("{prefix}{{");
+        self.ids("WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3", (prefix, end, MATCHES_MAX))
+    }
+
+    fn numbered(&self, nick: &str, seq: &str) -> rusqlite::Result<Vec<MessageId>> {
+        let Ok(seq) = seq.parse() else { return Ok(Vec::new()) };
+        let own = (nick == self.nick).then_some(Word(self.me));
+        self.ids(
+            "WHERE seq = ?2 AND (author = ?3 OR author IN (SELECT member FROM cards WHERE nick = ?1))
+             AND NOT EXISTS (SELECT 1 FROM messages AS later WHERE later.author = messages.author AND later.seq = ?2
+             AND (later.incarnation < 0, later.incarnation, later.boot < 0, later.boot)
+             > (messages.incarnation < 0, messages.incarnation, messages.boot < 0, messages.boot))
+             ORDER BY n LIMIT ?4",
+            (nick, Num(seq), own, MATCHES_MAX),
+        )
+    }
+
+    fn ids(&self, which: &str, values: impl Params) -> rusqlite::Result<Vec<MessageId>> {
+        let mut statement = self.db.prepare_cached(&format!("SELECT id FROM messages {which}"))?;
+        statement.query_map(values, |row| row.get(0).map(|Word(id)| id))?.collect()
+    }
+
+    fn message(&self, row: &Row<'_>) -> rusqlite::Result<Message> {
+        let Word(id) = row.get(0)?;
+        let Word(from): Word<MemberId> = row.get(2)?;
+        let nick: Option<String> = row.get(3)?;
+        let nick = nick.or_else(|| (from == self.me).then(|| self.nick.clone())).unwrap_or_else(|| from.short());
+        let (Num(said_at), Num(at)) = (row.get(8)?, row.get(11)?);
+        let recovered: bool = row.get(9)?;
+        let Word(via) = row.get(10)?;
+        Ok(Message {
+            id,
+            handle: self.handle_of(id)?,
+            kind: row.get::<_, Word<MessageKind>>(1)?.0,
+            from,
+            nick,
+            to: row.get::<_, Option<Word<_>>>(4)?.map(|Word(to)| to),
+            seq: row.get::<_, Num>(5)?.0,
+            incarnation: row.get::<_, Num>(6)?.0,
+            text: row.get(7)?,
+            said_at: Wall(said_at),
+            recovered,
+            via: (via != from).then_some(via),
+            late_ms: recovered.then(|| at.saturating_sub(said_at)),
+        })
+    }
+
+    fn handle_of(&self, id: MessageId) -> rusqlite::Result<String> {
+        let text = id.to_string();
+        let mut chars = HANDLE_CHARS_MIN;
+        for neighbour in [
+            "SELECT id FROM messages WHERE id < ?1 ORDER BY id DESC LIMIT 1",
+            "SELECT id FROM messages WHERE id > ?1 ORDER BY id LIMIT 1",
+        ] {
+            let neighbour: Option<String> =
+                self.db.prepare_cached(neighbour)?.query_row([&text], |row| row.get(0)).optional()?;
+            let shared =
+                neighbour.map_or(0, |other| text.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count());
+            chars = chars.max(shared + 1);
+        }
+        Ok(id.handle(chars))
+    }
+
+    fn sort(&self, error: rusqlite::Error) -> StoreError {
+        schema::sort(&self.path, "read", error)
+    }
+}
+
+/// What a person is shown of an id where nothing longer is needed.
+const HANDLE_CHARS_MIN: usize = 4;
+/// Matches that are named where a name is not unique.
+const MATCHES_MAX: i64 = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::membership;
+    use crate::messaging::Record;
+    use crate::node::{self, Restored};
+    use crate::store::commit::Committer;
+    use crate::store::{kit, load};
+
+    fn write(home: &Home, records: &[node::Record]) {
+        Committer::new(schema::open(home).unwrap(), home.database()).commit(records).unwrap();
+    }
+
+    fn texts(messages: &[Message]) -> Vec<String> {
+        messages.iter().map(|message| format!("{}: {}", message.nick, message.text)).collect()
+    }
+
+    #[test]
+    fn the_log_has_everybodys_messages_in_the_order_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = kit::home(&dir.path().join("home"));
+        let [ana, bo, cy] = [0, 1, 2].map(|number| kit::identity(&home, number));
+        let (bytes, _) = kit::private(&bo, kit::run(5), ana.id(), 1, "psst");
+        let at = Wall(9_000);
+        let late = kit::group(&cy, kit::run(5), 2, None, "late").bytes().clone();
+        write(
+            &home,
+            &[
+                kit::card(&bo, "bo", kit::run(5), 1),
+                kit::received(&bo, 9, "hello"),
+                kit::sent(&ana, bo.id(), 1, "hi bo"),
+                node::Record::Messaging(Record::PrivateReceived { bytes, order: 2, at }),
+                node::Record::Messaging(Record::GroupReceived {
+                    bytes: late,
+                    via: bo.id(),
+                    recovered: true,
+                    order: 6,
+                    at,
+                }),
+            ],
+        );
+        let mut history = History::open(&home).unwrap();
+        let log = history.log(10).unwrap();
+        let cys = format!("{}: late", cy.id().short());
+        assert_eq!(texts(&log), ["bo: hello", "ana: hi bo", "bo: psst", &cys]);
+        assert_eq!((log[2].kind, log[2].to), (MessageKind::Private, Some(ana.id())));
+        assert_eq!((log[3].recovered, log[3].via, log[3].late_ms), (true, Some(bo.id()), Some(7_998)));
+        assert_eq!((log[0].recovered, log[0].via, log[0].late_ms), (false, None, None));
+        history.set_nick("anna");
+        assert_eq!(texts(&history.log(3).unwrap()), ["anna: hi bo", "bo: psst", &cys]);
+    }
+
+    #[test]
+    fn a_message_is_found_by_handle_and_by_number() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = kit::home(&dir.path().join("home"));
+        let [ana, bo] = [0, 1].map(|number| kit::identity(&home, number));
+        let old = kit::group(&bo, kit::run(4), 3, None, "of an earlier run").bytes().clone();
+        let old = Record::GroupReceived { bytes: old, via: bo.id(), recovered: false, order: 1, at: Wall(1) };
+        let (private, private_id) = kit::private(&bo, kit::run(5), ana.id(), 7, "psst");
+        let private = Record::PrivateReceived { bytes: private, order: 2, at: Wall(1) };
+        let mut records: Vec<_> = (1..200).map(|seq| kit::received(&bo, seq, "hello")).collect();
+        records.extend([node::Record::Messaging(old), node::Record::Messaging(private)]);
+        records.push(kit::card(&bo, "bo", kit::run(5), 1));
+        records.push(kit::sent(&ana, bo.id(), 3, "own"));
+        write(&home, &records);
+        let history = History::open(&home).unwrap();
+        for message in history.log(1_000).unwrap() {
+            assert!(message.handle.len() >= 4);
+            assert_eq!(history.find(&message.handle).unwrap(), [message.id]);
+            assert_eq!(history.find(&message.id.to_string().to_uppercase()).unwrap(), [message.id]);
+        }
+        let named = |name| history.find(name).unwrap();
+        let of = |by, seq, text| kit::group(by, kit::run(5), seq, None, text).id();
+        assert_eq!(named("bo#3"), [of(&bo, 3, "hello")]);
+        assert_eq!(named("ana#3"), [of(&ana, 3, "own")]);
+        assert_eq!(named("bo#7"), [of(&bo, 7, "hello"), private_id]);
+        for unknown in ["bo#900", "cy#1", "bo#x", "zzzzzzzz", "", "k7f%", "#3"] {
+            assert_eq!(named(unknown), [], "{unknown}");
+        }
+        let first = &history.log(1).unwrap()[0].handle[..1];
+        assert!((2..=8).contains(&named(first).len()));
+    }
+
+    #[test]
+    fn forgetting_a_member_leaves_its_nick_to_what_it_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = kit::home(&dir.path().join("home"));
+        let bo = kit::identity(&home, 1);
+        let forgotten = membership::Record::Forgotten { member: bo.id(), run: kit::run(5) };
+        let records =
+            [kit::card(&bo, "bo", kit::run(5), 1), kit::received(&bo, 1, "hello"), node::Record::Membership(forgotten)];
+        write(&home, &records);
+        assert_eq!(texts(&History::open(&home).unwrap().log(9).unwrap()), ["bo: hello"]);
+        assert_eq!(Restored::fold(&load(&home).unwrap()), Restored::fold(&records));
+    }
+}

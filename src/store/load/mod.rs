@@ -1,0 +1,196 @@
+//! Rows into records: what the machine is restored from. Owns the way back from the tables; the records are
+//! not those that were written, but they add up to the same.
+
+mod delivery;
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension as _, Row};
+
+use super::columns::{Json, Num, Word};
+use super::rows::{RowError, seen_now};
+use super::{Home, StoreError, schema};
+use crate::base::{MemberId, RoomId, Run, Wall};
+use crate::messaging::{Answer, GapRecord, Outcome};
+use crate::node::Record;
+use crate::wire::{PrivateMessage, encode_layout, layout_id};
+use crate::{membership, messaging};
+use delivery::Deliveries;
+
+/// Reads what the machine of `home` is restored from, and makes the database where there is none.
+///
+/// # Errors
+/// [`StoreError`]: one that is damaged, newer or not this home's is left as it is.
+pub fn load(home: &Home) -> Result<Vec<Record>, StoreError> {
+    let db = schema::open_checked(home)?;
+    read_all(&db).map_err(|error| match error {
+        RowError::Sqlite(error) => schema::sort(&home.database(), "read", error),
+        RowError::Layout(error) => StoreError::Damaged { path: home.database(), why: error.to_string() },
+    })
+}
+
+fn read_all(db: &Connection) -> Result<Vec<Record>, RowError> {
+    let mut records = Vec::new();
+    read_members(db, &mut |record| records.push(Record::Membership(record)))?;
+    read_messages(db, &mut |record| records.push(Record::Messaging(record)))?;
+    Ok(records)
+}
+
+fn read_members(db: &Connection, tell: &mut impl FnMut(membership::Record)) -> Result<(), RowError> {
+    use membership::Record;
+    if let (Some(incarnation), Some(boot)) = (meta(db, "incarnation")?, meta(db, "boot")?) {
+        tell(Record::Run(Run { incarnation, boot }));
+    }
+    each(db, "SELECT incarnation, boot, member FROM forgotten", |row| {
+        tell(Record::Forgotten { member: word(row, 2)?, run: run(row, 0)? });
+        Ok(())
+    })?;
+    let cards = "SELECT incarnation, boot, member, version, bytes, leave_incarnation, leave_boot, leave_bytes,
+                 address, gone_at FROM cards WHERE known = 1";
+    each(db, cards, |row| {
+        let member = word(row, 2)?;
+        tell(Record::Card { member, run: run(row, 0)?, version: row.get(3)?, bytes: row.get(4)? });
+        if let Some(bytes) = row.get(7)? {
+            tell(Record::Leave { member, run: run(row, 5)?, bytes });
+        }
+        if let Some(Word(address)) = row.get(8)? {
+            tell(Record::Address { member, address });
+        }
+        if let Some(Num(at)) = row.get(9)? {
+            tell(Record::Gone { member, at: Wall(at) });
+        }
+        Ok(())
+    })
+}
+
+fn read_messages(db: &Connection, tell: &mut impl FnMut(messaging::Record)) -> Result<(), RowError> {
+    use messaging::Record;
+    each(db, "SELECT incarnation, boot, author FROM floors", |row| {
+        tell(Record::RunsForgotten { author: word(row, 2)?, below: run(row, 0)? });
+        Ok(())
+    })?;
+    let lamport = meta(db, "lamport")?.unwrap_or_default();
+    read_seen(db, lamport, tell)?;
+    let mut deliveries = Deliveries::read(db)?;
+    // By number, because what a run's messages add up to depends on their order.
+    let retained = "SELECT n, kind, sent, via, recovered, lamport, at, bytes, id FROM messages
+                    WHERE n IN (SELECT n FROM messages WHERE retained = 1) ORDER BY n";
+    each(db, retained, |row| read_message(row, &mut deliveries, tell))?;
+    deliveries.tell(tell);
+    each(db, "SELECT incarnation, boot, author, at, first, second FROM evidence WHERE retained = 1", |row| {
+        let (first, second) = (bytes(row, 4)?, bytes(row, 5)?);
+        tell(Record::Equivocation { author: word(row, 2)?, run: run(row, 0)?, first, second, at: wall(row, 3)? });
+        Ok(())
+    })?;
+    each(db, "SELECT incarnation, boot, author, first, last, asked, at FROM gaps", |row| {
+        let Json(asked): Json<Vec<(MemberId, Answer)>> = row.get(5)?;
+        let (first, last) = (number(row, 3)?, number(row, 4)?);
+        tell(Record::Gap(GapRecord {
+            author: word(row, 2)?,
+            run: run(row, 0)?,
+            first,
+            last,
+            asked,
+            at: wall(row, 6)?,
+        }));
+        Ok(())
+    })?;
+    clock(lamport).into_iter().flatten().for_each(tell);
+    Ok(())
+}
+
+fn read_message(
+    row: &Row<'_>,
+    deliveries: &mut Deliveries<'_>,
+    tell: &mut impl FnMut(messaging::Record),
+) -> Result<(), RowError> {
+    use messaging::Record;
+    let (n, is_sent): (i64, bool) = (row.get(0)?, row.get(2)?);
+    let (order, at, bytes) = (number(row, 5)?, wall(row, 6)?, bytes(row, 7)?);
+    let is_group = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)? == "group";
+    match (is_group, is_sent) {
+        (true, true) => {
+            let roster = deliveries.of_group(n, word(row, 8)?, &bytes)?;
+            tell(Record::GroupSent { bytes, roster, order, at });
+        }
+        (true, false) => {
+            tell(Record::GroupReceived { bytes, via: word(row, 3)?, recovered: row.get(4)?, order, at });
+        }
+        (false, true) => {
+            let outcome = deliveries.of_private(n, word(row, 8)?)?;
+            tell(Record::PrivateSent { bytes, order, outcome, at });
+        }
+        (false, false) => tell(Record::PrivateReceived { bytes, order, at }),
+    }
+    Ok(())
+}
+
+/// Before the messages: those that are retained are part of it, and change nothing of it any more.
+fn read_seen(db: &Connection, lamport: u64, tell: &mut impl FnMut(messaging::Record)) -> Result<(), RowError> {
+    use messaging::Record;
+    each(db, "SELECT incarnation, boot, author FROM seen WHERE kind = 'group'", |row| {
+        let (author, run) = (word(row, 2)?, run(row, 0)?);
+        tell(Record::GroupPruned { author, run, upto: 0, chain: seen_now(db, author, run)?, lamport });
+        Ok(())
+    })?;
+    each(db, "SELECT incarnation, boot, author FROM seen WHERE kind = 'private'", |row| {
+        let (author, run) = (word(row, 2)?, run(row, 0)?);
+        tell(Record::PrivatePruned { author, run, upto: 0, seen: seen_now(db, author, run)?, lamport });
+        Ok(())
+    })
+}
+
+/// Records that add up to nothing but the clock: what raised it may no longer be retained.
+fn clock(lamport: u64) -> Option<[messaging::Record; 2]> {
+    use messaging::Record;
+    let nobody = MemberId([0; 32]);
+    let run = Run { incarnation: 0, boot: 0 };
+    let message = PrivateMessage {
+        room: RoomId([0; 16]),
+        author: nobody,
+        run,
+        to: nobody,
+        seq: 1,
+        salt: [0; 16],
+        said_at: Wall(0),
+        text: "-".to_owned(),
+    };
+    let bytes: Arc<[u8]> = encode_layout(&message).into();
+    let id = layout_id::<PrivateMessage>(&bytes);
+    let sent = Record::PrivateSent { bytes, order: lamport, outcome: Outcome::Expired, at: Wall(0) };
+    (lamport > 0).then_some([sent, Record::Undone { author: nobody, id }])
+}
+
+fn meta(db: &Connection, key: &str) -> rusqlite::Result<Option<u64>> {
+    let found = db.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| number(row, 0));
+    found.optional()
+}
+
+fn each(db: &Connection, query: &str, mut take: impl FnMut(&Row<'_>) -> Result<(), RowError>) -> Result<(), RowError> {
+    let mut statement = db.prepare(query)?;
+    let mut rows = statement.query(())?;
+    while let Some(row) = rows.next()? {
+        take(row)?;
+    }
+    Ok(())
+}
+
+fn number(row: &Row<'_>, at: usize) -> rusqlite::Result<u64> {
+    row.get(at).map(|Num(number)| number)
+}
+
+fn wall(row: &Row<'_>, at: usize) -> rusqlite::Result<Wall> {
+    number(row, at).map(Wall)
+}
+
+fn run(row: &Row<'_>, at: usize) -> rusqlite::Result<Run> {
+    Ok(Run { incarnation: number(row, at)?, boot: number(row, at + 1)? })
+}
+
+fn word<T: for<'de> serde::Deserialize<'de>>(row: &Row<'_>, at: usize) -> rusqlite::Result<T> {
+    row.get(at).map(|Word(word)| word)
+}
+
+fn bytes(row: &Row<'_>, at: usize) -> rusqlite::Result<Arc<[u8]>> {
+    Ok(row.get_ref(at)?.as_blob()?.into())
+}

@@ -1,0 +1,25 @@
+//! What a node keeps: its home directory and the database in it. Owns the form of both, the writer's thread
+//! and what people read of the past. Decides nothing of what is kept: it is handed records and gives them back.
+
+mod columns;
+mod commit;
+mod error;
+mod files;
+mod history;
+mod home;
+#[cfg(test)]
+mod kit;
+mod load;
+mod lock;
+mod prune;
+#[cfg(test)]
+mod restore_test;
+mod rows;
+mod schema;
+mod writer;
+
+pub use error::StoreError;
+pub use history::History;
+pub use home::{Home, Room};
+pub use load::load;
+pub use writer::{Writer, Written};

@@ -1,0 +1,305 @@
+//! The database: how it is opened, made, and told from one that is damaged, newer or somebody else's. Owns
+//! its settings and its version; `schema.sql` and `docs/STORE.md` say what is in it.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _};
+
+use super::columns::Word;
+use super::{Home, StoreError, files};
+use crate::base::{MemberId, RoomId};
+
+/// Opens the database of `home` to write, and makes it where there is none.
+///
+/// # Errors
+/// [`StoreError`]; a database that is damaged, newer or not this home's was not written to then.
+pub(super) fn open(home: &Home) -> Result<Connection, StoreError> {
+    let path = home.database();
+    if size(&path)? > 0 {
+        examine(&path)?;
+    }
+    drop(files::open_private(&path)?);
+    files::sync_dir_of(&path)?;
+    let db = prepare(&path).map_err(|error| sort(&path, "open", error))?;
+    let held = claim(&db, home.identity().id(), home.room().id).map_err(|error| sort(&path, "open", error))?;
+    match held {
+        Claim::Held => Ok(db),
+        Claim::Mixed(what) => Err(StoreError::Mixed { path, what }),
+    }
+}
+
+/// [`open`], after a look at every page for damage. Past `CHECKED_BYTES_MAX` that would take too long at each
+/// start, and SQLite notices damage only when it meets it.
+pub(super) fn open_checked(home: &Home) -> Result<Connection, StoreError> {
+    let path = home.database();
+    if (1..=CHECKED_BYTES_MAX).contains(&size(&path)?) {
+        check(&path, &examine(&path)?)?;
+    }
+    open(home)
+}
+
+/// Opens the database at `path`, which exists, to read only.
+pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
+    let open = || {
+        let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        db.busy_timeout(BUSY_TIMEOUT)?;
+        db.pragma_update(None, "cache_size", READER_CACHE_KIB)?;
+        Ok(db)
+    };
+    open().map_err(|error| sort(path, "open", error))
+}
+
+/// Whether the room of the database at `path` ever had a second member or a message.
+pub(super) fn was_used(path: &Path) -> Result<bool, StoreError> {
+    if size(path)? == 0 {
+        return Ok(false);
+    }
+    let db = examine(path)?;
+    if !has_tables(&db).map_err(|error| sort(path, "read", error))? {
+        return Ok(false);
+    }
+    is_used(&db).map_err(|error| sort(path, "read", error))
+}
+
+/// Notes that the room has a second member or a message now: the home keeps it for good.
+pub(super) fn mark_used(db: &Connection) -> rusqlite::Result<()> {
+    db.prepare_cached("INSERT OR IGNORE INTO meta (key, value) VALUES ('used', 1)")?.execute(()).map(|_| ())
+}
+
+/// What an error of SQLite means for the database at `path`.
+pub(super) fn sort(path: &Path, doing: &'static str, error: rusqlite::Error) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            StoreError::Damaged { path: path.to_owned(), why: "it is no sound database".to_owned() }
+        }
+        Some(ErrorCode::DiskFull) => StoreError::DiskFull,
+        // `ErrorCode` is SQLite's and open: the rest is told as it is.
+        _ => StoreError::Database { doing, source: error },
+    }
+}
+
+/// Opens an existing database to read, if it is one of moot's and not newer.
+fn examine(path: &Path) -> Result<Connection, StoreError> {
+    let db = open_to_read(path)?;
+    let read = |pragma| db.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+    let read = |pragma| read(pragma).map_err(|error| sort(path, "read", error));
+    let (owner, version) = (read("application_id")?, read("user_version")?);
+    let has_tables = has_tables(&db).map_err(|error| sort(path, "read", error))?;
+    if owner != APPLICATION_ID && (owner != 0 || has_tables) {
+        return Err(StoreError::Foreign { path: path.to_owned() });
+    }
+    if version > VERSION {
+        return Err(StoreError::Newer { path: path.to_owned(), found: version, known: VERSION });
+    }
+    Ok(db)
+}
+
+fn check(path: &Path, db: &Connection) -> Result<(), StoreError> {
+    let found = db.query_row("PRAGMA quick_check(1)", (), |row| row.get::<_, String>(0));
+    let found = found.map_err(|error| sort(path, "check", error))?;
+    if found == "ok" {
+        return Ok(());
+    }
+    let why = found.lines().next_back().unwrap_or_default().to_lowercase();
+    Err(StoreError::Damaged { path: path.to_owned(), why })
+}
+
+/// Bytes of the file; none where there is no file.
+fn size(path: &Path) -> Result<u64, StoreError> {
+    if !files::private_file(path)? {
+        return Ok(0);
+    }
+    fs::metadata(path).map(|found| found.len()).map_err(StoreError::io("look at", path))
+}
+
+fn has_tables(db: &Connection) -> rusqlite::Result<bool> {
+    db.query_row("SELECT EXISTS (SELECT 1 FROM sqlite_schema)", (), |row| row.get(0))
+}
+
+fn is_used(db: &Connection) -> rusqlite::Result<bool> {
+    db.query_row("SELECT EXISTS (SELECT 1 FROM meta WHERE key = 'used')", (), |row| row.get(0))
+}
+
+fn prepare(path: &Path) -> rusqlite::Result<Connection> {
+    let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    db.busy_timeout(BUSY_TIMEOUT)?;
+    db.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    // A statement is planned once, not again for each value bound to it.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    db.pragma_update(None, "journal_mode", "wal")?;
+    db.pragma_update(None, "synchronous", "full")?;
+    db.pragma_update(None, "foreign_keys", true)?;
+    db.pragma_update(None, "cache_size", WRITER_CACHE_KIB)?;
+    // The writer does it, because SQLite keeps what goes wrong in a checkpoint of its own to itself.
+    db.pragma_update(None, "wal_autocheckpoint", 0)?;
+    db.pragma_update(None, "journal_size_limit", JOURNAL_BYTES_KEPT)?;
+    if !has_tables(&db)? {
+        db.execute_batch(&format!(
+            "BEGIN IMMEDIATE;
+             PRAGMA application_id = {APPLICATION_ID};
+             PRAGMA user_version = {VERSION};
+             {}
+             COMMIT;",
+            include_str!("schema.sql")
+        ))?;
+    }
+    Ok(db)
+}
+
+enum Claim {
+    Held,
+    Mixed(&'static str),
+}
+
+/// Binds the database to an identity and a room. One that no room ever used takes another room: the home
+/// joined it.
+fn claim(db: &Connection, member: MemberId, room: RoomId) -> rusqlite::Result<Claim> {
+    let read = "SELECT value FROM meta WHERE key = ?1";
+    let held = |key: &str| db.query_row(read, [key], |row| row.get::<_, String>(0)).optional();
+    let (held_member, held_room) = (held("member")?, held("room")?);
+    if held_member.as_ref().is_some_and(|held| *held != member.to_string()) {
+        return Ok(Claim::Mixed("identity"));
+    }
+    if held_member.is_some() && held_room == Some(room.to_string()) {
+        return Ok(Claim::Held);
+    }
+    if held_room.is_some() && is_used(db)? {
+        return Ok(Claim::Mixed("room"));
+    }
+    let write = "INSERT OR REPLACE INTO meta (key, value) VALUES ('member', ?1), ('room', ?2)";
+    db.execute(write, (Word(member), Word(room)))?;
+    Ok(Claim::Held)
+}
+
+/// "MOOT", in the header of the file.
+const APPLICATION_ID: i64 = 0x4d4f_4f54;
+/// Raised when the tables change.
+const VERSION: i64 = 1;
+
+/// How long a reader or writer waits for another program that holds the database, before it says so.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Negative is SQLite's way to say KiB. What is written is written once and seldom read back.
+const WRITER_CACHE_KIB: i64 = -2048;
+const READER_CACHE_KIB: i64 = -256;
+/// What a burst leaves of the write-ahead log.
+const JOURNAL_BYTES_KEPT: i64 = 4 * 1024 * 1024;
+/// A start does not read more than this to look for damage: half a second on a slow disk.
+const CHECKED_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// More than the statements that `rows` prepares.
+const STATEMENTS_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Rng;
+    use crate::store::commit::Committer;
+    use crate::store::{Room, kit, load};
+
+    /// A home whose database holds a page or two of messages, written through to the file.
+    fn used_home(dir: &Path) -> Home {
+        let home = kit::home(dir);
+        let bo = kit::identity(&home, 1);
+        let records: Vec<_> = (1..200).map(|seq| kit::received(&bo, seq, "what a day")).collect();
+        Committer::new(open(&home).unwrap(), home.database()).commit(&records).unwrap();
+        home
+    }
+
+    fn refused(home: &Home) -> StoreError {
+        let before = fs::read(home.database()).unwrap();
+        let refused = load(home).unwrap_err();
+        assert!(fs::read(home.database()).unwrap() == before, "{refused}: but it was written to");
+        refused
+    }
+
+    #[test]
+    fn a_damaged_database_is_refused_and_left_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = used_home(&dir.path().join("home"));
+        let sound = fs::read(home.database()).unwrap();
+        let mut torn = sound.clone();
+        torn[4096 * 3..4096 * 3 + 2000].fill(0xa5);
+        for broken in [&torn[..], &sound[..sound.len() / 2], b"not a database at all, but long enough to be looked at"]
+        {
+            fs::write(home.database(), broken).unwrap();
+            let refused = refused(&home);
+            assert!(matches!(refused, StoreError::Damaged { .. }), "{refused}");
+        }
+        fs::write(home.database(), &sound).unwrap();
+        assert!(!load(&home).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_newer_database_and_somebody_elses_are_refused_and_left_as_they_are() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = used_home(&dir.path().join("home"));
+        let db = Connection::open(home.database()).unwrap();
+        db.pragma_update(None, "user_version", VERSION + 1).unwrap();
+        drop(db);
+        let newer = refused(&home);
+        assert_eq!(
+            newer.to_string(),
+            format!(
+                "{} was written by a newer moot (format 2, this one knows 1); update moot",
+                home.database().display()
+            )
+        );
+        fs::remove_file(home.database()).unwrap();
+        let db = Connection::open(home.database()).unwrap();
+        db.execute_batch("CREATE TABLE bills (amount)").unwrap();
+        drop(db);
+        fs::set_permissions(home.database(), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        assert!(matches!(refused(&home), StoreError::Foreign { .. }));
+    }
+
+    #[test]
+    fn a_database_of_another_identity_or_room_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let ours = used_home(&dir.path().join("ours"));
+        let mut rng = Rng::from_seed([8; 32]);
+        let room = Room::found("elsewhere", &mut rng);
+        let theirs = Home::open(&dir.path().join("theirs"), "bo", room, &mut rng).unwrap();
+        fs::copy(ours.database(), theirs.database()).unwrap();
+        assert!(matches!(refused(&theirs), StoreError::Mixed { what: "identity", .. }));
+        fs::copy(theirs.dir().join("room.json"), ours.dir().join("room.json")).unwrap();
+        let path = ours.dir().to_owned();
+        drop(ours);
+        assert!(matches!(refused(&kit::home(&path)), StoreError::Mixed { what: "room", .. }));
+    }
+
+    #[test]
+    fn the_database_is_its_owners_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let home = used_home(&dir.path().join("home"));
+        let kept = open(&home).unwrap();
+        kept.execute_batch("BEGIN IMMEDIATE; COMMIT").unwrap();
+        for entry in fs::read_dir(home.dir()).unwrap() {
+            let entry = entry.unwrap();
+            assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o077, 0, "{entry:?}");
+        }
+        fs::set_permissions(home.database(), fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(matches!(load(&home), Err(StoreError::Permissions { .. })));
+    }
+
+    #[test]
+    fn every_table_and_column_is_documented() {
+        let document = include_str!("../../docs/STORE.md");
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch(include_str!("schema.sql")).unwrap();
+        let columns = "SELECT tables.name, columns.name FROM sqlite_schema AS tables, pragma_table_info(tables.name)
+                       AS columns WHERE tables.type = 'table' AND tables.name NOT LIKE 'sqlite_%'";
+        let mut statement = db.prepare(columns).unwrap();
+        let columns = statement.query_map((), |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        let columns: Vec<(String, String)> = columns.collect::<Result<_, _>>().unwrap();
+        assert!(columns.len() > 60, "{columns:?}");
+        for (table, column) in columns {
+            let (_, section) = document.split_once(&format!("### `{table}`\n")).expect(&table);
+            let section = section.split("\n### ").next().unwrap();
+            let first_cells = section.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next());
+            assert!(first_cells.into_iter().any(|cell| cell.contains(&format!("`{column}`"))), "{table}.{column}");
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! The thread that writes. Owns the queue of batches and the order of their results; a burst that waits while the
+//! disk is busy becomes one transaction, so that it costs one fsync.
+
+use std::sync::mpsc::{self, Receiver, Sender, SyncSender, TryRecvError};
+use std::thread::{self, JoinHandle};
+
+use super::commit::{CommitError, Committer};
+use super::{Home, StoreError, schema};
+use crate::base::limits::STORE_BATCHES_MAX;
+use crate::base::{StoreFailed, Wall};
+use crate::node::Record;
+
+/// The way to the thread that writes.
+pub struct Writer {
+    jobs: Option<SyncSender<Job>>,
+    results: Receiver<Written>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What became of a batch.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Written {
+    /// All of it is durable, or, the disk being full, nothing of it.
+    Stored { mark: u64, result: Result<(), StoreFailed> },
+    /// What is on the disk is unknown, or nothing more can get there: the process has to end with this
+    /// sentence. The last result.
+    Fatal(String),
+}
+
+enum Job {
+    Write { mark: u64, records: Vec<Record> },
+    Prune { now: Wall },
+}
+
+impl Writer {
+    /// Starts the thread. It calls `wake` when there are results to take, and begins by pruning what `now`
+    /// makes too old.
+    ///
+    /// # Errors
+    /// [`StoreError`], as [`super::load`].
+    pub fn start(home: &Home, now: Wall, wake: Box<dyn Fn() + Send>) -> Result<Self, StoreError> {
+        let committer = Committer::new(schema::open(home)?, home.database());
+        let (jobs, queue) = mpsc::sync_channel(STORE_BATCHES_MAX);
+        let (done, results) = mpsc::channel();
+        let work = Work { committer, queue, done, wake, pruning: Some(now) };
+        let thread = thread::Builder::new().name("store".to_owned()).spawn(|| work.run());
+        let thread = thread.map_err(StoreError::io("start the thread that writes", home.dir()))?;
+        Ok(Self { jobs: Some(jobs), results, thread: Some(thread) })
+    }
+
+    /// Queues a batch. Waits while `STORE_BATCHES_MAX` batches are queued.
+    pub fn submit(&self, mark: u64, records: Vec<Record>) {
+        self.queue(Job::Write { mark, records });
+    }
+
+    /// Prunes people's history of what `now` makes too old, beside the commits. Due once a day.
+    pub fn prune(&self, now: Wall) {
+        self.queue(Job::Prune { now });
+    }
+
+    /// The next result, in the order of the batches; `None` while there is none.
+    #[must_use]
+    pub fn poll_written(&self) -> Option<Written> {
+        match self.results.try_recv() {
+            Ok(written) => Some(written),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => Some(Written::Fatal("the thread that writes has ended".to_owned())),
+        }
+    }
+
+    /// Writes what is queued and ends the thread; gives the results that were not taken.
+    #[must_use]
+    pub fn close(mut self) -> Vec<Written> {
+        self.end();
+        self.results.try_iter().collect()
+    }
+
+    fn queue(&self, job: Job) {
+        // The thread is gone only after a fatal result, which the caller has, or is about to take.
+        let _ = self.jobs.as_ref().map(|jobs| jobs.send(job));
+    }
+
+    fn end(&mut self) {
+        drop(self.jobs.take());
+        // A panic of the thread was printed by it.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// What the thread owns.
+struct Work {
+    committer: Committer,
+    queue: Receiver<Job>,
+    done: Sender<Written>,
+    wake: Box<dyn Fn() + Send>,
+    /// Set while there is history to prune.
+    pruning: Option<Wall>,
+}
+
+enum Turn {
+    Write(Job),
+    /// Nothing is queued, and there is history to prune.
+    Prune,
+}
+
+impl Work {
+    fn run(mut self) {
+        while let Some(turn) = self.next() {
+            let done = match turn {
+                Turn::Write(job) => self.write(job),
+                Turn::Prune => self.prune(),
+            };
+            if let Err(error) = done {
+                tracing::error!(%error, "the store ends");
+                self.tell(Written::Fatal(error));
+                (self.wake)();
+                return;
+            }
+        }
+    }
+
+    /// What to do next; `None` when the writer is closed and nothing is queued.
+    fn next(&self) -> Option<Turn> {
+        if self.pruning.is_none() {
+            return self.queue.recv().ok().map(Turn::Write);
+        }
+        match self.queue.try_recv() {
+            Ok(job) => Some(Turn::Write(job)),
+            Err(TryRecvError::Empty) => Some(Turn::Prune),
+            Err(TryRecvError::Disconnected) => None,
+        }
+    }
+
+    /// Commits all that is queued by now, beginning with `first`, in one transaction.
+    fn write(&mut self, first: Job) -> Result<(), String> {
+        let mut batches = Vec::new();
+        let mut records = 0;
+        for job in std::iter::once(first).chain(self.queue.try_iter()) {
+            match job {
+                Job::Write { mark, records: batch } => {
+                    records += batch.len();
+                    batches.push((mark, batch));
+                }
+                Job::Prune { now } => self.pruning = Some(now),
+            }
+            if records >= GROUP_RECORDS_MAX {
+                break;
+            }
+        }
+        if batches.is_empty() {
+            return Ok(());
+        }
+        let result = match self.committer.commit(batches.iter().flat_map(|(_, records)| records)) {
+            Ok(()) => Ok(()),
+            Err(CommitError::Full) => {
+                tracing::warn!(records, "the disk is full");
+                Err(StoreFailed)
+            }
+            Err(CommitError::Fatal(why)) => return Err(why),
+        };
+        tracing::trace!(batches = batches.len(), records, stored = result.is_ok(), "committed");
+        for (mark, _) in batches {
+            self.tell(Written::Stored { mark, result });
+        }
+        (self.wake)();
+        self.committer.checkpoint().map_err(|error| error.to_string())
+    }
+
+    fn prune(&mut self) -> Result<(), String> {
+        let now = self.pruning.take().expect("asked for only while there is history to prune");
+        match self.committer.prune(now) {
+            Ok(more) => self.pruning = more.then_some(now),
+            Err(CommitError::Full) => tracing::debug!("no room to prune"),
+            Err(CommitError::Fatal(why)) => return Err(why),
+        }
+        self.committer.checkpoint().map_err(|error| error.to_string())
+    }
+
+    fn tell(&self, written: Written) {
+        // Nobody listens any more when the writer was dropped: then nobody waits for it either.
+        let _ = self.done.send(written);
+    }
+}
+
+/// Records in one transaction: past it a commit would keep its results waiting for others' sake.
+const GROUP_RECORDS_MAX: usize = 8_192;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::Restored;
+    use crate::store::{kit, load};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn results_come_in_order_and_a_burst_is_few_commits() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = kit::home(&dir.path().join("home"));
+        let bo = kit::identity(&home, 1);
+        let woken = Arc::new(AtomicUsize::new(0));
+        let wake = woken.clone();
+        let wake = Box::new(move || {
+            wake.fetch_add(1, Ordering::Relaxed);
+        });
+        let records: Vec<_> = (1..=1_000).map(|seq| kit::received(&bo, seq, "hi")).collect();
+        let writer = Writer::start(&home, Wall(0), wake).unwrap();
+        for (mark, record) in (1..).zip(&records) {
+            writer.submit(mark, vec![record.clone()]);
+        }
+        let mut results = Vec::new();
+        results.extend(std::iter::from_fn(|| writer.poll_written()));
+        results.extend(writer.close());
+        let expected: Vec<_> = (1..=1_000).map(|mark| Written::Stored { mark, result: Ok(()) }).collect();
+        assert_eq!(results, expected);
+        assert!(woken.load(Ordering::Relaxed) < 500, "{woken:?} commits");
+        assert_eq!(Restored::fold(&load(&home).unwrap()), Restored::fold(&records));
+    }
+
+    #[test]
+    fn a_broken_database_is_fatal_and_says_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = kit::home(&dir.path().join("home"));
+        let bo = kit::identity(&home, 1);
+        let writer = Writer::start(&home, Wall(0), Box::new(|| {})).unwrap();
+        schema::open(&home).unwrap().execute_batch("DROP TABLE gaps; DROP TABLE messages").unwrap();
+        writer.submit(1, vec![kit::received(&bo, 1, "hi")]);
+        writer.submit(2, Vec::new());
+        let results = writer.close();
+        assert!(matches!(&results[..], [Written::Fatal(why)] if why.contains("messages")), "{results:?}");
+    }
+}

@@ -1,0 +1,420 @@
+//! Events as the lines of a chat. One event is one line, and more only where a message has more; what
+//! follows the first line is indented, so that no message can pass for an event.
+
+use super::{Tone, View, age, count, list};
+use crate::base::{MemberId, Presence, text};
+use crate::node::api::{Asked, AskedAnswer, Delivery, Event, EventKind, Evidence, Gap, Message, MessageKind, Outcome};
+
+/// What begins a text that its author does rather than says, as in XEP-0245: `/me waves`.
+const ACTION: &str = "/me ";
+/// What stands before the second and later lines of a text.
+const INDENT: &str = "\n    ";
+
+impl View {
+    /// `event` as a line of the chat.
+    #[must_use]
+    pub fn event(&self, event: &Event) -> String {
+        match &event.kind {
+            EventKind::Ready { id, nick, room, addr, .. } => {
+                let who = format!("{} ({})", self.names.named(*id, nick), id.short());
+                self.ink
+                    .paint(Tone::Faint, &format!("{who} is ready in \"{}\", listening on {addr}", text::sanitize(room)))
+            }
+            EventKind::Member { id, nick, state, evidence, .. } => self.member_change(*id, nick, *state, evidence),
+            EventKind::Message(message) => self.message(message, None),
+            EventKind::Undone { handle, reason, .. } => {
+                self.ink.paint(Tone::Bad, &format!("{handle} was not sent: {}", text::sanitize(reason)))
+            }
+            EventKind::Delivery { handle, delivery, reason, .. } => {
+                self.delivery(handle, std::slice::from_ref(delivery), reason.as_deref())
+            }
+            EventKind::Gap(gap) => self.gap(gap),
+            EventKind::Recovered { count: n, via, nick } => {
+                let messages = count(*n, "message", "messages");
+                self.ink.paint(Tone::Faint, &format!("recovered {messages} via {}", self.names.named(*via, nick)))
+            }
+            EventKind::Fault { spec: Some(spec) } => self.fault_banner(std::slice::from_ref(spec)),
+            EventKind::Fault { spec: None } => self.ink.paint(Tone::Caution, "faults are off"),
+            EventKind::Alarm { text: alarm } => self.ink.paint(Tone::Bad, &format!("alarm: {}", text::sanitize(alarm))),
+            EventKind::Lagged { count: n } => {
+                let events = count(*n, "event", "events");
+                self.ink.paint(
+                    Tone::Caution,
+                    &format!("this screen was too slow and missed {events}; log has the messages"),
+                )
+            }
+        }
+    }
+
+    /// A message: `bo: hello`, `bo → you: hi`, and of one's own `you → bo: hi  [k7f3 sending]`, where `own`
+    /// says how its deliveries stand.
+    #[must_use]
+    pub fn message(&self, message: &Message, own: Option<&[Delivery]>) -> String {
+        let mine = self.names.is_me(message.from);
+        let from = self.names.named_or_you(message.from, &message.nick);
+        let head = match message.to {
+            Some(to) => format!("{from} → {}", self.names.named_or_you(to, "")),
+            None => from,
+        };
+        let line = match message.text.strip_prefix(ACTION) {
+            Some(action) => format!("* {} {}", self.ink.paint(Tone::Strong, &head), indented(action)),
+            None => format!("{} {}", self.ink.paint(Tone::Strong, &format!("{head}:")), indented(&message.text)),
+        };
+        let mut notes = Vec::new();
+        if mine {
+            notes.push(match own.and_then(open_word) {
+                Some(word) => format!("{} {word}", message.handle),
+                None => message.handle.clone(),
+            });
+        }
+        if message.recovered {
+            notes.push(self.recovered_note(message));
+        }
+        if notes.is_empty() {
+            return line;
+        }
+        format!("{line}  {}", self.ink.paint(Tone::Faint, &format!("[{}]", notes.join(", "))))
+    }
+
+    /// A message in the log: as on the screen, after its time and handle.
+    #[must_use]
+    pub fn logged(&self, message: &Message) -> String {
+        let stamp = self.ink.paint(Tone::Faint, &format!("{} {}", self.day(message.said_at), message.handle));
+        let line = self.message(message, None);
+        // The handle stands in front already.
+        let own_note = self.ink.paint(Tone::Faint, &format!("[{}]", message.handle));
+        let line = line.strip_suffix(&format!("  {own_note}")).unwrap_or(&line);
+        format!("{stamp}  {line}")
+    }
+
+    /// How the deliveries of a message stand: `k7f3 stored by 2 of 3, cy unknown`.
+    #[must_use]
+    pub fn delivery(&self, handle: &str, deliveries: &[Delivery], reason: Option<&str>) -> String {
+        let line =
+            delivery_line(handle, deliveries, reason, |delivery| self.names.named(delivery.member, &delivery.nick));
+        self.ink.paint(worst_tone(deliveries), &line)
+    }
+
+    /// `gap: bo#13–15, asked ana (no longer keeps it), cy (no answer)`.
+    #[must_use]
+    pub fn gap(&self, gap: &Gap) -> String {
+        let author = self.names.named(gap.author, &gap.nick);
+        let range = if gap.first == gap.last { gap.first.to_string() } else { format!("{}–{}", gap.first, gap.last) };
+        let asked: Vec<String> = gap.asked.iter().map(|asked| self.asked(asked)).collect();
+        let asked = if asked.is_empty() { "nobody to ask".into() } else { format!("asked {}", asked.join(", ")) };
+        self.ink.paint(Tone::Caution, &format!("gap: {author}#{range}, {asked}"))
+    }
+
+    /// What stays on the screen while faults are on.
+    #[must_use]
+    pub fn fault_banner(&self, faults: &[String]) -> String {
+        let specs: Vec<String> = faults.iter().map(|spec| text::sanitize(spec)).collect();
+        self.ink.paint(Tone::Caution, &format!("faults are on: {}", specs.join(", ")))
+    }
+
+    /// `bo is unreachable: not heard for 4.1 s; reported by ana and cy`.
+    fn member_change(&self, id: MemberId, nick: &str, state: Presence, evidence: &[Evidence]) -> String {
+        let why = self.because(evidence);
+        let (state, tone) = match state {
+            Presence::Alive if why.is_empty() => ("is here", Tone::Good),
+            Presence::Alive => ("is back", Tone::Good),
+            Presence::Suspect => ("is suspect", Tone::Faint),
+            Presence::Unreachable => ("is unreachable", Tone::Bad),
+            Presence::Left => ("left", Tone::Faint),
+        };
+        let colon = if why.is_empty() { "" } else { ": " };
+        self.ink.paint(tone, &format!("{} {state}{colon}{why}", self.names.named(id, nick)))
+    }
+
+    fn recovered_note(&self, message: &Message) -> String {
+        let via = message.via.map(|via| format!(" via {}", self.names.named_or_you(via, ""))).unwrap_or_default();
+        let late = message.late_ms.map(|ms| format!(", {} late", age(ms))).unwrap_or_default();
+        format!("recovered{via}{late}")
+    }
+
+    fn asked(&self, asked: &Asked) -> String {
+        let answer = match asked.answer {
+            AskedAnswer::NoLongerKeepsIt => "no longer keeps it",
+            AskedAnswer::NeverHadIt => "never had it",
+            AskedAnswer::NoAnswer => "no answer",
+        };
+        format!("{} ({answer})", self.names.named(asked.member, &asked.nick))
+    }
+}
+
+/// What stands between sent and stored, as one word; nothing once it is settled.
+fn open_word(deliveries: &[Delivery]) -> Option<&'static str> {
+    let any = |outcome| deliveries.iter().any(|delivery| delivery.outcome == outcome);
+    if any(Outcome::Sending) {
+        Some("sending")
+    } else if any(Outcome::Waiting) {
+        Some("waiting")
+    } else {
+        None
+    }
+}
+
+/// The deliveries of one message in one line; `name` says what a receiver is called. *Stored* means that it
+/// is on the receiver's disk, which the receiver signed.
+fn delivery_line(
+    handle: &str,
+    deliveries: &[Delivery],
+    reason: Option<&str>,
+    name: impl Fn(&Delivery) -> String,
+) -> String {
+    let reason = reason.map(|reason| format!(": {}", text::sanitize(reason))).unwrap_or_default();
+    match deliveries {
+        [] => format!("{handle} stored here only, nobody else is in the room"),
+        [one] => {
+            let who = name(one);
+            let said = match one.outcome {
+                Outcome::Delivered => format!("stored by {who}"),
+                Outcome::Waiting => format!("waiting for {who} to be reachable"),
+                Outcome::Sending => format!("sending to {who}"),
+                Outcome::Unknown => {
+                    let tries = count(one.attempts.into(), "try", "tries");
+                    format!("unknown for {who}: no receipt after {tries}")
+                }
+                Outcome::Refused => format!("refused by {who}"),
+                Outcome::Expired => format!("expired before {who} was reachable"),
+            };
+            format!("{handle} {said}{reason}")
+        }
+        all => {
+            let stored = all.iter().filter(|delivery| delivery.outcome == Outcome::Delivered).count();
+            let mut line = format!("{handle} stored by {stored} of {}", all.len());
+            for (outcome, word) in OPEN_OUTCOMES {
+                let who: Vec<String> = all.iter().filter(|delivery| delivery.outcome == outcome).map(&name).collect();
+                if !who.is_empty() {
+                    line = format!("{line}, {} {word}", list(&who));
+                }
+            }
+            line + &reason
+        }
+    }
+}
+
+/// Every outcome but `delivered`, in the order in which a person would want to know.
+const OPEN_OUTCOMES: [(Outcome, &str); 5] = [
+    (Outcome::Refused, "refused"),
+    (Outcome::Unknown, "unknown"),
+    (Outcome::Expired, "expired"),
+    (Outcome::Waiting, "waiting"),
+    (Outcome::Sending, "sending"),
+];
+
+fn worst_tone(deliveries: &[Delivery]) -> Tone {
+    let any = |outcomes: &[Outcome]| deliveries.iter().any(|delivery| outcomes.contains(&delivery.outcome));
+    if any(&[Outcome::Refused, Outcome::Expired]) {
+        Tone::Bad
+    } else if any(&[Outcome::Unknown, Outcome::Waiting]) {
+        Tone::Caution
+    } else {
+        Tone::Faint
+    }
+}
+
+fn indented(said: &str) -> String {
+    text::sanitize(said).trim_end().replace('\n', INDENT)
+}
+
+/// Whether a message of this kind has one receiver.
+#[must_use]
+pub(super) fn is_private(kind: MessageKind) -> bool {
+    match kind {
+        MessageKind::Private => true,
+        MessageKind::Group => false,
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use jiff::tz::TimeZone;
+
+    use super::*;
+    use crate::base::{MessageId, Wall};
+    use crate::node::api::EvidenceKind;
+    use crate::view::Ink;
+    use crate::view::names::tests::{four, id};
+
+    /// Ana's view, without colour, in UTC.
+    pub(in crate::view) fn view() -> View {
+        View { ink: Ink::Plain, zone: TimeZone::UTC, names: four() }
+    }
+
+    fn message(from: u8, nick: &str, to: Option<u8>, text: &str) -> Message {
+        Message {
+            id: MessageId([from; 32]),
+            handle: "k7f3".into(),
+            kind: if to.is_some() { MessageKind::Private } else { MessageKind::Group },
+            from: id(from),
+            nick: nick.into(),
+            to: to.map(id),
+            seq: 1,
+            incarnation: 1,
+            text: text.into(),
+            said_at: Wall(1_700_000_000_000),
+            recovered: false,
+            via: None,
+            late_ms: None,
+        }
+    }
+
+    pub(in crate::view) fn delivery(member: u8, nick: &str, outcome: Outcome, attempts: u32) -> Delivery {
+        Delivery { member: id(member), nick: nick.into(), outcome, attempts, latency_us: None }
+    }
+
+    pub(in crate::view) fn evidence(kind: EvidenceKind, by: u8, nick: &str, detail: &str) -> Evidence {
+        Evidence {
+            kind,
+            by: id(by),
+            nick: nick.into(),
+            run: None,
+            tick: None,
+            at: Wall(1_700_000_000_000),
+            detail: detail.into(),
+        }
+    }
+
+    fn shown(kind: EventKind) -> String {
+        view().event(&Event { n: 1, at: Wall(0), cause: None, kind })
+    }
+
+    #[test]
+    fn messages_read_as_in_any_chat() {
+        let view = view();
+        assert_eq!(view.message(&message(2, "bo", None, "hello"), None), "bo: hello");
+        assert_eq!(view.message(&message(2, "bo", Some(1), "hi"), None), "bo → you: hi");
+        assert_eq!(view.message(&message(2, "bo", None, "/me waves"), None), "* bo waves");
+        assert_eq!(view.message(&message(1, "ana", None, "hello"), None), "you: hello  [k7f3]");
+        let sending = [delivery(2, "bo", Outcome::Sending, 1)];
+        assert_eq!(view.message(&message(1, "ana", Some(2), "hi"), Some(&sending)), "you → bo: hi  [k7f3 sending]");
+    }
+
+    #[test]
+    fn a_message_cannot_pass_for_an_event_or_move_the_cursor() {
+        let said = message(2, "bo", None, "one\ncy is unreachable\u{1b}[2J\r\n");
+        assert_eq!(view().message(&said, None), "bo: one\n    cy is unreachable[2J");
+    }
+
+    #[test]
+    fn a_recovered_message_says_from_whom_and_how_late() {
+        let late =
+            Message { recovered: true, via: Some(id(3)), late_ms: Some(42_300), ..message(2, "bo", None, "hello") };
+        assert_eq!(view().message(&late, None), "bo: hello  [recovered via cy, 42 s late]");
+        assert_eq!(
+            shown(EventKind::Recovered { count: 2, via: id(3), nick: "cy".into() }),
+            "recovered 2 messages via cy"
+        );
+    }
+
+    #[test]
+    fn the_log_has_time_and_handle_in_front() {
+        assert_eq!(view().logged(&message(2, "bo", None, "hello")), "2023-11-14 22:13 k7f3  bo: hello");
+        assert_eq!(view().logged(&message(1, "ana", None, "hello")), "2023-11-14 22:13 k7f3  you: hello");
+    }
+
+    #[test]
+    fn a_delivery_line_says_who_stored_and_who_is_open() {
+        use Outcome::{Delivered, Refused, Sending, Unknown, Waiting};
+        let line = |all: &[Delivery]| view().delivery("k7f3", all, None);
+        let of = |outcomes: [Outcome; 3]| {
+            let [bo, cy, dee] = outcomes;
+            [delivery(2, "bo", bo, 1), delivery(3, "cy", cy, 9), delivery(4, "dee", dee, 0)]
+        };
+        assert_eq!(line(&of([Delivered, Delivered, Delivered])), "k7f3 stored by 3 of 3");
+        assert_eq!(line(&of([Delivered, Unknown, Delivered])), "k7f3 stored by 2 of 3, cy unknown");
+        assert_eq!(line(&of([Sending, Waiting, Waiting])), "k7f3 stored by 0 of 3, cy and dee waiting, bo sending");
+        assert_eq!(line(&[delivery(2, "bo", Delivered, 1)]), "k7f3 stored by bo");
+        assert_eq!(line(&[delivery(2, "bo", Unknown, 9)]), "k7f3 unknown for bo: no receipt after 9 tries");
+        assert_eq!(line(&[delivery(2, "bo", Waiting, 0)]), "k7f3 waiting for bo to be reachable");
+        assert_eq!(line(&[]), "k7f3 stored here only, nobody else is in the room");
+        assert_eq!(
+            view().delivery("k7f3", &[delivery(2, "bo", Refused, 1)], Some("its disk is full")),
+            "k7f3 refused by bo: its disk is full"
+        );
+    }
+
+    #[test]
+    fn a_gap_says_who_was_asked_and_what_they_said() {
+        let asked = |member, nick: &str, answer| Asked { member: id(member), nick: nick.into(), answer };
+        let gap = Gap {
+            author: id(2),
+            nick: "bo".into(),
+            incarnation: 1,
+            first: 13,
+            last: 15,
+            asked: vec![asked(1, "ana", AskedAnswer::NoLongerKeepsIt), asked(3, "cy", AskedAnswer::NoAnswer)],
+        };
+        assert_eq!(shown(EventKind::Gap(gap.clone())), "gap: bo#13–15, asked ana (no longer keeps it), cy (no answer)");
+        assert_eq!(view().gap(&Gap { last: 13, asked: vec![], ..gap }), "gap: bo#13, nobody to ask");
+    }
+
+    #[test]
+    fn a_change_of_a_member_comes_with_its_evidence() {
+        let change = |state, evidence| {
+            shown(EventKind::Member { id: id(2), nick: "bo".into(), state, incarnation: 1, evidence })
+        };
+        let silent = vec![
+            evidence(EvidenceKind::Report, 1, "ana", "did not hear it after tick 7; 5 probes lost"),
+            evidence(EvidenceKind::Silence, 1, "ana", "silent for 4.1 s"),
+            evidence(EvidenceKind::Report, 3, "cy", ""),
+        ];
+        assert_eq!(
+            change(Presence::Unreachable, silent),
+            "bo is unreachable: not heard for 4.1 s; reported by you and cy"
+        );
+        assert_eq!(change(Presence::Left, vec![evidence(EvidenceKind::Leave, 2, "bo", "")]), "bo left: said goodbye");
+        let doubted =
+            vec![evidence(EvidenceKind::Report, 3, "cy", ""), evidence(EvidenceKind::Contradiction, 4, "dee", "")];
+        assert_eq!(change(Presence::Suspect, doubted), "bo is suspect: reported by cy; contradicted by dee");
+    }
+
+    #[test]
+    fn who_comes_is_here_and_who_returns_is_back() {
+        let alive = |evidence| {
+            shown(EventKind::Member { id: id(2), nick: "bo".into(), state: Presence::Alive, incarnation: 1, evidence })
+        };
+        let card = |detail: &str| evidence(EvidenceKind::Card, 2, "bo", detail);
+        let heard = |detail: &str| evidence(EvidenceKind::Heard, 1, "ana", detail);
+        assert_eq!(alive(vec![card("signed card, version 1"), heard("heard on this node's own link")]), "bo is here");
+        assert_eq!(
+            alive(vec![card("signed card, version 1"), heard("heard again on this node's own link, silent for 8.2 s")]),
+            "bo is back: not heard for 8.2 s"
+        );
+        assert_eq!(
+            alive(vec![card("restarted: a card of a higher run, before it was 17.ab12")]),
+            "bo is back: restarted"
+        );
+    }
+
+    #[test]
+    fn the_rest_are_plain_sentences() {
+        assert_eq!(
+            shown(EventKind::Ready {
+                id: id(1),
+                nick: "ana".into(),
+                room: "ana's moot".into(),
+                addr: "127.0.0.1:4460".into(),
+                incarnation: 1,
+                ticket: "moot:x".into(),
+            }),
+            format!("ana ({}) is ready in \"ana's moot\", listening on 127.0.0.1:4460", id(1).short())
+        );
+        assert_eq!(shown(EventKind::Fault { spec: Some("loss=20%".into()) }), "faults are on: loss=20%");
+        assert_eq!(shown(EventKind::Fault { spec: None }), "faults are off");
+        assert_eq!(shown(EventKind::Alarm { text: "copied home".into() }), "alarm: copied home");
+        assert_eq!(
+            shown(EventKind::Lagged { count: 1 }),
+            "this screen was too slow and missed 1 event; log has the messages"
+        );
+        assert_eq!(
+            shown(EventKind::Undone {
+                id: MessageId([1; 32]),
+                handle: "k7f3".into(),
+                reason: "the disk is full".into()
+            }),
+            "k7f3 was not sent: the disk is full"
+        );
+    }
+}

@@ -1,0 +1,114 @@
+//! Who is who on the screen: "you", a nick, or a nick and the beginning of the id where two members share
+//! it. Owns how a name is written; the node reads it back.
+
+use std::collections::BTreeMap;
+
+use crate::base::{MemberId, text};
+
+/// The nicks of the members known so far, and which member is oneself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    me: Option<MemberId>,
+    nicks: BTreeMap<MemberId, String>,
+}
+
+/// Between a nick and the beginning of an id; no nick contains it, and the node takes it in either form.
+const MARK: char = '~';
+
+impl Names {
+    #[must_use]
+    pub fn new(me: MemberId) -> Self {
+        Self { me: Some(me), nicks: BTreeMap::new() }
+    }
+
+    /// Notes that `id` is called `nick` now.
+    pub fn learn(&mut self, id: MemberId, nick: &str) {
+        if self.nicks.get(&id).is_none_or(|known| known != nick) {
+            self.nicks.insert(id, nick.into());
+        }
+    }
+
+    /// Notes that oneself is called `nick` now.
+    pub fn learn_own(&mut self, nick: &str) {
+        if let Some(me) = self.me {
+            self.learn(me, nick);
+        }
+    }
+
+    #[must_use]
+    pub fn is_me(&self, id: MemberId) -> bool {
+        self.me == Some(id)
+    }
+
+    /// The nick of `id`, marked where another member has the same; the id's beginning where none is known.
+    #[must_use]
+    pub fn name(&self, id: MemberId) -> String {
+        self.nicks.get(&id).map_or_else(|| id.short(), |nick| self.marked(id, nick))
+    }
+
+    /// As [`Self::name`], for a member whose nick came along with what is shown.
+    #[must_use]
+    pub fn named(&self, id: MemberId, nick: &str) -> String {
+        let nick = if nick.is_empty() { self.nicks.get(&id).map_or("", String::as_str) } else { nick };
+        if nick.is_empty() { id.short() } else { self.marked(id, nick) }
+    }
+
+    /// As [`Self::named`], but "you" for oneself.
+    #[must_use]
+    pub fn named_or_you(&self, id: MemberId, nick: &str) -> String {
+        if self.is_me(id) { "you".into() } else { self.named(id, nick) }
+    }
+
+    /// What each member but oneself is called.
+    pub fn others(&self) -> impl Iterator<Item = String> {
+        self.nicks.keys().filter(|id| !self.is_me(**id)).map(|&id| self.name(id))
+    }
+
+    fn marked(&self, id: MemberId, nick: &str) -> String {
+        let shared = self.nicks.iter().any(|(&other, known)| other != id && known == nick);
+        let nick = text::sanitize(nick);
+        if shared { format!("{nick}{MARK}{}", id.short()) } else { nick }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(in crate::view) fn id(byte: u8) -> MemberId {
+        MemberId([byte; 32])
+    }
+
+    /// You are ana; bo, cy and dee are there.
+    pub(in crate::view) fn four() -> Names {
+        let mut names = Names::new(id(1));
+        for (byte, nick) in [(1, "ana"), (2, "bo"), (3, "cy"), (4, "dee")] {
+            names.learn(id(byte), nick);
+        }
+        names
+    }
+
+    #[test]
+    fn a_nick_that_two_use_shows_the_beginning_of_the_id() {
+        let mut names = four();
+        assert_eq!(names.name(id(2)), "bo");
+        names.learn(id(9), "bo");
+        assert_eq!(names.name(id(2)), format!("bo~{}", id(2).short()));
+        assert_eq!(names.name(id(9)), format!("bo~{}", id(9).short()));
+    }
+
+    #[test]
+    fn one_is_you_and_a_stranger_is_the_beginning_of_an_id() {
+        let names = four();
+        assert_eq!(names.named_or_you(id(1), "ana"), "you");
+        assert_eq!(names.name(id(7)), id(7).short());
+        assert_eq!(names.others().collect::<Vec<_>>(), ["bo", "cy", "dee"]);
+    }
+
+    #[test]
+    fn a_nick_cannot_carry_an_escape() {
+        let mut names = four();
+        names.learn(id(5), "e\u{1b}[2Je");
+        assert_eq!(names.name(id(5)), "e[2Je");
+    }
+}

@@ -1,0 +1,166 @@
+//! The status of a node for people: itself, its members, what became of messages, faults. Owns which
+//! numbers matter first; all others show on request.
+
+use std::collections::BTreeMap;
+
+use super::table::{Cell, Table};
+use super::{Tone, View, age, count};
+use crate::base::text;
+use crate::node::api::{MessageCounts, NodeStatus, OutcomeCounts, Status};
+
+/// Whether a status shows every counter and limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counters {
+    Shown,
+    Hidden,
+}
+
+impl View {
+    /// The status, several lines.
+    #[must_use]
+    pub fn status(&self, status: &Status, counters: Counters) -> String {
+        let mut blocks = vec![self.node(&status.node)];
+        if !status.faults.is_empty() {
+            blocks.push(self.fault_banner(&status.faults));
+        }
+        blocks.push(String::new());
+        blocks.push(self.links(&status.members));
+        blocks.push(String::new());
+        blocks.push(self.sums(&status.messages, &status.deliveries));
+        if counters == Counters::Shown {
+            for (title, numbers) in [("counters", &status.counters), ("limits", &status.limits)] {
+                blocks.push(String::new());
+                blocks.push(self.ink.paint(Tone::Faint, title));
+                blocks.push(self.numbers(numbers));
+            }
+        }
+        blocks.join("\n")
+    }
+
+    fn node(&self, node: &NodeStatus) -> String {
+        let name = self.ink.paint(Tone::Strong, &self.names.named(node.id, &node.nick));
+        let mut line = format!(
+            "{name} ({}) in \"{}\", listening on {}, up {}, incarnation {}",
+            node.id.short(),
+            text::sanitize(&node.room),
+            node.addr,
+            age(node.uptime_ms),
+            node.incarnation
+        );
+        if node.probably_cut_off {
+            line.push('\n');
+            line.push_str(
+                &self.ink.paint(Tone::Bad, "more than half of your links are silent: you are probably the one cut off"),
+            );
+        }
+        line
+    }
+
+    fn sums(&self, messages: &MessageCounts, deliveries: &OutcomeCounts) -> String {
+        let MessageCounts { group, private, gaps, recovered, duplicates, stale } = *messages;
+        let OutcomeCounts { waiting, sending, delivered, unknown, refused, expired } = *deliveries;
+        let first = [format!("{group} in the room"), format!("{private} private")];
+        let rest = [
+            (gaps, count(gaps, "gap", "gaps")),
+            (recovered, format!("{recovered} recovered")),
+            (duplicates, count(duplicates, "duplicate dropped", "duplicates dropped")),
+            (stale, format!("{stale} stale dropped")),
+        ];
+        let messages = first.into_iter().chain(present(rest)).collect::<Vec<_>>().join(", ");
+        let open = [
+            (waiting, format!("{waiting} waiting")),
+            (sending, format!("{sending} sending")),
+            (unknown, format!("{unknown} unknown")),
+            (refused, format!("{refused} refused")),
+            (expired, format!("{expired} expired")),
+        ];
+        let deliveries =
+            std::iter::once(format!("{delivered} delivered")).chain(present(open)).collect::<Vec<_>>().join(", ");
+        let mut table = Table::untitled();
+        table.row([Cell::new(Tone::Faint, "messages"), messages.into()]);
+        table.row([Cell::new(Tone::Faint, "deliveries"), deliveries.into()]);
+        table.render(self.ink)
+    }
+
+    fn numbers(&self, numbers: &BTreeMap<String, u64>) -> String {
+        let mut table = Table::untitled();
+        for (name, number) in numbers {
+            table.row([format!("  {name}").into(), number.to_string().into()]);
+        }
+        table.render(self.ink)
+    }
+}
+
+/// What is not zero: a zero here is the usual, and says nothing.
+fn present(items: impl IntoIterator<Item = (u64, String)>) -> impl Iterator<Item = String> {
+    items.into_iter().filter(|(number, _)| *number > 0).map(|(_, said)| said)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::events::tests::view;
+    use crate::view::names::tests::id;
+    use crate::view::who::tests::room;
+
+    fn status() -> Status {
+        Status {
+            node: NodeStatus {
+                id: id(1),
+                nick: "ana".into(),
+                incarnation: 1_700_000_000,
+                addr: "192.168.1.5:4460".into(),
+                room: "ana's moot".into(),
+                uptime_ms: 754_000,
+                probably_cut_off: false,
+            },
+            members: room().into_iter().take(2).collect(),
+            messages: MessageCounts { group: 12, private: 3, gaps: 1, recovered: 0, duplicates: 4, stale: 0 },
+            deliveries: OutcomeCounts { delivered: 30, waiting: 1, ..OutcomeCounts::default() },
+            faults: vec![],
+            counters: BTreeMap::from([("datagrams_in".into(), 12), ("bad".into(), 3)]),
+            limits: BTreeMap::from([("members".into(), 16_384)]),
+        }
+    }
+
+    #[test]
+    fn a_quiet_status_shows_what_matters() {
+        assert_eq!(
+            view().status(&status(), Counters::Hidden),
+            "\
+ana (aeaq) in \"ana's moot\", listening on 192.168.1.5:4460, up 12 min, incarnation 1700000000
+
+member     state            heard      hears you  round trip  loss  because
+ana (you)  alive            –          –          –           –
+bo         alive, degraded  0.4 s ago  yes        0.8 ms      25 %
+
+messages    12 in the room, 3 private, 1 gap, 4 duplicates dropped
+deliveries  30 delivered, 1 waiting"
+        );
+    }
+
+    #[test]
+    fn trouble_stands_on_top() {
+        let mut status = status();
+        status.node.probably_cut_off = true;
+        status.faults = vec!["loss=5%".into(), "delay=200ms".into()];
+        let shown = view().status(&status, Counters::Hidden);
+        let lines: Vec<&str> = shown.lines().skip(1).take(2).collect();
+        assert_eq!(
+            lines,
+            [
+                "more than half of your links are silent: you are probably the one cut off",
+                "faults are on: loss=5%, delay=200ms"
+            ]
+        );
+    }
+
+    #[test]
+    fn counters_show_on_request() {
+        let shown = view().status(&status(), Counters::Shown);
+        assert!(
+            shown.ends_with("counters\n  bad           3\n  datagrams_in  12\n\nlimits\n  members  16384"),
+            "{shown}"
+        );
+    }
+}
