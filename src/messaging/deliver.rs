@@ -17,6 +17,10 @@ use crate::wire::{MessagingFrame, RefusedReason};
 
 /// An unknown message is sent again this often while its receiver is heard.
 const RESEND_EVERY: Duration = Duration::from_secs(60);
+/// A member that was asked this often and receipts no more never will: it came to the room later.
+const GROUP_PROBES_MAX: u8 = 5;
+/// A member that returned fetches what it missed of the room, and receipts it, well within this.
+const RETURN_TIME: Duration = Duration::from_secs(2);
 /// A loop that is later than this was stopped: what did not arrive meanwhile may lie in the socket.
 const LAG_JUDGED: Duration = Duration::from_millis(250);
 
@@ -149,13 +153,10 @@ impl Messaging {
     /// Tried until the deadline. A private message is tried again later; a group message is fetched.
     pub(super) fn call_unknown(&mut self, step: &mut Step, to: MemberId, out: OutId) {
         let Some(delivery) = self.book.delivery(out, to) else { return };
-        let is_private = self.peers.get(&to).is_some_and(|peer| peer.private.contains_key(&out));
-        if is_private {
-            self.timers.set_earlier(Timer::Resend(to), step.now.time + RESEND_EVERY);
-        }
         if delivery.outcome == Outcome::Sending && delivery.changing.is_none() {
             self.change(step, out, to, Outcome::Unknown, None);
         }
+        self.expect_fetch(step, to);
     }
 
     /// Stores a new outcome; it is told once it is on disk.
@@ -207,7 +208,8 @@ impl Messaging {
         let Some(peer) = self.peers.get_mut(&to) else { return };
         match outcome {
             Outcome::Sending => {
-                if let Some(&bytes) = peer.private.get(&out) {
+                let bytes = self.book.message(out).and_then(|message| message.bytes.as_ref()).map(|bytes| bytes.len());
+                if let Some(bytes) = bytes.filter(|_| !peer.is_under_way(out)) {
                     self.begin_sending(step, to, out, bytes);
                 }
             }
@@ -286,9 +288,21 @@ impl Messaging {
                 self.timers.set(Timer::Flight(id, out), due);
             }
         }
+        peer.group_probes = 0;
+        if !peer.group.is_empty() {
+            self.timers.set_earlier(Timer::Resend(id), now + RETURN_TIME);
+        }
         self.begin_waiting(step, id);
         self.resend(step, id);
         self.dirty.insert(id);
+    }
+
+    /// A group message that a reachable member was not sent is fetched by it; that it was is asked for later.
+    pub(super) fn expect_fetch(&mut self, step: &mut Step, to: MemberId) {
+        if let Some(peer) = self.peers.get_mut(&to) {
+            peer.group_probes = 0;
+        }
+        self.timers.set_earlier(Timer::Resend(to), step.now.time + RESEND_EVERY);
     }
 
     /// Waiting private messages are called sending on disk, and sent then.
@@ -330,6 +344,42 @@ impl Messaging {
         if self.peers.get(&to).is_some_and(super::peer::Peer::is_reachable) {
             self.begin_waiting(step, to);
             self.resend(step, to);
+            self.resend_group(step, to);
+        }
+    }
+
+    /// Where a member has not receipted all of a run, the last message of the run is sent: if it holds it, it
+    /// receipts all that it holds again; if not, it learns what exists and fetches it.
+    fn resend_group(&mut self, step: &mut Step, to: MemberId) {
+        let Some(peer) = self.peers.get_mut(&to) else { return };
+        let mut runs = Vec::new();
+        let mut next = peer.group.last_key_value();
+        while let Some((&(run, _), _)) = next {
+            runs.push(run);
+            next = peer.group.range(..(run, 0)).next_back();
+        }
+        if runs.is_empty() || peer.group_probes >= GROUP_PROBES_MAX {
+            return;
+        }
+        peer.group_probes += 1;
+        self.timers.set_earlier(Timer::Resend(to), step.now.time + RESEND_EVERY);
+        for run in runs {
+            let head = self.log.run(self.me, run).and_then(|of| of.kept.last_key_value());
+            let Some((&seq, bytes)) = head.map(|(seq, kept)| (seq, kept.bytes.clone())) else { continue };
+            let open = self.peers.get(&to).and_then(|peer| peer.group.get(&(run, seq))).copied();
+            let Some((out, delivery)) = open.and_then(|out| Some((out, self.book.delivery(out, to)?))) else {
+                self.counters.probes += 1;
+                self.out.send(to, MessagingFrame::Group(bytes.to_vec()));
+                continue;
+            };
+            let is_idle =
+                delivery.changing.is_none() && self.peers.get(&to).is_some_and(|peer| !peer.is_under_way(out));
+            match delivery.outcome {
+                Outcome::Waiting if is_idle => drop(self.change(step, out, to, Outcome::Sending, None)),
+                Outcome::Sending | Outcome::Unknown if is_idle => self.begin_sending(step, to, out, bytes.len()),
+                Outcome::Waiting | Outcome::Sending | Outcome::Unknown => {}
+                Outcome::Refused | Outcome::Expired | Outcome::Delivered => {}
+            }
         }
     }
 

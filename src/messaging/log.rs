@@ -74,7 +74,7 @@ pub(super) struct RunLog {
     pub named: Seq,
     /// Up to here texts are no longer kept.
     pub pruned: Seq,
-    /// Up to here messages were said before this node came to the room.
+    /// Up to here messages were said before this node came to the room, and are no gap.
     pub history: Seq,
     pub proof: Option<(Arc<[u8]>, Arc<[u8]>)>,
     pub broken: bool,
@@ -113,11 +113,23 @@ impl Log {
         for (&author, &floor) in &restored.floors {
             log.authors.entry(author).or_default().floor = Some(floor);
         }
-        for (&(author, run), chain) in &restored.chains {
-            let run = log.authors.entry(author).or_default().runs.entry(run).or_default();
+        for (&(author, run_of), chain) in &restored.chains {
+            let run = log.authors.entry(author).or_default().runs.entry(run_of).or_default();
             run.chain = chain.clone();
-            run.told = chain.head().map_or(0, |(head, _)| head);
-            run.history = chain.spans().first().map_or(0, |span| span.first - 1).max(chain.floor());
+            run.history = restored.history.get(&(author, run_of)).copied().unwrap_or(0);
+            let head = chain.head().map_or(0, |(head, _)| head);
+            let told_as_gap = |&(first, last): &(Seq, Seq)| {
+                let gaps = restored.gaps.range((author, run_of, 0)..=(author, run_of, first));
+                gaps.rev().next().is_some_and(|(_, gap)| last <= gap.last)
+            };
+            // What comes next still waits for a hole that was not told before the restart.
+            let hole = chain.missing(run.history + 1, head).into_iter().find(|hole| !told_as_gap(hole));
+            run.told = hole.map_or(head, |(first, _)| first - 1);
+        }
+        for (&(author, run), &upto) in &restored.history {
+            let run = log.authors.entry(author).or_default().runs.entry(run).or_default();
+            run.history = upto;
+            run.told = run.told.max(upto);
         }
         for &(author, run) in restored.private.keys() {
             log.authors.entry(author).or_default().runs.entry(run).or_default();

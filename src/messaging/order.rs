@@ -109,8 +109,9 @@ impl Messaging {
     /// last).
     fn missing_before(&mut self, (author, run, seq): Place) -> Option<(Run, Seq, Seq)> {
         let of = self.log.run(author, run)?;
-        if seq > of.told + 1 {
-            return Some((run, of.told + 1, seq - 1));
+        let missing = of.chain.missing(of.told + 1, seq - 1);
+        if let (Some(&(first, _)), Some(&(_, last))) = (missing.first(), missing.last()) {
+            return Some((run, first, last));
         }
         if seq != 1 {
             return None;
@@ -129,19 +130,15 @@ impl Messaging {
         }
         let before = self.log.run_mut(author, earlier)?;
         before.named = before.named.max(last);
-        (before.told < last).then_some((earlier, before.told + 1, last))
+        let missing = before.chain.missing(before.told + 1, last);
+        missing.first().zip(missing.last()).map(|(&(first, _), &(_, last))| (earlier, first, last))
     }
 
     /// Stops waiting for messages of an author: what of them was not before this node's time is a gap.
     fn give_up(&mut self, step: &mut Step, author: MemberId, (run, first, last): (Run, Seq, Seq)) {
-        let is_earliest = self.log.author(author).is_some_and(|known| {
-            known.floor.is_none()
-                && known.runs.iter().find(|(_, of)| of.last_known() > 0).is_some_and(|(&r, _)| r == run)
-        });
         let Some(of) = self.log.run_mut(author, run) else { return };
         of.told = of.told.max(last);
-        let history = if is_earliest { of.history } else { 0 };
-        for (first, last) in of.missing(first.max(history + 1), last) {
+        for (first, last) in of.chain.missing(first.max(of.history + 1), last) {
             self.tell_gap(step, author, run, first, last);
         }
     }
@@ -200,7 +197,13 @@ impl Messaging {
                 return;
             }
             match known.telling.pop_front() {
-                Some(Telling::Gap { gap, .. }) => self.out.tell(step, None, EventKind::Gap(gap)),
+                Some(Telling::Gap { gap, .. }) => {
+                    // What came while the gap was on its way to the disk is not missing any more.
+                    let of = self.log.run(author, gap.run);
+                    for (first, last) in of.map_or_else(Vec::new, |of| of.chain.missing(gap.first, gap.last)) {
+                        self.out.tell(step, None, EventKind::Gap(GapRecord { first, last, ..gap.clone() }));
+                    }
+                }
                 Some(Telling::Message { place, id, cause, late }) => {
                     let Some(kept) = self.log.kept(place, id) else { continue };
                     let bytes = kept.bytes.clone();

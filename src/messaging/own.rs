@@ -236,8 +236,9 @@ impl Messaging {
             if outcome == Outcome::Sending {
                 self.begin_sending(step, member, out, bytes.len());
             } else if peer.is_reachable() {
-                // It came back while the message was on its way to the disk.
+                // It came back while the message was on its way to the disk, or is slower than the room.
                 self.begin_waiting(step, member);
+                self.expect_fetch(step, member);
             }
         }
         self.book.retire_if_settled(out);

@@ -39,6 +39,8 @@ pub(super) struct Peer {
     /// What it pulled and is still to be given, each after the record of that number is on disk.
     pub giving: VecDeque<(u64, MessagingFrame)>,
     pub allowance: Allowance,
+    /// How often it was asked for receipts of the room since something was last left open.
+    pub group_probes: u8,
     pub frontier_sent: Option<Time>,
     pub frontier_answered: Option<Time>,
     pub digest: SeenDigest,

@@ -9,6 +9,7 @@ use super::outbox::{Alarm, EventKind};
 use super::privates::{KnownPrivate, PrivateKept};
 use super::ranges::Linked;
 use super::record::{Record, prev_in_run};
+use super::recovery::window_first;
 use crate::base::limits::{PROVISIONAL_BYTES_MAX, PROVISIONAL_MESSAGES_MAX};
 use crate::base::{MemberId, MessageId, Run, Seq, Step};
 use crate::wire::{
@@ -171,6 +172,7 @@ impl Messaging {
             return;
         }
         let (id, via, recovered, at) = (arrival.id, arrival.via, arrival.recovered, arrival.at);
+        self.history_before(message.author, message.run, window_first(message.seq));
         let kept = Kept { id, bytes: arrival.bytes.clone(), via, recovered, at, duplicates: 0 };
         let linked = self.log.commit(place, kept, prev_in_run(message));
         self.counters.group += 1;

@@ -67,6 +67,9 @@ pub enum Record {
     Equivocation { author: MemberId, run: Run, first: Arc<[u8]>, second: Arc<[u8]>, at: Wall },
     /// A gap was told, or what was asked for it changed. Replaces one with the same author, run and first.
     Gap(GapRecord),
+    /// Messages `1..=upto` of the run were said before this node came to the room, and further back than it asked:
+    /// they are no gap.
+    History { author: MemberId, run: Run, upto: Seq },
     /// The gap is closed, or too old to be kept.
     GapClosed { author: MemberId, run: Run, first: Seq },
     /// Group messages `1..=upto` of the run are no longer kept to be given to others; that they were seen
@@ -162,6 +165,7 @@ impl Record {
             | Self::Receipt(_)
             | Self::Equivocation { .. }
             | Self::Gap(_)
+            | Self::History { .. }
             | Self::GapClosed { .. }
             | Self::GroupPruned { .. }
             | Self::PrivatePruned { .. }
@@ -188,6 +192,8 @@ pub struct Restored {
     pub equivocations: BTreeMap<(MemberId, Run), (Arc<[u8]>, Arc<[u8]>)>,
     /// By author, run and first; what was recovered since is not taken off.
     pub gaps: BTreeMap<(MemberId, Run, Seq), GapRecord>,
+    /// Up to where messages of a run are from before this node's time; what is not named here is of its time.
+    pub history: BTreeMap<(MemberId, Run), Seq>,
     /// Runs of an author below this one are no longer tracked.
     pub floors: BTreeMap<MemberId, Run>,
     /// The highest `order` so far.
@@ -280,6 +286,9 @@ impl Restored {
             }
             Record::Gap(gap) => {
                 self.gaps.insert((gap.author, gap.run, gap.first), gap.clone());
+            }
+            Record::History { author, run, upto } => {
+                self.history.insert((*author, *run), *upto);
             }
             Record::GapClosed { author, run, first } => {
                 self.gaps.remove(&(*author, *run, *first));
@@ -378,6 +387,7 @@ impl Restored {
         self.receipts.retain(|&(a, r, _), _| stays(a, r));
         self.equivocations.retain(|&(a, r), _| stays(a, r));
         self.gaps.retain(|&(a, r, _), _| stays(a, r));
+        self.history.retain(|&(a, r), _| stays(a, r));
     }
 
     fn undo(&mut self, author: MemberId, id: MessageId) {

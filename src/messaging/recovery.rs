@@ -12,7 +12,7 @@ use super::machine::Messaging;
 use super::order::HOLD;
 use super::outbox::EventKind;
 use super::receive::SEQ_MAX;
-use super::record::Answer;
+use super::record::{Answer, Record};
 use super::timers::Timer;
 use crate::base::limits::{OFFERS_PER_PEER_MAX, RECOVERY_MESSAGES_MAX, RECOVERY_PEERS_MAX, RUNS_PER_AUTHOR_MAX};
 use crate::base::{MemberId, Run, Seq, Step, Time};
@@ -114,12 +114,9 @@ impl Messaging {
 
     /// What is missing of a run and proven to exist, as far back as recovery goes.
     fn holes(&self, author: MemberId, run: Run) -> Vec<(Seq, Seq)> {
-        let Some(known) = self.log.author(author) else { return Vec::new() };
-        let Some(of) = known.runs.get(&run) else { return Vec::new() };
+        let Some(of) = self.log.run(author, run) else { return Vec::new() };
         let last = of.last_known();
-        let earliest = known.runs.iter().find(|(_, of)| of.last_known() > 0).map(|(&run, _)| run);
-        let history = if known.floor.is_none() && earliest == Some(run) { of.history } else { 0 };
-        of.missing(window_first(last).max(history + 1), last)
+        of.missing(window_first(last).max(of.history + 1), last)
     }
 
     /// Who was asked for what is missing of a run, and what each said so far.
@@ -400,21 +397,29 @@ impl Messaging {
         self.timers.set_earlier(Timer::Seek, step.now.time);
     }
 
-    /// What was said before this node came to the room is history: asked for, but no gap if it is not had.
+    /// A run that is met for the first time by a node that is new in the room: what was said before is asked for as
+    /// far back as recovery goes; what is before that is history, and no gap.
     fn note_history(&mut self, entry: &FrontierEntry) {
-        if !self.is_newcomer || self.log.run(entry.author, entry.run).is_some_and(|of| of.last_known() > 0) {
+        let first = window_first(entry.head).max(entry.recent.min(entry.head + 1));
+        let given = entry.kept.iter().map(|range| range.0).min().unwrap_or(first);
+        self.history_before(entry.author, entry.run, first.max(given));
+    }
+
+    /// Messages of the run before `first` are from before this node's time, if it is new and holds none of them.
+    pub(super) fn history_before(&mut self, author: MemberId, run: Run, first: Seq) {
+        if !self.is_newcomer || first <= 1 {
             return;
         }
-        if self.log.admit_run(entry.author, entry.run) != Ok(None) {
+        if self.log.run(author, run).is_none() && self.log.admit_run(author, run) != Ok(None) {
             return;
         }
-        let Some(of) = self.log.run_mut(entry.author, entry.run) else { return };
-        if of.history == 0 {
-            of.history = entry.head;
-            let first = window_first(entry.head).max(entry.recent.min(entry.head + 1));
-            let given = entry.kept.iter().map(|range| range.0).min().unwrap_or(first);
-            of.told = of.told.max(first.max(given) - 1);
+        let Some(of) = self.log.run_mut(author, run) else { return };
+        if of.history > 0 || of.last_known() > 0 {
+            return;
         }
+        of.history = first - 1;
+        of.told = of.told.max(first - 1);
+        self.out.store(Record::History { author, run, upto: first - 1 });
     }
 
     fn offer(&mut self, peer: MemberId, entry: &FrontierEntry, budget: &mut u64) {
@@ -455,7 +460,7 @@ impl Messaging {
 }
 
 /// The first message that recovery asks for, where `last` is the newest.
-fn window_first(last: Seq) -> Seq {
+pub(super) fn window_first(last: Seq) -> Seq {
     let window = u64::try_from(RECOVERY_MESSAGES_MAX).unwrap_or(u64::MAX);
     (last + 1).saturating_sub(window).max(1)
 }

@@ -22,6 +22,8 @@ pub struct Counters {
     pub attempts: u64,
     pub retries: u64,
     pub copies: u64,
+    /// Group messages sent to ask for receipts.
+    pub probes: u64,
     pub receipts_sent: u64,
     pub receipts_taken: u64,
     /// Receipts that said nothing new.
@@ -55,6 +57,7 @@ impl Counters {
             ("delivery_attempts", self.attempts),
             ("delivery_retries", self.retries),
             ("delivery_copies", self.copies),
+            ("delivery_probes", self.probes),
             ("receipts_sent", self.receipts_sent),
             ("receipts_taken", self.receipts_taken),
             ("receipts_old", self.receipts_old),

@@ -110,6 +110,7 @@ impl Maker {
                 let asked = vec![(self.other(draw), Answer::NoAnswer), (author, Answer::NoLongerKeepsIt)];
                 Some(Record::Gap(GapRecord { author, run, first: draw.seq, last: draw.seq, asked, at }))
             }
+            18 if draw.text == 0 => Some(Record::History { author, run, upto: draw.seq }),
             18 => Some(Record::GapClosed { author, run, first: draw.seq }),
             19 if draw.odd => {
                 let chain = self.so_far.messaging.chains.get(&(author, run)).cloned();

@@ -98,6 +98,14 @@ CREATE TABLE gaps (
     PRIMARY KEY (author, incarnation, boot, first)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE history (
+    author      TEXT NOT NULL,
+    incarnation INTEGER NOT NULL,
+    boot        INTEGER NOT NULL,
+    upto        INTEGER NOT NULL,
+    PRIMARY KEY (author, incarnation, boot)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE seen (
     kind        TEXT NOT NULL CHECK (kind IN ('group', 'private')),
     author      TEXT NOT NULL,

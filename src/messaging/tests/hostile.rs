@@ -139,7 +139,7 @@ proptest! {
     #[test]
     fn a_member_that_sends_anything_harms_nobody(frames in proptest::collection::vec(hostile(), 1..120)) {
         let mut world = World::new(77, &["ana", "bo"]);
-        world.allows_alarms = true;
+        world.has_liars = true;
         // Bo speaks through the test only.
         world.drop_frames(|from, _, _| from == "bo");
         let known = world.tell("ana", "bo", "hello");

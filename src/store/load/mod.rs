@@ -95,6 +95,10 @@ fn read_messages(db: &Connection, tell: &mut impl FnMut(messaging::Record)) -> R
         }));
         Ok(())
     })?;
+    each(db, "SELECT incarnation, boot, author, upto FROM history", |row| {
+        tell(Record::History { author: word(row, 2)?, run: run(row, 0)?, upto: number(row, 3)? });
+        Ok(())
+    })?;
     clock(lamport).into_iter().flatten().for_each(tell);
     Ok(())
 }

@@ -127,6 +127,10 @@ impl<'a> Rows<'a> {
                 (Word(author), Num(run.incarnation), Num(run.boot), &first[..], &second[..], Num(at.0)),
             ),
             Record::Gap(gap) => self.write_gap(gap),
+            Record::History { author, run, upto } => self.run(
+                "INSERT OR REPLACE INTO history (author, incarnation, boot, upto) VALUES (?1, ?2, ?3, ?4)",
+                (Word(author), Num(run.incarnation), Num(run.boot), Num(*upto)),
+            ),
             Record::GapClosed { author, run, first } => self.run(
                 "DELETE FROM gaps WHERE author = ?1 AND incarnation = ?2 AND boot = ?3 AND first = ?4",
                 (Word(author), Num(run.incarnation), Num(run.boot), Num(*first)),

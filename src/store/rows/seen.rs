@@ -107,6 +107,7 @@ impl Rows<'_> {
             "UPDATE receipts SET retained = 0 WHERE retained = 1",
             "UPDATE evidence SET retained = 0 WHERE retained = 1",
             "DELETE FROM gaps WHERE TRUE",
+            "DELETE FROM history WHERE TRUE",
             "DELETE FROM seen WHERE TRUE",
         ] {
             self.run(&format!("{change} AND author = ?1 AND {BEFORE}"), bounds())?;
