@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use super::Node;
 use super::api::{
-    Asked, AskedAnswer, Delivery, DeliveryEvidence, Evidence, EvidenceKind, Gap, Link, MemberStatus, MessageCounts,
-    MessageKind, NodeStatus, Outcome, OutcomeCounts, ReceiptEvidence, Sent, Source, Status, Try, Verdict, WhyMember,
-    WhyMessage,
+    Asked, Delivery, DeliveryEvidence, Evidence, EvidenceKind, Gap, Link, MemberStatus, MessageCounts, MessageKind,
+    NodeStatus, OutcomeCounts, ReceiptEvidence, Sent, Source, Status, Try, Verdict, WhyMember, WhyMessage,
 };
 use crate::base::{MemberId, MessageId, Now, Stream, Time};
 use crate::membership::{self, Member};
@@ -135,15 +134,7 @@ impl Node {
     }
 
     pub(super) fn gap(&self, gap: &messaging::GapRecord) -> Gap {
-        let asked = gap.asked.iter().map(|&(member, answer)| Asked {
-            member,
-            nick: self.nick(member),
-            answer: match answer {
-                messaging::Answer::NoLongerKeepsIt => AskedAnswer::NoLongerKeepsIt,
-                messaging::Answer::NeverHadIt => AskedAnswer::NeverHadIt,
-                messaging::Answer::NoAnswer => AskedAnswer::NoAnswer,
-            },
-        });
+        let asked = gap.asked.iter().map(|&(member, answer)| Asked { member, nick: self.nick(member), answer });
         Gap {
             author: gap.author,
             nick: self.nick(gap.author),
@@ -163,7 +154,7 @@ impl Node {
         Delivery {
             member,
             nick: self.nick(member),
-            outcome: outcome(delivery.outcome),
+            outcome: delivery.outcome,
             attempts: delivery.attempts,
             latency_us: delivery.latency_us,
         }
@@ -209,21 +200,19 @@ impl Node {
     }
 
     pub(super) fn evidence(&self, item: &membership::Evidence) -> Evidence {
-        let kind = match item.kind {
-            membership::EvidenceKind::Heard => EvidenceKind::Heard,
-            membership::EvidenceKind::Silence => EvidenceKind::Silence,
-            membership::EvidenceKind::Report => EvidenceKind::Report,
-            membership::EvidenceKind::Contradiction => EvidenceKind::Contradiction,
-            membership::EvidenceKind::Withdrawal => EvidenceKind::Withdrawal,
-            membership::EvidenceKind::Card => EvidenceKind::Card,
-            membership::EvidenceKind::Leave => EvidenceKind::Leave,
-            membership::EvidenceKind::Restored => EvidenceKind::Restored,
-        };
         let detail = match item.via {
             Some(via) => format!("{} (passed on by {})", item.detail, self.nick(via)),
             None => item.detail.clone(),
         };
-        Evidence { kind, by: item.by, nick: self.nick(item.by), run: item.run, tick: item.tick, at: item.at, detail }
+        Evidence {
+            kind: item.kind,
+            by: item.by,
+            nick: self.nick(item.by),
+            run: item.run,
+            tick: item.tick,
+            at: item.at,
+            detail,
+        }
     }
 
     /// What people call a member; the short form of the id of one that is not known.
@@ -236,17 +225,6 @@ pub(super) fn message_kind(stream: Stream) -> MessageKind {
     match stream {
         Stream::Room => MessageKind::Group,
         Stream::To(_) => MessageKind::Private,
-    }
-}
-
-pub(super) fn outcome(outcome: messaging::Outcome) -> Outcome {
-    match outcome {
-        messaging::Outcome::Waiting => Outcome::Waiting,
-        messaging::Outcome::Sending => Outcome::Sending,
-        messaging::Outcome::Unknown => Outcome::Unknown,
-        messaging::Outcome::Refused => Outcome::Refused,
-        messaging::Outcome::Expired => Outcome::Expired,
-        messaging::Outcome::Delivered => Outcome::Delivered,
     }
 }
 

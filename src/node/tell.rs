@@ -2,7 +2,7 @@
 //! Owns the translation; decides nothing.
 
 use super::api::{Delivery, Event, EventKind, Message, Refusal};
-use super::report::{message_kind, outcome};
+use super::report::message_kind;
 use super::{Node, Output, Phase};
 use crate::base::{Cause, EventNumber, MemberId, Now, Stream};
 use crate::wire::RefusedReason;
@@ -37,7 +37,7 @@ impl Node {
                 delivery: Delivery {
                     member: change.to,
                     nick: self.nick(change.to),
-                    outcome: outcome(change.outcome),
+                    outcome: change.outcome,
                     attempts: change.attempts,
                     latency_us: change.latency_us,
                 },
