@@ -84,6 +84,8 @@ fn a_crash_is_seen_with_evidence_and_the_restarted_member_gets_what_it_missed() 
 
         let missed = world.say("ana", "while you were away");
         world.run_for(seconds(15));
+        let heard = world.view("ana", "cy").expect("known").heard_ms_ago;
+        assert!(heard.is_some_and(|ms| ms > 15_000), "that it was heard is not forgotten with its session: {heard:?}");
         assert_eq!(world.outcome("ana", missed, "bo"), Some(Outcome::Delivered));
         let outcome = world.outcome("ana", missed, "cy").expect("in the roster");
         assert!(matches!(outcome, Outcome::Waiting | Outcome::Unknown), "{outcome:?}");

@@ -190,6 +190,7 @@ impl Entry {
             presence,
             since: self.since,
             told: self.told,
+            heard: self.link.heard.map(|(time, _)| time),
             degraded: self.is_degraded(now.time),
             addresses: self.addresses(),
             evidence: self.evidence(me, now),

@@ -76,6 +76,8 @@ pub struct Member {
     /// Since when it stands there, by this node's clock, and the event that told so.
     pub since: Wall,
     pub told: Option<EventNumber>,
+    /// When its last authentic datagram of this run came, on whatever session; `None` for this node itself.
+    pub heard: Option<Time>,
     /// Contradicted, kept alive by somebody else's word, or losing more than a fifth of its datagrams.
     pub degraded: bool,
     /// Where to find it, best first.
@@ -403,6 +405,7 @@ impl Membership {
             presence: if self.leaving.is_some() { Presence::Left } else { Presence::Alive },
             since: self.started,
             told: None,
+            heard: None,
             degraded: self.deaf.is_deaf(),
             addresses: card.addresses.clone(),
             evidence: vec![Evidence::new(EvidenceKind::Card, card.member, card.run, self.started, detail)],

@@ -55,7 +55,7 @@ impl Node {
             state: member.presence,
             since: member.since,
             link: Link {
-                heard_ms_ago: path.and_then(|path| path.heard).map(|heard| millis(now.time, heard)),
+                heard_ms_ago: member.heard.map(|heard| millis(now.time, heard)),
                 hears_me: path.map(|path| hears_me(now.time, path.hears_me)),
                 rtt_us: path.and_then(|path| path.rtt).map(|rtt| micros(rtt.smoothed)),
                 loss_in: path.map(|path| path.loss_in),
@@ -82,7 +82,7 @@ impl Node {
             nick: member.nick,
             incarnation: member.run.incarnation,
             state: member.presence,
-            heard_ms_ago: path.and_then(|path| path.heard).map(|heard| millis(now.time, heard)),
+            heard_ms_ago: member.heard.map(|heard| millis(now.time, heard)),
             hears_me: path.map(|path| hears_me(now.time, path.hears_me)),
             rtt_us: path.and_then(|path| path.rtt).map(|rtt| micros(rtt.smoothed)),
             loss: path.map(|path| path.loss_in.max(path.loss_out)),

@@ -70,10 +70,11 @@ impl Node {
 
     fn full(&self, now: Now, waiting: usize, to: Option<MemberId>) -> Refusal {
         let Some(to) = to else { return Refusal::Busy { waiting } };
-        if self.membership.member(now, to).is_some_and(|member| member.presence.is_reachable()) {
+        let member = self.membership.member(now, to);
+        if member.as_ref().is_some_and(|member| member.presence.is_reachable()) {
             return Refusal::Busy { waiting };
         }
-        let heard = self.transport.path(to).and_then(|path| path.heard);
+        let heard = member.and_then(|member| member.heard);
         let silent_s = heard.map(|heard| now.time.since(heard).as_secs());
         Refusal::Full { nick: self.nick(to), silent_s, waiting }
     }
