@@ -132,7 +132,7 @@ fn build(
     let held = if is_there { Some(open_home(options, &rng)?) } else { None };
     let mut socket = Socket::bind(options.listen)?;
     socket.register(poll.registry(), UDP)?;
-    let home = match held {
+    let mut home = match held {
         Some(home) => changed(home, options, &rng)?,
         None => open_home(options, &rng)?,
     };
@@ -142,6 +142,7 @@ fn build(
     edge.add(rules)?;
 
     let restored = Restored::fold(&store::load(&home)?);
+    home.note_database()?;
     let writer = Writer::start(&home, now.wall, Box::new(waking(waker)))?;
     let addresses = addresses::reachable_at(socket.bound());
     tracing::info!(bound = %socket.bound(), ?addresses, buffers = ?socket.buffers(), "listening");
