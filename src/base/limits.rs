@@ -108,6 +108,8 @@ pub const PRIVATE_IDS_MAX: usize = 65_536;
 pub const RECEIPTED_AGAIN_MAX: usize = 256;
 /// Messages of one run kept beside another of the same identity: enough to show that an author lies.
 pub const FORKS_PER_RUN_MAX: usize = 16;
+/// Authors in the log beyond the members that are known: those who left long ago.
+pub const STRANGE_AUTHORS_MAX: usize = 1_024;
 /// Gaps remembered; the oldest is forgotten for a newer one.
 pub const GAPS_MAX: usize = 1_024;
 

@@ -52,6 +52,7 @@ impl Messaging {
             peer.pace.sent(now);
             let copies = peer.pace.copies(now, peer.path.loss_out, false);
             let flight = Flight {
+                began: now,
                 sent: now,
                 pto,
                 retry_at: now + pto,
@@ -236,7 +237,7 @@ impl Messaging {
         let is_sending = delivery.outcome == Outcome::Sending;
         let bytes = self.book.message(out).and_then(|message| message.bytes.as_ref()).map_or(0, |bytes| bytes.len());
         match outcome {
-            Outcome::Unknown if is_sending => self.begin_sending(step, to, out, bytes),
+            Outcome::Unknown | Outcome::Refused if is_sending => self.begin_sending(step, to, out, bytes),
             Outcome::Sending => {
                 self.land(to, out);
                 if let Some(peer) = self.peers.get_mut(&to) {

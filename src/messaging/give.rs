@@ -192,6 +192,7 @@ impl Messaging {
         let now = step.now.time;
         let deadline = now + DELIVERY_DEADLINE;
         let flight = Flight {
+            began: now,
             sent: now,
             pto: DELIVERY_DEADLINE,
             retry_at: deadline,

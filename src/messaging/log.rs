@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use super::ranges::{Chain, Linked, Span};
 use super::record::{GapRecord, GroupKept, Restored};
-use crate::base::limits::{FORKS_PER_RUN_MAX, RETAINED_BYTES_MAX, RETAINED_MESSAGES_MAX, RUNS_PER_AUTHOR_MAX};
+use crate::base::limits::{
+    FORKS_PER_RUN_MAX, RETAINED_BYTES_MAX, RETAINED_MESSAGES_MAX, RUNS_PER_AUTHOR_MAX, STRANGE_AUTHORS_MAX,
+};
 use crate::base::{Cause, MemberId, MessageId, Run, Seq, Time, Wall};
 
 /// Where a group message stands.
@@ -66,10 +68,14 @@ pub(super) struct RunLog {
     pub kept: BTreeMap<Seq, Kept>,
     /// Messages of a place that another message holds.
     pub forks: Vec<(Seq, Kept)>,
+    /// Such messages on their way to the disk.
+    pub forks_incoming: BTreeSet<MessageId>,
     /// Received, not yet on disk.
     pub incoming: BTreeMap<Seq, MessageId>,
     /// All up to it were told, or given up.
     pub told: Seq,
+    /// The head that an earlier run of this node left: what comes below it may have been overtaken on its screen.
+    pub restored: Seq,
     /// The last message of the run, where a later run names it.
     pub named: Seq,
     /// Up to here texts are no longer kept.
@@ -118,6 +124,7 @@ impl Log {
             run.chain = chain.clone();
             run.history = restored.history.get(&(author, run_of)).copied().unwrap_or(0);
             let head = chain.head().map_or(0, |(head, _)| head);
+            run.restored = head;
             let told_as_gap = |&(first, last): &(Seq, Seq)| {
                 let gaps = restored.gaps.range((author, run_of, 0)..=(author, run_of, first));
                 gaps.rev().next().is_some_and(|(_, gap)| last <= gap.last)
@@ -172,6 +179,9 @@ impl Log {
         let Some(run) = author.runs.get(&run) else { return Known::New };
         if run.forks.iter().any(|(at, kept)| *at == seq && kept.id == id) {
             return Known::Held;
+        }
+        if run.forks_incoming.contains(&id) {
+            return Known::Incoming;
         }
         if run.chain.contains(seq) {
             return match run.kept.get(&seq) {
@@ -238,6 +248,7 @@ impl Log {
         if known.incoming.get(&seq) == Some(&kept.id) {
             known.incoming.remove(&seq);
         }
+        known.forks_incoming.remove(&kept.id);
         let linked = known.chain.insert(seq, kept.id, prev);
         self.arrived.push_back(place);
         self.keep(place, kept);
@@ -306,6 +317,11 @@ impl Log {
             self.arrived.retain(|&(author, run, seq)| pruned.get(&(author, run)).is_none_or(|&upto| seq > upto));
         }
         pruned
+    }
+
+    /// Whether one more author that membership does not know may be tracked, where it knows `members`.
+    pub fn has_room_for_author(&self, members: usize) -> bool {
+        self.authors.len() < members.saturating_add(STRANGE_AUTHORS_MAX)
     }
 
     pub fn author(&self, author: MemberId) -> Option<&Author> {
@@ -386,7 +402,7 @@ impl RunLog {
     }
 
     pub fn has_room_for_fork(&self) -> bool {
-        self.forks.len() < FORKS_PER_RUN_MAX
+        self.forks.len() + self.forks_incoming.len() < FORKS_PER_RUN_MAX
     }
 
     /// The newest message that is known to exist: held, or named by the author's next run.

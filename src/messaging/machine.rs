@@ -121,9 +121,10 @@ pub(super) struct PrivateArrival {
 }
 
 /// What is too old is looked for this often.
-const SWEEP_EVERY: Duration = Duration::from_secs(600);
-/// A peer that was silent for longer missed what was sent meanwhile: three heartbeats.
-const SILENCE: Duration = Duration::from_secs(3);
+const SWEEP_EVERY: Duration = Duration::from_mins(10);
+/// A peer that was silent for longer missed what was sent meanwhile: five heartbeats. What it holds shows in its
+/// digests, so only what is open here is sent again.
+const SILENCE: Duration = Duration::from_secs(5);
 
 impl Messaging {
     /// A machine with what an earlier run left.
@@ -230,8 +231,6 @@ impl Messaging {
         known.heard = Some(now);
         known.path = path;
         if was_silent && known.is_reachable() {
-            self.recovery_opened(step, peer);
-            self.all_receipts_due(step, peer);
             self.peer_returned(step, peer);
             self.finish(step);
         }
@@ -273,8 +272,9 @@ impl Messaging {
                 Err(StoreFailed) => self.not_stored(step, pending),
             }
         }
-        if result.is_err() {
-            self.counters.not_stored += 1;
+        match result {
+            Ok(()) => self.undo_again(),
+            Err(StoreFailed) => self.counters.not_stored += 1,
         }
         self.tell_ungated(step);
         self.dirty.append(&mut self.gated_peers);
@@ -360,6 +360,7 @@ impl Messaging {
     }
 
     fn sweep(&mut self, step: &mut Step) {
+        self.undo_again();
         self.expire(step);
         self.prune(step);
         self.timers.set(Timer::Sweep, step.now.time + SWEEP_EVERY);

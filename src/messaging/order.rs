@@ -75,9 +75,9 @@ impl Messaging {
         let mut next = known.untold.keys().next().copied();
         while let Some((run, seq)) = next {
             let Some(known) = self.log.author(author) else { return Turn::Nothing };
-            let told = known.runs.get(&run).map_or(0, |of| of.told);
+            let (told, restored) = known.runs.get(&run).map_or((0, 0), |of| (of.told, of.restored));
             let is_passed = known.runs.range(run..).skip(1).any(|(_, later)| later.told > 0);
-            let late = seq <= told || is_passed;
+            let late = seq <= told || seq < restored || is_passed;
             let missing = if seq <= told { None } else { self.missing_before((author, run, seq)) };
             match missing {
                 Some((by, _, _)) if !overdue => held_by = held_by.or(Some(by)),

@@ -164,14 +164,27 @@ impl Messaging {
         if !self.own.is_undoing() {
             return Ok(());
         }
-        if self.own.undo_again && self.own.undoing == 0 {
-            self.own.undo_again = false;
-            for id in self.own.undo_ids.clone() {
-                self.own.undoing += 1;
-                self.store(Record::Undone { author: self.me, id }, Pending::Undone);
-            }
-        }
+        self.undo_again();
         Err(Refused::DiskFull)
+    }
+
+    /// Once it is known which of the doomed are on disk, takes them off it.
+    fn undo_doomed(&mut self) {
+        if self.own.doomed.is_empty() && !self.own.undo_ids.is_empty() {
+            self.own.undo_again = true;
+            self.undo_again();
+        }
+    }
+
+    /// Takes what was undone off the disk, the newest first; also where that failed before.
+    pub(super) fn undo_again(&mut self) {
+        if self.own.undoing > 0 || !self.own.doomed.is_empty() || !std::mem::take(&mut self.own.undo_again) {
+            return;
+        }
+        for id in self.own.undo_ids.clone().into_iter().rev() {
+            self.own.undoing += 1;
+            self.store(Record::Undone { author: self.me, id }, Pending::Undone);
+        }
     }
 
     /// Whoever says more than all others can take is told so. One slow member alone slows nobody: it fetches what
@@ -191,10 +204,8 @@ impl Messaging {
     /// One's own message is on disk: it shows, and it leaves.
     pub(super) fn own_stored(&mut self, step: &mut Step, out: OutId) {
         if let Some(id) = self.own.doomed.remove(&out) {
-            self.own.undoing += 1;
             self.own.undo_ids.push(id);
-            self.store(Record::Undone { author: self.me, id }, Pending::Undone);
-            return;
+            return self.undo_doomed();
         }
         let Some(message) = self.book.message_mut(out) else { return };
         message.committed = Some(step.now.time);
@@ -237,8 +248,10 @@ impl Messaging {
                 self.begin_sending(step, member, out, bytes.len());
             } else if peer.is_reachable() {
                 // It came back while the message was on its way to the disk, or is slower than the room.
-                self.begin_waiting(step, member);
-                self.expect_fetch(step, member);
+                match key.stream {
+                    Stream::Room => self.expect_fetch(step, member),
+                    Stream::To(_) => self.begin_waiting(step, member),
+                }
             }
         }
         self.book.retire_if_settled(out);
@@ -248,7 +261,7 @@ impl Messaging {
     /// after it along, because they name it.
     pub(super) fn own_not_stored(&mut self, step: &mut Step, out: OutId) {
         if self.own.doomed.remove(&out).is_some() {
-            return;
+            return self.undo_doomed();
         }
         let Some(message) = self.book.forget(out) else { return };
         self.out.tell(step, message.cause, EventKind::Undone { id: message.id });
@@ -338,11 +351,8 @@ impl Messaging {
     /// A message of one's own whose predecessor is not on disk was undone before the crash: it never left.
     fn undo_unchained(&mut self, restored: &Restored) {
         let me = self.me;
-        for (&(author, run), chain) in &restored.chains {
-            if author != me {
-                continue;
-            }
-            for span in chain.spans().iter().rev().filter(|span| span.first > 1) {
+        for (&(author, run), chain) in restored.chains.iter().filter(|((author, _), _)| *author == me) {
+            for span in chain.spans().iter().filter(|span| span.first > 1) {
                 let said_here = |seq: Seq| {
                     let versions = restored.group.get(&(author, run, seq));
                     versions.and_then(|versions| versions.iter().find(|kept| kept.via == me))
@@ -350,16 +360,15 @@ impl Messaging {
                 if said_here(span.first).is_none() {
                     continue;
                 }
-                for seq in (span.first..=span.last).rev() {
-                    let Some(kept) = said_here(seq) else { continue };
+                let undone: Vec<_> = (span.first..=span.last).filter_map(|seq| Some((seq, said_here(seq)?))).collect();
+                for (seq, kept) in undone.iter().rev() {
                     let signed = Signed::<GroupMessage>::open_trusted(&kept.bytes).expect("it was signed here");
-                    self.log.undo((author, run, seq), prev_in_run(signed.value()));
-                    self.own.undoing += 1;
-                    self.own.undo_ids.push(kept.id);
-                    self.store(Record::Undone { author, id: kept.id }, Pending::Undone);
+                    self.log.undo((author, run, *seq), prev_in_run(signed.value()));
                 }
+                self.own.undo_ids.extend(undone.iter().map(|(_, kept)| kept.id));
             }
         }
+        self.undo_doomed();
     }
 }
 

@@ -49,6 +49,7 @@ pub(super) struct Peer {
 /// An attempt at delivery that waits for its receipt.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Flight {
+    pub began: Time,
     pub sent: Time,
     pub pto: Duration,
     pub retry_at: Time,
@@ -150,11 +151,12 @@ impl Peer {
 
     /// Puts a message at the end of the queue, unless it is under way.
     pub fn enqueue(&mut self, out: OutId, bytes: usize) {
-        let bytes = bytes + FRAME_BYTES;
-        if self.stage.insert(out, bytes).is_none() {
-            self.outstanding_bytes += bytes;
-            self.queue.push_back(out);
+        if self.is_under_way(out) {
+            return;
         }
+        self.stage.insert(out, bytes + FRAME_BYTES);
+        self.outstanding_bytes += bytes + FRAME_BYTES;
+        self.queue.push_back(out);
     }
 
     /// The next that fits the window; it counts as in flight once [`Peer::launch`] was called.
@@ -179,11 +181,12 @@ impl Peer {
 
     /// Counts a message in flight that was fetched.
     pub fn watch(&mut self, out: OutId, bytes: usize, flight: Flight) {
-        let bytes = bytes + FRAME_BYTES;
-        if self.stage.insert(out, bytes).is_none() {
-            self.outstanding_bytes += bytes;
-            self.launch(out, flight);
+        if self.is_under_way(out) {
+            return;
         }
+        self.stage.insert(out, bytes + FRAME_BYTES);
+        self.outstanding_bytes += bytes + FRAME_BYTES;
+        self.launch(out, flight);
     }
 
     pub fn launch(&mut self, out: OutId, flight: Flight) {
@@ -240,6 +243,7 @@ mod tests {
         let mut peer = Peer::default();
         let now = Time::ZERO;
         let flight = Flight {
+            began: now,
             sent: now,
             pto: Duration::ZERO,
             retry_at: now,

@@ -18,6 +18,8 @@ pub(super) const COPY_GAP: Duration = Duration::from_millis(5);
 /// What all copies together may lose, in parts of a thousand.
 const JOINT_LOSS_MAX: u64 = 10;
 const COPIES_MAX: u8 = 3;
+/// Below it a retry is taken for one that was not needed.
+const LOSSLESS_MAX: PerMille = PerMille(10);
 /// Messages a second to one peer, above which traffic counts as bulk and gets no copies.
 const INTERACTIVE_PER_SECOND_MAX: u32 = 20;
 
@@ -48,8 +50,13 @@ impl Pace {
         (pto * 3 / 2).min(PTO_MAX)
     }
 
-    /// A first attempt took `took` to its receipt. Attempts that were repeated say nothing (Karn's rule).
-    pub fn receipted(&mut self, took: Duration, path: &Path) {
+    /// The receipt came `took` after the first of `attempts`. Where others followed, it says nothing (Karn's rule),
+    /// but on a path without loss: there they were too early, and this is how that is learnt.
+    pub fn receipted(&mut self, took: Duration, attempts: u32, path: &Path) {
+        let is_lossless = path.loss_out <= LOSSLESS_MAX && path.loss_in <= LOSSLESS_MAX;
+        if attempts > 1 && !is_lossless {
+            return;
+        }
         let sample = took.saturating_sub(path.rtt.map_or(Duration::ZERO, |rtt| rtt.smoothed));
         self.ack_delay = Some(match self.ack_delay {
             None => Rtt { smoothed: sample, variation: sample / 2 },
@@ -111,7 +118,8 @@ mod tests {
     fn a_slow_disk_at_the_receiver_is_waited_for() {
         let mut pace = Pace::default();
         for _ in 0..50 {
-            pace.receipted(Duration::from_millis(150), &path(50));
+            pace.receipted(Duration::from_millis(150), 2, &path(50));
+            pace.receipted(Duration::from_millis(900), 2, &Path { loss_in: PerMille(200), ..path(50) });
         }
         let pto = pace.pto(&path(50));
         assert!((Duration::from_millis(154)..Duration::from_millis(170)).contains(&pto), "{pto:?}");

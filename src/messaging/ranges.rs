@@ -219,7 +219,7 @@ impl Chain {
         self.spans.last().map(|span| (span.last, span.last_id))
     }
 
-    /// Takes the newest message back: it was never sent. `prev` is what it named.
+    /// Takes the newest message back: it was never sent. `prev` is what it named. Of several the newest goes first.
     pub fn remove_head(&mut self, seq: Seq, prev: Option<MessageId>) {
         let Some(span) = self.spans.last_mut() else { return };
         if span.last != seq {

@@ -185,13 +185,14 @@ impl Messaging {
         self.settle(step, signed.value(), signed.bytes().clone(), &settles);
     }
 
-    /// Whether the receipt names a message that this node never said.
+    /// Whether the receipt names a message that this node never said. In an earlier run it may have said more than
+    /// it knows, if its home was rolled back.
     fn is_false(&self, receipt: &Receipt) -> bool {
         let Held::Group { run, ranges } = &receipt.held else { return false };
         let Some(known) = self.log.run(self.me, *run) else { return false };
         ranges.iter().any(|range| match known.kept.get(&range.last) {
             Some(kept) => kept.id != range.last_id,
-            None => known.chain.head().is_none_or(|(head, _)| range.last > head),
+            None => self.run == Some(*run) && known.chain.head().is_none_or(|(head, _)| range.last > head),
         })
     }
 
@@ -240,10 +241,9 @@ impl Messaging {
         for &(out, seq) in settles {
             let flight = self.land(receiver, out);
             if let (Some(flight), Some(peer)) = (flight, self.peers.get_mut(&receiver))
-                && flight.attempts == 1
                 && flight.is_pushed
             {
-                peer.pace.receipted(now.since(flight.sent), &peer.path.clone());
+                peer.pace.receipted(now.since(flight.began), flight.attempts, &peer.path);
             }
             let Some(message) = self.book.message_mut(out) else { continue };
             let latency = message.committed.map(|at| now.since(at));

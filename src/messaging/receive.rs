@@ -3,13 +3,12 @@
 
 use std::sync::Arc;
 
-use super::log::{Kept, Known, Place};
+use super::log::{Kept, Known, Place, RunLog};
 use super::machine::{GroupArrival, Messaging, Pending, PrivateArrival};
 use super::outbox::{Alarm, EventKind};
 use super::privates::{KnownPrivate, PrivateKept};
 use super::ranges::Linked;
 use super::record::{Record, prev_in_run};
-use super::recovery::window_first;
 use crate::base::limits::{PROVISIONAL_BYTES_MAX, PROVISIONAL_MESSAGES_MAX};
 use crate::base::{MemberId, MessageId, Run, Seq, Step};
 use crate::wire::{
@@ -88,6 +87,14 @@ impl Messaging {
             return;
         }
         let (author, run, seq) = place;
+        // Its author is no member that is known: one who left long ago, or a name that somebody made up.
+        if self.log.author(author).is_none()
+            && !self.peers.contains_key(&author)
+            && !self.log.has_room_for_author(self.peers.len())
+        {
+            self.counters.dropped += 1;
+            return;
+        }
         match self.log.admit_run(author, run) {
             Ok(None) => {}
             Ok(Some(below)) => self.runs_forgotten(author, below),
@@ -101,20 +108,15 @@ impl Messaging {
 
     /// Another message holds the place: its author told two people two things. Both are kept.
     fn take_fork(&mut self, step: &mut Step, peer: MemberId, bytes: &[u8], place: Place, id: MessageId, given: bool) {
-        let has_room = self.log.run(place.0, place.1).is_some_and(super::log::RunLog::has_room_for_fork);
-        let is_coming = self.pending.iter().any(|(_, pending)| match pending {
-            Pending::Group(arrival) => arrival.id == id,
-            Pending::Own(_)
-            | Pending::Private(_)
-            | Pending::Delivery { .. }
-            | Pending::Receipt { .. }
-            | Pending::Undone => false,
-        });
-        if !has_room || is_coming || !self.has_provisional_room(bytes.len()) {
+        let has_room = self.log.run(place.0, place.1).is_some_and(RunLog::has_room_for_fork);
+        if !has_room || !self.has_provisional_room(bytes.len()) {
             self.counters.duplicates += 1;
             return;
         }
         let Some(signed) = self.verified(bytes) else { return };
+        if let Some(known) = self.log.run_mut(place.0, place.1) {
+            known.forks_incoming.insert(id);
+        }
         self.store_group(step, peer, &signed, id, given);
     }
 
@@ -172,7 +174,7 @@ impl Messaging {
             return;
         }
         let (id, via, recovered, at) = (arrival.id, arrival.via, arrival.recovered, arrival.at);
-        self.history_before(message.author, message.run, window_first(message.seq));
+        self.note_history(place);
         let kept = Kept { id, bytes: arrival.bytes.clone(), via, recovered, at, duplicates: 0 };
         let linked = self.log.commit(place, kept, prev_in_run(message));
         self.counters.group += 1;
@@ -204,10 +206,11 @@ impl Messaging {
         self.provisional_bytes -= arrival.bytes.len();
         let signed = Signed::<GroupMessage>::open_trusted(&arrival.bytes).expect("it was verified when it came");
         let message = signed.value();
-        if let Some(known) = self.log.run_mut(message.author, message.run)
-            && known.incoming.get(&message.seq) == Some(&arrival.id)
-        {
-            known.incoming.remove(&message.seq);
+        if let Some(known) = self.log.run_mut(message.author, message.run) {
+            known.forks_incoming.remove(&arrival.id);
+            if known.incoming.get(&message.seq) == Some(&arrival.id) {
+                known.incoming.remove(&message.seq);
+            }
         }
         if arrival.via == message.author {
             let refused = MessagingFrame::Refused { id: arrival.id, reason: RefusedReason::DiskFull };

@@ -27,6 +27,8 @@ const ANSWER_TIME: Duration = Duration::from_millis(300);
 const PULL_TRIES_MAX: u32 = 3;
 /// After a quest the same run is not asked for again for this long.
 const QUEST_REST: Duration = Duration::from_secs(10);
+/// Runs of which it is remembered where they begin.
+const HINTS_MAX: usize = 1_024;
 /// Quests remembered; beyond, holes are left to frontiers.
 pub(super) const QUESTS_MAX: usize = 256;
 
@@ -38,6 +40,8 @@ pub(super) struct Recovery {
     /// Recovered messages of each peer, since the last time this was told; and those on their way to the disk.
     got: BTreeMap<MemberId, u64>,
     incoming: BTreeMap<MemberId, usize>,
+    /// Where runs begin for a node that is new in the room, as peers say.
+    hints: BTreeMap<(MemberId, Run), Seq>,
     pub copied_home_told: bool,
 }
 
@@ -379,7 +383,7 @@ impl Messaging {
                 continue;
             }
             let Some(known) = self.log.author(author) else {
-                self.note_history(entry);
+                self.hint_history(entry);
                 self.offer(peer, entry, &mut budget);
                 continue;
             };
@@ -391,35 +395,39 @@ impl Messaging {
             if is_too_old {
                 continue;
             }
-            self.note_history(entry);
+            self.hint_history(entry);
             self.offer(peer, entry, &mut budget);
         }
         self.timers.set_earlier(Timer::Seek, step.now.time);
     }
 
-    /// A run that is met for the first time by a node that is new in the room: what was said before is asked for as
-    /// far back as recovery goes; what is before that is history, and no gap.
-    fn note_history(&mut self, entry: &FrontierEntry) {
+    /// What a peer's frontier says of where the run begins for a node that is new in the room: as far back as recovery
+    /// goes, and as the peer can give. Nothing signed says so, hence it counts only once a message of the run came.
+    fn hint_history(&mut self, entry: &FrontierEntry) {
+        let key = (entry.author, entry.run);
+        if !self.is_newcomer || self.recovery.hints.len() >= HINTS_MAX || self.recovery.hints.contains_key(&key) {
+            return;
+        }
         let first = window_first(entry.head).max(entry.recent.min(entry.head + 1));
         let given = entry.kept.iter().map(|range| range.0).min().unwrap_or(first);
-        self.history_before(entry.author, entry.run, first.max(given));
+        self.recovery.hints.insert(key, first.max(given) - 1);
     }
 
-    /// Messages of the run before `first` are from before this node's time, if it is new and holds none of them.
-    pub(super) fn history_before(&mut self, author: MemberId, run: Run, first: Seq) {
-        if !self.is_newcomer || first <= 1 {
+    /// The first message of a run reached a node that is new in the room: what was said before it, and further back
+    /// than is asked for, is history and no gap.
+    pub(super) fn note_history(&mut self, (author, run, seq): Place) {
+        if !self.is_newcomer {
             return;
         }
-        if self.log.run(author, run).is_none() && self.log.admit_run(author, run) != Ok(None) {
-            return;
-        }
+        let hint = self.recovery.hints.get(&(author, run)).copied();
         let Some(of) = self.log.run_mut(author, run) else { return };
-        if of.history > 0 || of.last_known() > 0 {
+        let upto = hint.unwrap_or_else(|| window_first(seq) - 1).min(seq - 1);
+        if upto == 0 || of.history > 0 || of.last_known() > 0 {
             return;
         }
-        of.history = first - 1;
-        of.told = of.told.max(first - 1);
-        self.out.store(Record::History { author, run, upto: first - 1 });
+        of.history = upto;
+        of.told = of.told.max(upto);
+        self.out.store(Record::History { author, run, upto });
     }
 
     fn offer(&mut self, peer: MemberId, entry: &FrontierEntry, budget: &mut u64) {
@@ -460,7 +468,7 @@ impl Messaging {
 }
 
 /// The first message that recovery asks for, where `last` is the newest.
-pub(super) fn window_first(last: Seq) -> Seq {
+fn window_first(last: Seq) -> Seq {
     let window = u64::try_from(RECOVERY_MESSAGES_MAX).unwrap_or(u64::MAX);
     (last + 1).saturating_sub(window).max(1)
 }

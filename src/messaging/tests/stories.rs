@@ -651,3 +651,160 @@ fn a_member_that_suspects_is_still_sent_to() {
     world.run_for(MS * 100);
     assert_eq!(world.outcome("ana", id, "bo"), Outcome::Delivered);
 }
+
+#[test]
+fn a_home_that_was_rolled_back_gets_its_own_words_again() {
+    let mut world = World::new(40, &["ana", "bo"]);
+    world.say("ana", "one");
+    world.run_for(SEC);
+    let records = world.records("ana").len();
+    world.say("ana", "two");
+    world.say("ana", "three");
+    world.run_for(SEC);
+    world.crash("ana");
+    world.roll_back("ana", records);
+    world.run_for(SEC * 6);
+    world.start("ana");
+    world.run_for(SEC * 5);
+    let again: Vec<String> = world.screen("ana").split_off(3);
+    assert_eq!(again, ["ana: two", "ana: three"]);
+    world.say("ana", "four");
+    world.run_for(SEC * 5);
+    assert_eq!(world.screen("bo"), ["ana: one", "ana: two", "ana: three", "ana: four"]);
+    world.check_folds();
+}
+
+#[test]
+fn only_the_newest_sixteen_runs_of_an_author_are_tracked() {
+    let mut world = World::new(41, &["ana", "bo"]);
+    for run in 1..=20 {
+        world.say("ana", &format!("run {run}"));
+        world.run_for(SEC);
+        world.crash_with("ana", true);
+        world.start("ana");
+        world.run_for(SEC);
+    }
+    let expected: Vec<String> = (1..=20).map(|run| format!("ana: run {run}")).collect();
+    assert_eq!(world.screen("bo"), expected);
+    let bo = world.machine("bo");
+    assert_eq!(bo.log.author(world.id("ana")).unwrap().runs.len(), 16);
+    assert_eq!(bo.gaps().count(), 0);
+    world.check_folds();
+    world.crash_with("bo", true);
+    world.start("bo");
+    world.run_for(SEC * 10);
+    assert_eq!(world.screen("bo"), expected);
+    world.check_folds();
+}
+
+#[test]
+fn texts_that_are_no_longer_kept_are_still_known_to_be_seen() {
+    let mut world = World::new(42, &["ana", "bo"]);
+    world.link.delay = MS;
+    let text = "x".repeat(12 * 1024);
+    for number in 0..800 {
+        world.say("ana", &format!("{number} {text}"));
+        world.run_for(MS * 20);
+    }
+    world.run_for(SEC * 5);
+    assert_eq!(world.messages("bo").len(), 800);
+    let (messages, bytes) = world.machine("bo").log.size();
+    assert!(messages < 800 && bytes <= 8 * 1024 * 1024, "{messages} of {bytes} bytes");
+    assert!(world.machine("bo").counters().pruned > 0);
+    world.check_folds();
+    for name in ["ana", "bo"] {
+        world.crash_with(name, true);
+        world.start(name);
+    }
+    world.run_for(SEC * 10);
+    assert_eq!(world.messages("bo").len(), 800);
+    assert_eq!(world.machine("bo").gaps().count(), 0);
+    world.check_folds();
+}
+
+#[test]
+fn a_text_of_16_kib_is_like_any_other() {
+    let mut world = World::new(43, &["ana", "bo"]);
+    let text = "y".repeat(16 * 1024);
+    let said = world.say("ana", &text);
+    let told = world.tell("ana", "bo", &text);
+    world.run_for(SEC);
+    assert_eq!(world.outcome("ana", said, "bo"), Outcome::Delivered);
+    assert_eq!(world.outcome("ana", told, "bo"), Outcome::Delivered);
+    assert!(matches!(world.try_say("ana", &format!("{text}y")), Err(Refused::Text(_))));
+}
+
+#[test]
+fn who_says_more_than_anybody_can_take_is_told_so_and_nothing_is_lost() {
+    let names = ["ana", "bo", "cy"];
+    let mut world = World::new(44, &names);
+    let mut said = 0;
+    while said < 6000 {
+        match world.try_say("ana", &format!("{said}")) {
+            Ok(_) => said += 1,
+            Err(Refused::Full { .. }) => world.run_for(MS * 20),
+            Err(refused) => panic!("{refused}"),
+        }
+    }
+    world.run_for(SEC * 30);
+    for name in names {
+        let expected: Vec<String> = (0..6000).map(|number| format!("ana: {number}")).collect();
+        assert_eq!(world.screen(name), expected, "{name}");
+    }
+    assert_eq!(world.machine("ana").outcomes().delivered, 12_000);
+    world.check_folds();
+}
+
+#[test]
+fn one_member_that_takes_nothing_slows_nobody() {
+    let mut world = World::new(45, &["ana", "bo", "cy"]);
+    world.drop_frames(|_, to, frame| to == "cy" && matches!(kind_of(frame), "group" | "recovered"));
+    let mut said = 0;
+    while said < 5000 {
+        match world.try_say("ana", &format!("{said}")) {
+            Ok(_) => said += 1,
+            Err(_) => world.run_for(MS * 20),
+        }
+    }
+    world.run_for(SEC * 2);
+    assert_eq!(world.messages("bo").len(), 5000);
+    let took = world.now.since(crate::base::Time::from_micros(1_200_000));
+    assert!(took < SEC * 20, "{took:?}");
+}
+
+#[test]
+fn a_slow_disk_at_the_receiver_makes_few_retries() {
+    let mut world = World::new(46, &["ana", "bo"]);
+    world.link.delay = Duration::from_micros(50);
+    world.disk("bo").latency = MS * 80;
+    world.run_for(SEC * 2);
+    for number in 0..500 {
+        world.tell("ana", "bo", &format!("{number}"));
+        world.run_for(MS * 20);
+    }
+    world.run_for(SEC);
+    let retries = world.machine("ana").counters().retries;
+    assert!(retries < 40, "{retries}");
+}
+
+#[test]
+fn hearsay_of_a_run_neither_fills_tables_nor_hides_a_gap() {
+    let mut world = World::new(47, &["ana", "bo", "cy"]);
+    let ana = world.id("ana");
+    let entry = |incarnation: u64| crate::wire::FrontierEntry {
+        author: ana,
+        run: Run { incarnation, boot: 1 },
+        head: 1 << 40,
+        head_id: crate::base::MessageId([1; 32]),
+        recent: 1,
+        kept: vec![(1, 1 << 40)],
+    };
+    for chunk in 0..5 {
+        let entries = (0..90).map(|number| entry(1_000_000 + chunk * 90 + number)).collect();
+        world.inject("cy", "bo", MessagingFrame::Frontier { answer: true, entries, more: false });
+    }
+    world.say("ana", "still heard");
+    world.run_for(SEC * 5);
+    assert_eq!(world.screen("bo"), ["ana: still heard"]);
+    assert!(world.machine("bo").log.author(ana).unwrap().runs.len() <= 2);
+}

@@ -176,6 +176,21 @@ impl World {
         }
     }
 
+    /// Sets a dead node's disk back to its first `records`: what it held and showed after them counts anew.
+    pub fn roll_back(&mut self, name: &str, records: usize) {
+        let index = self.index(name);
+        let node = &mut self.nodes[index];
+        assert!(node.machine.is_none(), "a home is rolled back while nothing runs on it");
+        node.disk.durable.truncate(records);
+        node.committed.clear();
+        for record in node.disk.durable.clone() {
+            node.note_committed(&record);
+        }
+        node.shown = node.shown.intersection(&node.committed).copied().collect();
+        node.last_shown.clear();
+        node.outcomes.clear();
+    }
+
     /// Kills a node; a commit that was on its way may have reached the disk or not.
     pub fn crash(&mut self, name: &str) {
         let reached = self.rng.below(2) == 0;
