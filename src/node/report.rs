@@ -194,7 +194,7 @@ impl Node {
     /// How full each table is: name, used, limit.
     fn fills(&self) -> impl Iterator<Item = (&'static str, u64, u64)> {
         let wide = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-        let transport = self.transport.gauges();
+        let transport = self.transport.gauges().chain(self.membership.gauges());
         let messaging = self.messaging.fills().into_iter().map(|fill| (fill.name, fill.used, fill.max));
         transport.chain(messaging).map(move |(name, used, max)| (name, wide(used), wide(max)))
     }
