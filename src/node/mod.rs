@@ -231,7 +231,7 @@ impl Node {
                 if to == self.id() {
                     return Err(Refusal::Yourself);
                 }
-                if self.membership.member(step.now, to).is_none() {
+                if !self.membership.knows(to) {
                     return Err(Refusal::UnknownMember { nick: to.short() });
                 }
                 let id =

@@ -16,7 +16,7 @@ use super::disk::Disk;
 use super::edge::{Edge, Passage, Way};
 use super::facts::Facts;
 use super::socket::Socket;
-use super::{chronicle, clock, names};
+use super::{chronicle, clock};
 use crate::base::limits::RECEIVE_BATCH_DATAGRAMS;
 use crate::base::{Now, Time};
 use crate::node::api::{Command, Event, EventKind};
@@ -136,7 +136,7 @@ impl EventLoop {
     /// Tells fault injection who is who and where.
     pub(super) fn learn(&mut self, now: Now) {
         self.learn_due = now.time + LEARN_EVERY;
-        let members = names::of(&self.node.status(now).members);
+        let members = self.node.names();
         let link = |id| self.node.why_member(now, id)?.link.address.map(|address| (address, id));
         let addresses: Vec<_> = members.iter().filter_map(|&(id, _)| link(id)).collect();
         self.edge.learn(&members, &addresses);
