@@ -108,14 +108,18 @@ impl EventLoop {
         }
     }
 
-    /// Does what the node asks for, to the end.
+    /// Does what the node asks for, to the end. Peers and the disk first: they work while people are told.
     pub(super) fn pump(&mut self, now: Now) {
+        let mut events = Vec::new();
         while let Some(output) = self.node.poll_output() {
             match output {
                 Output::Store { records, mark } => self.disk.submit(mark, records),
                 Output::Transmit { to, bytes } => self.transmit(now, to, bytes),
-                Output::Event(event) => self.tell(now, event),
+                Output::Event(event) => events.push(event),
             }
+        }
+        for event in events {
+            self.tell(now, event);
         }
         self.release(now);
     }
