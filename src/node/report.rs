@@ -40,6 +40,12 @@ impl Node {
         }
     }
 
+    /// The ids and nicks of the members in [`Node::status`], for who only looks for a name.
+    #[must_use]
+    pub fn names(&self) -> Vec<(MemberId, String)> {
+        self.membership.names().map(|(id, nick)| (id, nick.to_owned())).collect()
+    }
+
     /// The evidence about a member; `None` for one that is not known.
     #[must_use]
     pub fn why_member(&self, now: Now, id: MemberId) -> Option<WhyMember> {
