@@ -67,6 +67,7 @@ fn reasons(evidence: &[Evidence]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::MemberId;
 
     #[test]
     fn a_cause_is_one_word() {
