@@ -223,7 +223,9 @@ fn both_sides_of_a_partition_go_on_and_hear_of_each_other_when_it_heals() {
     let ana = homes[0].node(&[]);
     let rest = [1, 2, 3, 4].map(|index| homes[index].node(&["--join", ana.ticket()]));
     let mut nodes: Vec<Node> = std::iter::once(ana).chain(rest).collect();
-    homes.iter().for_each(|home| home.meet(5));
+    for home in &homes {
+        home.meet(5);
+    }
 
     for home in &homes[..3] {
         for spec in ["cut to di", "cut from di", "cut to ed", "cut from ed"] {
@@ -232,8 +234,12 @@ fn both_sides_of_a_partition_go_on_and_hear_of_each_other_when_it_heals() {
     }
     nodes[0].sees("di", "unreachable");
     nodes[3].sees("ana", "unreachable");
-    homes[..3].iter().for_each(|home| home.meet(3));
-    homes[3..].iter().for_each(|home| home.meet(2));
+    for home in &homes[..3] {
+        home.meet(3);
+    }
+    for home in &homes[3..] {
+        home.meet(2);
+    }
     assert_eq!(homes[0].moot(&["send", "--wait", "any", "from the three"]).status.code(), Some(0));
     assert_eq!(homes[3].moot(&["send", "--wait", "any", "from the two"]).status.code(), Some(0));
     nodes[2].shows("from the three");
