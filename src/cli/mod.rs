@@ -44,7 +44,7 @@ fn dispatch(args: Args, program: String) -> Result<Exit, Failure> {
         Command::Who => ask::who(&home, output),
         Command::Why { what } => ask::why(&home, what, output),
         Command::Gaps => ask::gaps(&home, output),
-        Command::Log { last } => ask::log(&home, last, output),
+        Command::Log { last, count } => ask::log(&home, count.unwrap_or(last), output),
         Command::Send(send) => send::send(&home, send, output),
         Command::Tail => ask::tail(&home, output),
         Command::Leave => ask::leave(&home, output),
