@@ -305,14 +305,14 @@ impl Target {
 }
 
 /// Reads the command line. Help and version are printed here, and end the program well.
-pub(super) fn parse(words: Vec<OsString>) -> Result<Parsed, Failure> {
-    let error = match Args::try_parse_from(&words) {
+pub(super) fn parse(words: &[OsString]) -> Result<Parsed, Failure> {
+    let error = match Args::try_parse_from(words) {
         Ok(args) => return Ok(Parsed::Args(Box::new(args))),
         Err(error) => error,
     };
     // `moot --nick ana` is `moot chat --nick ana`.
     let is_bare = error.kind() == ErrorKind::UnknownArgument;
-    if let Some(args) = is_bare.then(|| Args::try_parse_from(as_chat(&words)).ok()).flatten() {
+    if let Some(args) = is_bare.then(|| Args::try_parse_from(as_chat(words)).ok()).flatten() {
         return Ok(Parsed::Args(Box::new(args)));
     }
     match error.kind() {
@@ -369,8 +369,8 @@ mod tests {
     use super::*;
 
     fn parsed(line: &str) -> Result<Args, String> {
-        let words = line.split(' ').map(OsString::from).collect();
-        match parse(words) {
+        let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        match parse(&words) {
             Ok(Parsed::Args(args)) => Ok(*args),
             Ok(Parsed::Said) => Err("said".into()),
             Err(failure) => Err(failure.sentence()),
@@ -462,7 +462,7 @@ mod tests {
     #[test]
     fn a_text_that_is_not_utf_8_is_refused() {
         use std::os::unix::ffi::OsStringExt as _;
-        let words = vec!["moot".into(), "send".into(), OsString::from_vec(vec![0xff, 0xfe])];
-        assert_eq!(parse(words).unwrap_err().sentence(), "the text is not valid UTF-8");
+        let words = ["moot".into(), "send".into(), OsString::from_vec(vec![0xff, 0xfe])];
+        assert_eq!(parse(&words).unwrap_err().sentence(), "the text is not valid UTF-8");
     }
 }

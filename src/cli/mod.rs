@@ -19,10 +19,10 @@ use out::Output;
 /// `send` has more.
 #[must_use]
 pub fn run() -> ExitCode {
-    run_with(std::env::args_os().collect()).into()
+    run_with(&std::env::args_os().collect::<Vec<_>>()).into()
 }
 
-fn run_with(words: Vec<OsString>) -> Exit {
+fn run_with(words: &[OsString]) -> Exit {
     let program = words.first().map_or_else(|| "moot".into(), |word| word.to_string_lossy().into_owned());
     let done = args::parse(words).and_then(|parsed| match parsed {
         Parsed::Args(args) => dispatch(*args, program),

@@ -133,9 +133,11 @@ fn open(
         board.lock().handle_newcomer(ready.at);
     }
     let mut early = Vec::new();
+    let mut asked_at = clock::wall();
     let mut members = members(node)?;
     if answered == Answered::Dialled && !somebody_is_here(&members, board) {
         await_answer(events, board, &mut early);
+        asked_at = clock::wall();
         members = self::members(node)?;
     }
     let faults = match node.ask(Request::Fault { spec: None })? {
@@ -143,7 +145,7 @@ fn open(
         other => return Err(ClientError::unexpected(&other)),
     };
     let mut board = board.lock();
-    board.handle_opening(&members);
+    board.handle_opening(asked_at, &members);
     if let EventKind::Ready { id, nick, room, addr, ticket, .. } = &ready.kind {
         let opening = Opening { id: *id, nick, room, addr, ticket, program, members: &members, answered };
         write(&(board.view.opening(&opening) + "\n"));
