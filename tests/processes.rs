@@ -259,3 +259,12 @@ fn both_sides_of_a_partition_go_on_and_hear_of_each_other_when_it_heals() {
     }
     assert!(begun.elapsed() < Duration::from_secs(12), "{:?}", begun.elapsed());
 }
+
+#[test]
+fn every_limit_in_the_status_is_one() {
+    let home = Home::new("ana");
+    let _node = home.node(&[]);
+    let status = home.json(&["status"]);
+    let limits = status["limits"].as_object().expect("a map");
+    assert!(!limits.is_empty() && limits.values().all(|max| max.as_u64() < Some(u64::MAX)), "{limits:#?}");
+}

@@ -38,6 +38,36 @@ Exit codes:
 
 The commands but chat, join and node ask the node that runs on the same home.";
 
+const WHY: &str = "\
+Examples:
+  moot why k7f3      a message, by the handle that stands beside it
+  moot why ana#12    ana's 12th message
+  moot why bo        a member; any case will do where only one member can be meant
+
+The words of the evidence:
+  own loop  the node itself: its link to the member, and how late its own loop runs, because a slow node
+            must not take its own lateness for somebody's silence
+  tick      the number of a heartbeat; each run counts from 0, one a second, so a higher tick is newer
+  run       one start of a member's process, as 17.ab12: a higher number before the dot is a later start";
+
+const FAULTS: &str = "\
+A SPEC is one fault or several, separated by commas; KIND=VALUE is the same as KIND VALUE:
+  drop 20%            loses that share of the datagrams (loss is the same)
+  delay 200ms±50ms    holds each back for that long, and varies by what stands after ±
+  duplicate 5%        sends that share twice
+  cut                 lets nothing through
+
+At the end of a SPEC, for all of its faults:
+  to NICK             only what goes to that member
+  from NICK           only what comes from it
+
+A SPEC is added to what is on already; `moot fault` shows what is on, `moot fault off` ends all.
+
+Examples:
+  moot fault loss=20%,delay=200ms
+  moot fault drop 20% to bo
+  moot fault cut from bo";
+
 /// The whole command line.
 #[derive(Debug, Parser)]
 #[command(name = "moot", version, about = ABOUT, after_help = EXAMPLES, max_term_width = 100)]
@@ -102,7 +132,9 @@ pub(super) enum Command {
     /// Who is in the room, and how that is known
     Who,
     /// The evidence about a member (nick) or a message (k7f3, ana#12)
+    #[command(after_help = WHY)]
     Why {
+        /// A member's nick, bo~7f3a where two are called bo, or an id; a message's handle, or author#number
         #[arg(value_name = "MSG|NICK")]
         what: String,
     },
@@ -113,6 +145,9 @@ pub(super) enum Command {
         /// How many
         #[arg(short = 'n', value_name = "N", default_value_t = 50)]
         last: u64,
+        /// The same without -n
+        #[arg(value_name = "N", conflicts_with = "last")]
+        count: Option<u64>,
     },
     /// Say something to the room, or to one member
     Send(SendArgs),
@@ -121,6 +156,7 @@ pub(super) enum Command {
     /// Say goodbye to the room and end the node
     Leave,
     /// Make this node's network bad on purpose
+    #[command(after_help = FAULTS)]
     Fault {
         /// Such as loss=20%,delay=200ms±50ms; `off` ends it, nothing shows what is on
         #[arg(value_name = "SPEC|off")]
@@ -174,9 +210,16 @@ pub(super) struct SendArgs {
     /// How long to wait; a delivery itself is tried for 10s, and then its outcome is unknown
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
     pub(super) timeout: Duration,
-    /// The text; - reads it from standard input
-    #[arg(value_name = "TEXT")]
-    pub(super) text: String,
+    /// The text, as one word or many; - reads it from standard input
+    #[arg(value_name = "TEXT", required = true)]
+    words: Vec<String>,
+}
+
+impl SendArgs {
+    /// The words as one text: a shell has taken their blanks away.
+    pub(super) fn text(&self) -> String {
+        self.words.join(" ")
+    }
 }
 
 /// What `send` waits for.
@@ -262,14 +305,14 @@ impl Target {
 }
 
 /// Reads the command line. Help and version are printed here, and end the program well.
-pub(super) fn parse(words: Vec<OsString>) -> Result<Parsed, Failure> {
-    let error = match Args::try_parse_from(&words) {
+pub(super) fn parse(words: &[OsString]) -> Result<Parsed, Failure> {
+    let error = match Args::try_parse_from(words) {
         Ok(args) => return Ok(Parsed::Args(Box::new(args))),
         Err(error) => error,
     };
     // `moot --nick ana` is `moot chat --nick ana`.
     let is_bare = error.kind() == ErrorKind::UnknownArgument;
-    if let Some(args) = is_bare.then(|| Args::try_parse_from(as_chat(&words)).ok()).flatten() {
+    if let Some(args) = is_bare.then(|| Args::try_parse_from(as_chat(words)).ok()).flatten() {
         return Ok(Parsed::Args(Box::new(args)));
     }
     match error.kind() {
@@ -326,8 +369,8 @@ mod tests {
     use super::*;
 
     fn parsed(line: &str) -> Result<Args, String> {
-        let words = line.split(' ').map(OsString::from).collect();
-        match parse(words) {
+        let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        match parse(&words) {
             Ok(Parsed::Args(args)) => Ok(*args),
             Ok(Parsed::Said) => Err("said".into()),
             Err(failure) => Err(failure.sentence()),
@@ -363,8 +406,36 @@ mod tests {
     #[test]
     fn a_dash_is_a_text_and_a_mistyped_flag_is_not() {
         let Some(Command::Send(send)) = parsed("moot send -").unwrap().command else { panic!() };
-        assert_eq!((send.text.as_str(), send.wait, send.timeout), ("-", Wait::All, Duration::from_secs(10)));
+        assert_eq!((send.text().as_str(), send.wait, send.timeout), ("-", Wait::All, Duration::from_secs(10)));
         assert!(parsed("moot send --jsno").is_err());
+    }
+
+    #[test]
+    fn a_text_may_be_many_words() {
+        let Some(Command::Send(send)) = parsed("moot send hello there world --to bo").unwrap().command else {
+            panic!()
+        };
+        assert_eq!((send.text().as_str(), send.to.as_deref()), ("hello there world", Some("bo")));
+        assert!(parsed("moot send").is_err());
+    }
+
+    #[test]
+    fn a_log_takes_its_number_with_and_without_a_flag() {
+        let last = |line| match parsed(line).unwrap().command {
+            Some(Command::Log { last, count }) => count.unwrap_or(last),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(["moot log", "moot log 5", "moot log -n 7"].map(last), [50, 5, 7]);
+    }
+
+    #[test]
+    fn the_grammar_that_the_help_teaches_is_the_one_that_is_read() {
+        for line in FAULTS.lines().filter_map(|line| line.trim().strip_prefix("moot fault ")) {
+            assert!(line.parse::<Spec>().is_ok(), "{line}");
+        }
+        for fault in ["drop 20%", "delay 200ms±50ms", "duplicate 5%", "cut"] {
+            assert!(FAULTS.contains(&format!("\n  {fault} ")) && fault.parse::<Spec>().is_ok(), "{fault}");
+        }
     }
 
     #[test]
@@ -391,7 +462,7 @@ mod tests {
     #[test]
     fn a_text_that_is_not_utf_8_is_refused() {
         use std::os::unix::ffi::OsStringExt as _;
-        let words = vec!["moot".into(), "send".into(), OsString::from_vec(vec![0xff, 0xfe])];
-        assert_eq!(parse(words).unwrap_err().sentence(), "the text is not valid UTF-8");
+        let words = ["moot".into(), "send".into(), OsString::from_vec(vec![0xff, 0xfe])];
+        assert_eq!(parse(&words).unwrap_err().sentence(), "the text is not valid UTF-8");
     }
 }

@@ -29,7 +29,13 @@ pub(super) struct Node {
 
 impl Node {
     pub(super) fn at(home: &Path) -> Result<Self, Failure> {
-        Ok(Self { client: Client::connect(&super::chat::socket_in(home))? })
+        match Client::connect(&super::chat::socket_in(home)) {
+            Ok(client) => Ok(Self { client }),
+            Err(error @ ClientError::NotRunning { .. }) => {
+                Err(anyhow::anyhow!("{error}, or name its home: --home DIR").into())
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Asks, and takes a refusal as the end of the command.
@@ -58,6 +64,19 @@ impl Node {
             names.learn(member.id, &member.nick);
         }
         Ok(names)
+    }
+
+    /// The nick that was meant, where only its case is not right.
+    pub(super) fn ignoring_case(&mut self, typed: String) -> Result<String, Failure> {
+        let names = self.names()?;
+        Ok(names.ignoring_case(&typed).map_or(typed, str::to_owned))
+    }
+
+    fn is_cut_off(&mut self) -> Result<bool, Failure> {
+        match self.ask(Request::Status)? {
+            Response::Status(status) => Ok(status.node.probably_cut_off),
+            other => Err(ClientError::unexpected(&other).into()),
+        }
     }
 
     /// Asks, and prints the answer in words.
@@ -104,14 +123,19 @@ pub(super) fn who(home: &Path, output: Output) -> Result<Exit, Failure> {
     let mut node = Node::at(home)?;
     match output.form {
         Form::Json => out::json(&node.members()?)?,
-        Form::Text => node.tell(Request::Members, Counters::Hidden, output)?,
+        Form::Text => {
+            if node.is_cut_off()? {
+                out::line(&output.view(Names::default()).cut_off())?;
+            }
+            node.tell(Request::Members, Counters::Hidden, output)?;
+        }
     }
     Ok(Exit::Well)
 }
 
 pub(super) fn why(home: &Path, what: String, output: Output) -> Result<Exit, Failure> {
     let mut node = Node::at(home)?;
-    let request = Request::Why { what };
+    let request = Request::Why { what: node.ignoring_case(what)? };
     match output.form {
         Form::Text => node.tell(request, Counters::Hidden, output)?,
         Form::Json => match node.ask(request)? {

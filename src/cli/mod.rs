@@ -19,10 +19,10 @@ use out::Output;
 /// `send` has more.
 #[must_use]
 pub fn run() -> ExitCode {
-    run_with(std::env::args_os().collect()).into()
+    run_with(&std::env::args_os().collect::<Vec<_>>()).into()
 }
 
-fn run_with(words: Vec<OsString>) -> Exit {
+fn run_with(words: &[OsString]) -> Exit {
     let program = words.first().map_or_else(|| "moot".into(), |word| word.to_string_lossy().into_owned());
     let done = args::parse(words).and_then(|parsed| match parsed {
         Parsed::Args(args) => dispatch(*args, program),
@@ -44,7 +44,7 @@ fn dispatch(args: Args, program: String) -> Result<Exit, Failure> {
         Command::Who => ask::who(&home, output),
         Command::Why { what } => ask::why(&home, what, output),
         Command::Gaps => ask::gaps(&home, output),
-        Command::Log { last } => ask::log(&home, last, output),
+        Command::Log { last, count } => ask::log(&home, count.unwrap_or(last), output),
         Command::Send(send) => send::send(&home, send, output),
         Command::Tail => ask::tail(&home, output),
         Command::Leave => ask::leave(&home, output),

@@ -15,10 +15,12 @@ use crate::runtime::protocol::{Request, Response};
 use crate::runtime::{ClientError, clock};
 
 pub(super) fn send(home: &Path, send: SendArgs, output: Output) -> Result<Exit, Failure> {
-    let SendArgs { to, wait, timeout, text } = send;
+    let text = send.text();
+    let SendArgs { to, wait, timeout, .. } = send;
     let text = if text == "-" { read_text(io::stdin().lock())? } else { text };
     text::check_message(&text).map_err(|error| Failure::misuse(error.to_string()))?;
     let mut node = Node::at(home)?;
+    let to = to.map(|to| node.ignoring_case(to)).transpose()?;
     let sent = match node.ask(Request::Send { to, text, follow: true })? {
         Response::Sent(sent) => sent,
         other => return Err(ClientError::unexpected(&other).into()),

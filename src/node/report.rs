@@ -193,8 +193,9 @@ impl Node {
         named.chain(used.map(|(name, used)| (format!("{name}_used"), used))).collect()
     }
 
+    /// A table that grows with others has no limit of its own, and no row here.
     fn limits(&self) -> BTreeMap<String, u64> {
-        self.fills().map(|(name, _, max)| (name.to_owned(), max)).collect()
+        self.fills().filter(|&(_, _, max)| max != u64::MAX).map(|(name, _, max)| (name.to_owned(), max)).collect()
     }
 
     /// How full each table is: name, used, limit.

@@ -1,10 +1,12 @@
 //! What Tab offers: commands, nicks, handles of messages. A pure function of the line and of what is known;
 //! the line editor is kept at its door.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use rustyline::completion::{Completer, Pair};
-use rustyline::{Context, Helper, Highlighter, Hinter, Validator};
+use rustyline::highlight::Highlighter;
+use rustyline::{Context, Helper, Hinter, Validator};
 
 use super::board::Shared;
 use super::parse::COMMANDS;
@@ -18,7 +20,7 @@ pub(super) struct Words {
 }
 
 /// Hands the line editor what [`complete`] finds.
-#[derive(Helper, Hinter, Highlighter, Validator)]
+#[derive(Helper, Hinter, Validator)]
 pub(super) struct TabHelper {
     pub(super) board: Arc<Shared>,
 }
@@ -34,6 +36,17 @@ impl Completer for TabHelper {
     }
 }
 
+impl Highlighter for TabHelper {
+    fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, default: bool) -> Cow<'b, str> {
+        if default { self.board.lock().prompt_now(prompt) } else { Cow::Borrowed(prompt) }
+    }
+}
+
+/// The words of a fault; a comma separates faults without a blank.
+const FAULT_WORDS: [&str; 6] = ["drop", "loss", "delay", "duplicate", "cut", "off"];
+/// What stands before a member in a fault.
+const FAULT_ENDS: [&str; 2] = ["to", "from"];
+
 /// What the last word of `typed` may become, and where in `typed` that word begins.
 fn complete(typed: &str, words: &Words) -> (usize, Vec<String>) {
     let start = typed.rfind(char::is_whitespace).map_or(0, |blank| blank + blank_len(typed, blank));
@@ -45,9 +58,10 @@ fn complete(typed: &str, words: &Words) -> (usize, Vec<String>) {
             let nicks = starting(word, words.nicks.iter().cloned());
             nicks.into_iter().map(|nick| format!("{nick}: ")).collect()
         }
-        ["/msg"] => spaced(starting(word, words.nicks.iter().cloned())),
+        ["/msg"] | ["/fault", .., "to" | "from"] => spaced(starting(word, words.nicks.iter().cloned())),
         ["/why"] => starting(word, words.nicks.iter().chain(&words.handles).cloned()),
-        ["/fault"] => starting(word, std::iter::once("off".to_owned())),
+        ["/fault"] => starting(word, FAULT_WORDS.map(str::to_owned).into_iter()),
+        ["/fault", ..] => spaced(starting(word, FAULT_ENDS.map(str::to_owned).into_iter())),
         ["/status"] => starting(word, std::iter::once("counters".to_owned())),
         [command, ..] if command.starts_with('/') && *command != "/msg" && *command != "/me" => Vec::new(),
         [_, ..] if word.is_empty() => Vec::new(),
@@ -102,6 +116,9 @@ mod tests {
         assert_eq!(texts("/why "), ["bo", "bea", "Çem", "k7f3"]);
         assert_eq!(texts("/why k"), ["k7f3"]);
         assert_eq!(texts("/fault o"), ["off"]);
+        assert_eq!(texts("/fault d"), ["drop", "delay", "duplicate"]);
+        assert_eq!(texts("/fault drop 20% "), ["to ", "from "]);
+        assert_eq!(texts("/fault drop 20% to b"), ["bo ", "bea "]);
     }
 
     #[test]

@@ -3,12 +3,14 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
-use rustyline::{CompletionType, Config, Editor, ExternalPrinter};
+use rustyline::{ColorMode, CompletionType, Config, Editor, ExternalPrinter};
+use unicode_width::UnicodeWidthStr as _;
 
 use super::board::Shared;
 use super::complete::TabHelper;
@@ -20,6 +22,36 @@ use crate::base::limits::HISTORY_LINES_MAX;
 pub(super) struct LineEditor {
     editor: Editor<TabHelper, FileHistory>,
     history: PathBuf,
+    paper: Arc<Paper>,
+}
+
+/// Whose turn it is to print, and how often what happens was printed: a note beside a typed line is only
+/// right while nothing came below that line.
+#[derive(Debug, Default)]
+pub(super) struct Paper {
+    turn: Mutex<()>,
+    printed: AtomicU64,
+}
+
+impl Paper {
+    /// What happens is printed while this is held.
+    pub(super) fn turn(&self) -> MutexGuard<'_, ()> {
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        self.printed.fetch_add(1, Ordering::SeqCst);
+        turn
+    }
+
+    fn printed(&self) -> u64 {
+        self.printed.load(Ordering::SeqCst)
+    }
+
+    /// Prints `note` if nothing was printed since `printed` was read.
+    fn note(&self, printed: u64, note: &str) {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.printed() == printed {
+            write(note);
+        }
+    }
 }
 
 /// The terminal as it was found. Dropping this restores it: a node that is told to end, or a thread that
@@ -50,6 +82,8 @@ impl LineEditor {
     /// A line editor, and what prints above its prompt. `None` where the terminal cannot do that.
     pub(super) fn open(board: &Arc<Shared>, history: &Path) -> Option<(Self, impl ExternalPrinter + Send + use<>)> {
         let config = Config::builder()
+            // Without colours too, the prompt follows what it says.
+            .color_mode(ColorMode::Forced)
             .completion_type(CompletionType::List)
             .auto_add_history(true)
             .max_history_size(HISTORY_LINES_MAX)
@@ -61,7 +95,11 @@ impl LineEditor {
         let printer = editor.create_external_printer().ok()?;
         // There is none before the first line was typed.
         let _ = editor.load_history(history);
-        Some((Self { editor, history: history.to_owned() }, printer))
+        Some((Self { editor, history: history.to_owned(), paper: Arc::default() }, printer))
+    }
+
+    pub(super) fn paper(&self) -> Arc<Paper> {
+        Arc::clone(&self.paper)
     }
 
     /// Reads and carries out lines until the person or the node ends it.
@@ -81,11 +119,20 @@ impl LineEditor {
                 Err(_) => return,
             };
             interrupted = false;
+            let printed = self.paper.printed();
             if let Err(error) = self.editor.append_history(&self.history) {
                 tracing::debug!(%error, "the history was not kept");
             }
             match session.handle_line(&line) {
                 Ok(Next::Nothing) => (),
+                Ok(Next::Accepted { handle, lines }) => {
+                    let columns = tcgetwinsize(io::stdout()).map_or(0, |size| usize::from(size.ws_col));
+                    let note = session.board.lock().view.accepted(&handle);
+                    if let Some(note) = beside(&format!("{prompt}{line}"), &note, &handle, columns) {
+                        self.paper.note(printed, &note);
+                    }
+                    write(&lines);
+                }
                 Ok(Next::Print(text) | Next::Complain(text)) => write(&(text + "\n")),
                 Ok(Next::Quit) | Err(_) => return,
             }
@@ -93,7 +140,39 @@ impl LineEditor {
     }
 }
 
+/// What prints `note`, which shows `[handle]`, at the end of the line above that shows `typed`. `None` where
+/// the two do not fit in one row of the terminal.
+fn beside(typed: &str, note: &str, handle: &str, columns: usize) -> Option<String> {
+    let column = typed.width() + NOTE_SPACE;
+    let fits = !typed.contains(char::is_control) && column + handle.width() + "[]".len() < columns;
+    fits.then(|| format!("\u{1b}[A\u{1b}[{column}C{note}\r\n"))
+}
+
+/// Blanks between what was typed and what stands beside it.
+const NOTE_SPACE: usize = 2;
+
 /// Clears a prompt that nobody will type at.
 pub(super) fn clear_prompt() {
     write("\r\u{1b}[K");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_stands_beside_a_typed_line_only_where_both_fit_in_a_row() {
+        let beside = |typed, columns| beside(typed, "[k7f3]", "k7f3", columns);
+        assert_eq!(beside("ana> hello", 80).unwrap(), "\u{1b}[A\u{1b}[12C[k7f3]\r\n");
+        assert_eq!(beside("ana> hello", 18), None);
+        assert_eq!(beside("ana> two\nlines", 80), None);
+    }
+
+    #[test]
+    fn a_note_that_came_too_late_is_not_printed() {
+        let paper = Paper::default();
+        let before = paper.printed();
+        drop(paper.turn());
+        assert_ne!(paper.printed(), before);
+    }
 }

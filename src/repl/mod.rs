@@ -85,20 +85,23 @@ pub fn run(settings: Settings) -> Result<Ended, ClientError> {
     let board = Arc::new(Shared::new(Board::new(view, typed)));
     let early = open(&mut node, &events, &board, &program, answered)?;
     let session = Session { node, board: Arc::clone(&board) };
+    let screen = Screen { events, early, board: Arc::clone(&board), asks: Client::connect(&socket)? };
 
     let _terminal = edited.then(Terminal::keep);
     let editor = if edited { LineEditor::open(&board, &history) } else { None };
     let (to_end, ends) = mpsc::sync_channel(2);
     if let Some((editor, mut printer)) = editor {
+        let paper = editor.paper();
         let print = move |text| {
+            let _turn = paper.turn();
             if let Err(error) = printer.print(text) {
                 tracing::debug!(%error, "a line was not shown");
             }
         };
-        show(events, early, board, to_end.clone(), print);
+        screen.show(to_end.clone(), print);
         edit(editor, session, to_end);
     } else {
-        show(events, early, board, to_end.clone(), |text| write(&text));
+        screen.show(to_end.clone(), |text| write(&text));
         read_lines(session, to_end);
     }
     let ended = ends.recv().unwrap_or(Ended::ByNode);
@@ -125,10 +128,16 @@ fn open(
 ) -> Result<Vec<Event>, ClientError> {
     let ready = events.recv().map_err(|_| ClientError::gone())?;
     board.handle_events(std::slice::from_ref(&ready));
+    // Who has no message yet came just now: what is said from before is no news that is late.
+    if matches!(node.ask(Request::Log { last: 1 })?, Response::Log { messages, .. } if messages.is_empty()) {
+        board.lock().handle_newcomer(ready.at);
+    }
     let mut early = Vec::new();
+    let mut asked_at = clock::wall();
     let mut members = members(node)?;
     if answered == Answered::Dialled && !somebody_is_here(&members, board) {
         await_answer(events, board, &mut early);
+        asked_at = clock::wall();
         members = self::members(node)?;
     }
     let faults = match node.ask(Request::Fault { spec: None })? {
@@ -136,9 +145,7 @@ fn open(
         other => return Err(ClientError::unexpected(&other)),
     };
     let mut board = board.lock();
-    for member in &members {
-        board.view.names.learn(member.id, &member.nick);
-    }
+    board.handle_opening(asked_at, &members);
     if let EventKind::Ready { id, nick, room, addr, ticket, .. } = &ready.kind {
         let opening = Opening { id: *id, nick, room, addr, ticket, program, members: &members, answered };
         write(&(board.view.opening(&opening) + "\n"));
@@ -147,8 +154,6 @@ fn open(
         write(&(board.view.fault_banner(&faults) + "\n"));
     }
     board.handle_faults(faults);
-    // Who is here is said already.
-    early.retain(|event| !matches!(event.kind, EventKind::Member { .. }));
     Ok(early)
 }
 
@@ -181,22 +186,28 @@ fn somebody_is_here(members: &[MemberStatus], board: &Shared) -> bool {
     members.iter().any(|member| member.state == Presence::Alive && !names.is_me(member.id))
 }
 
-/// Starts the screen. It says when the node is gone.
-fn show(
+/// The side that shows.
+struct Screen {
     events: Receiver<Event>,
     early: Vec<Event>,
     board: Arc<Shared>,
-    to_end: SyncSender<Ended>,
-    mut print: impl FnMut(String) + Send + 'static,
-) {
-    spawn("screen", move || {
-        let lines = board.handle_events(&early);
-        if !lines.is_empty() {
-            print(lines.join("\n") + "\n");
-        }
-        screen::show_events(&events, &board, print);
-        let _ = to_end.try_send(Ended::ByNode);
-    });
+    /// A connection of its own: the one that is typed on may be in the middle of an answer.
+    asks: Client,
+}
+
+impl Screen {
+    /// Starts the screen. It says when the node is gone.
+    fn show(self, to_end: SyncSender<Ended>, mut print: impl FnMut(String) + Send + 'static) {
+        let Self { events, early, board, mut asks } = self;
+        spawn("screen", move || {
+            let lines = board.handle_events(&early);
+            if !lines.is_empty() {
+                print(lines.join("\n") + "\n");
+            }
+            screen::show_events(&events, &board, |request| asks.ask(request).ok(), print);
+            let _ = to_end.try_send(Ended::ByNode);
+        });
+    }
 }
 
 fn edit(mut editor: LineEditor, mut session: Session, to_end: SyncSender<Ended>) {

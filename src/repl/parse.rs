@@ -74,6 +74,10 @@ pub(super) fn parse(line: &str) -> Result<Line, String> {
         "msg" => tell(rest),
         "me" if rest.is_empty() => Err(takes("/me")),
         "me" => Ok(Line::Say(format!("/me {rest}"))),
+        "who" if !rest.is_empty() && !rest.contains(char::is_whitespace) => {
+            let whom = crate::base::text::sanitize(rest);
+            Err(format!("/who takes nothing after it; /why {whom} shows the evidence about one member"))
+        }
         "who" => alone(Line::Who, "/who", rest),
         "why" if rest.is_empty() => Err(takes("/why")),
         "why" => Ok(Line::Why(rest.into())),
@@ -93,7 +97,8 @@ pub(super) fn parse(line: &str) -> Result<Line, String> {
         "quit" => alone(Line::Quit, "/quit", rest),
         unknown => {
             let unknown = crate::base::text::sanitize(unknown);
-            Err(format!("/{unknown} is no command; /help lists them, and //{unknown} says it as it stands"))
+            let near = nearest(&unknown).map(|name| format!("did you mean {name}? ")).unwrap_or_default();
+            Err(format!("/{unknown} is no command; {near}/help lists them, and //{unknown} says it as it stands"))
         }
     }
 }
@@ -115,6 +120,28 @@ fn tell(rest: &str) -> Result<Line, String> {
     match rest.split_once(char::is_whitespace) {
         Some((to, text)) => Ok(Line::Tell { to: to.into(), text: text.trim_start().into() }),
         None => Err(takes("/msg")),
+    }
+}
+
+/// The command that differs from `typed` by one slip: a letter that is wrong, missing, too much, or swapped
+/// with its neighbour. Of a short word that would be guessing.
+fn nearest(typed: &str) -> Option<&'static str> {
+    let mut names = COMMANDS.iter().map(|command| command.name);
+    let typed = typed.to_lowercase();
+    names.find(|name| typed.len() > 2 && is_one_slip(&typed, name.trim_start_matches('/')))
+}
+
+fn is_one_slip(typed: &str, meant: &str) -> bool {
+    let (typed, meant): (Vec<char>, Vec<char>) = (typed.chars().collect(), meant.chars().collect());
+    let same = typed.iter().zip(&meant).take_while(|(a, b)| a == b).count();
+    let (typed, meant) = (&typed[same..], &meant[same..]);
+    match (typed, meant) {
+        ([], []) => true,
+        ([a, b, typed @ ..], [c, d, meant @ ..]) if a == d && b == c => typed == meant,
+        ([_, typed @ ..], [_, meant @ ..]) if typed == meant => true,
+        ([_, typed @ ..], _) if typed == meant => true,
+        (_, [_, meant @ ..]) => typed == meant,
+        _ => false,
     }
 }
 
@@ -158,12 +185,25 @@ mod tests {
     }
 
     #[test]
+    fn a_slip_of_one_letter_is_understood_as_such() {
+        let slips = ["halp", "hlep", "hep", "helpp", "Help", "sttaus", "invit", "gap"];
+        let meant = ["/help", "/help", "/help", "/help", "/help", "/status", "/invite", "/gaps"];
+        assert_eq!(slips.map(nearest), meant.map(Some));
+        assert_eq!(["wo", "hello", "statistics", ""].map(nearest), [None; 4]);
+        assert!(parse("/halp").unwrap_err().contains("no command; did you mean /help? "));
+    }
+
+    #[test]
     fn a_command_that_lacks_something_says_how_it_is_typed() {
         assert_eq!(parse("/msg bo"), Err("type it as: /msg NICK TEXT".into()));
         assert_eq!(parse("/me"), Err("type it as: /me TEXT".into()));
         assert_eq!(parse("/nick a b"), Err("type it as: /nick NICK".into()));
         assert_eq!(parse("/log many"), Err("type it as: /log [N]".into()));
-        assert_eq!(parse("/who all"), Err("/who takes nothing after it".into()));
+        assert_eq!(parse("/gaps all"), Err("/gaps takes nothing after it".into()));
+        assert_eq!(
+            parse("/who cy"),
+            Err("/who takes nothing after it; /why cy shows the evidence about one member".into())
+        );
     }
 
     #[test]

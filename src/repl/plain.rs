@@ -38,6 +38,7 @@ pub(super) fn run(session: &mut Session, mut input: impl BufRead, mut print: imp
         match session.handle_line(&line) {
             Ok(Next::Nothing) => (),
             Ok(Next::Print(text)) => print(text + "\n"),
+            Ok(Next::Accepted { lines, .. }) => print(lines),
             Ok(Next::Complain(sentence)) => complain(&sentence),
             Ok(Next::Quit) => break,
             Err(_) => return,

@@ -8,10 +8,14 @@ use std::time::Duration;
 use super::board::Shared;
 use crate::base::limits::SCREEN_EVENTS_MAX;
 use crate::node::api::Event;
+use crate::runtime::protocol::{Request, Response};
 use crate::runtime::{Client, clock};
 
 /// How long a first event waits for others: short of what a person notices.
 const BATCH_TIME_MAX: Duration = Duration::from_millis(15);
+
+/// How often the node is asked whether it is itself cut off, while a member is missed.
+const LOOK_PERIOD: Duration = Duration::from_secs(2);
 
 /// Passes the node's events on until either side is gone. A screen that is too slow makes this wait, and
 /// then the node counts what it left out.
@@ -23,15 +27,47 @@ pub(super) fn read_events(mut tail: Client, to_screen: &SyncSender<Event>) {
     }
 }
 
-/// Shows events until there are no more to come.
-pub(super) fn show_events(events: &Receiver<Event>, board: &Arc<Shared>, mut print: impl FnMut(String)) {
-    while let Ok(first) = events.recv() {
-        let batch = gather(first, events);
-        let lines = board.handle_events(&batch);
+/// Shows events until there are no more to come. `ask` asks the node what its events leave open.
+pub(super) fn show_events(
+    events: &Receiver<Event>,
+    board: &Arc<Shared>,
+    mut ask: impl FnMut(Request) -> Option<Response>,
+    mut print: impl FnMut(String),
+) {
+    loop {
+        let is_worried = board.lock().is_worried();
+        let batch = match if is_worried { events.recv_timeout(LOOK_PERIOD) } else { events.recv().map_err(Into::into) }
+        {
+            Ok(first) => gather(first, events),
+            Err(RecvTimeoutError::Timeout) => Vec::new(),
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        let mut lines = board.handle_events(&batch);
+        lines.extend(look(board, &mut ask));
         if !lines.is_empty() {
             print(lines.join("\n") + "\n");
         }
     }
+}
+
+/// Asks for what the board cannot know by itself.
+fn look(board: &Shared, ask: &mut impl FnMut(Request) -> Option<Response>) -> Vec<String> {
+    let (unknown, is_worried) = {
+        let board = board.lock();
+        (board.unknown(), board.is_worried())
+    };
+    for &id in &unknown {
+        let why = match ask(Request::Why { what: id.to_string() }) {
+            Some(Response::WhyMessage(why)) => Some(why),
+            _ => None,
+        };
+        board.lock().handle_found(id, why.as_deref());
+    }
+    let mut lines = board.handle_events(&[]);
+    if is_worried && let Some(Response::Status(status)) = ask(Request::Status) {
+        lines.extend(board.lock().handle_cut_off(status.node.probably_cut_off));
+    }
+    lines
 }
 
 /// `first` and what follows it closely.
@@ -69,7 +105,7 @@ mod tests {
         let view = View { ink: Ink::Plain, zone: TimeZone::UTC, names: Names::default() };
         let board = Arc::new(Shared::new(Board::new(view, Typed::Hidden)));
         let mut printed = Vec::new();
-        show_events(&events, &board, |text| printed.push(text));
+        show_events(&events, &board, |_| None, |text| printed.push(text));
         assert_eq!(printed.len(), 1);
         assert_eq!(printed[0].lines().count(), 3);
     }

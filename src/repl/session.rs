@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::answer;
 use super::board::Shared;
-use super::parse::{Line, help, parse};
+use super::parse::{COMMANDS, Line, help, parse};
+use crate::node::api::MessageKind;
 use crate::runtime::protocol::{Request, Response};
 use crate::runtime::{Client, ClientError, clock};
 use crate::view::Counters;
@@ -21,6 +22,11 @@ pub(super) struct Session {
 pub(super) enum Next {
     Nothing,
     Print(String),
+    /// A message to the room was taken; `lines` are to print below it, and end each with a line break.
+    Accepted {
+        handle: String,
+        lines: String,
+    },
     /// The line was wrong, or the node refused it.
     Complain(String),
     Quit,
@@ -36,6 +42,7 @@ impl Session {
             Ok(line) => line,
             Err(sentence) => return Ok(Next::Complain(sentence)),
         };
+        let line = self.ignoring_case(line);
         let (request, counters) = match line {
             Line::Nothing => return Ok(Next::Nothing),
             Line::Help => return Ok(Next::Print(help())),
@@ -53,19 +60,36 @@ impl Session {
         };
         let response = self.node.ask(request)?;
         if let Response::Error(error) = response {
-            return Ok(Next::Complain(error.message));
+            return Ok(Next::Complain(slashed(&error.message)));
         }
+        let is_who = matches!(response, Response::Members(_));
+        let cut_off = is_who
+            && matches!(self.node.ask(Request::Status)?, Response::Status(status) if status.node.probably_cut_off);
         let text = answer(&self.board.lock().view, &response, counters, clock::wall());
-        Ok(text.map_or(Next::Nothing, Next::Print))
+        let warning = cut_off.then(|| self.board.lock().view.cut_off());
+        let lines: Vec<String> = warning.into_iter().chain(text).collect();
+        Ok(if lines.is_empty() { Next::Nothing } else { Next::Print(lines.join("\n")) })
+    }
+
+    /// The line with the nick that was meant, where only its case is not right.
+    fn ignoring_case(&self, line: Line) -> Line {
+        let names = &self.board.lock().view.names;
+        let meant = |typed: String| names.ignoring_case(&typed).map_or(typed, str::to_owned);
+        match line {
+            Line::Tell { to, text } => Line::Tell { to: meant(to), text },
+            Line::Why(what) => Line::Why(meant(what)),
+            other => other,
+        }
     }
 
     fn nick(&mut self, nick: &str) -> Result<Next, ClientError> {
         match self.node.ask(Request::Nick { nick: nick.to_owned() })? {
             Response::Done => {
-                self.board.lock().handle_nick(nick);
-                Ok(Next::Nothing)
+                let mut board = self.board.lock();
+                board.handle_nick(nick);
+                Ok(Next::Print(renamed(nick, board.view.names.own_marked())))
             }
-            Response::Error(error) => Ok(Next::Complain(error.message)),
+            Response::Error(error) => Ok(Next::Complain(slashed(&error.message))),
             other => Err(ClientError::unexpected(&other)),
         }
     }
@@ -78,7 +102,7 @@ impl Session {
             Ok(Response::Sent(sent)) => sent,
             Ok(Response::Error(error)) => {
                 board.finish_send(None);
-                return Ok(Next::Complain(error.message));
+                return Ok(Next::Complain(slashed(&error.message)));
             }
             Ok(other) => return Err(ClientError::unexpected(&other)),
             // A text that no request takes: the connection is as it was.
@@ -89,7 +113,13 @@ impl Session {
             Err(error) => return Err(error),
         };
         let lines = board.finish_send(Some(&sent));
-        Ok(if lines.is_empty() { Next::Nothing } else { Next::Print(lines.join("\n")) })
+        let lines: String = lines.into_iter().map(|line| line + "\n").collect();
+        Ok(match sent.kind {
+            MessageKind::Group => Next::Accepted { handle: sent.handle, lines },
+            // It is shown with its handle once it is on disk.
+            MessageKind::Private if lines.is_empty() => Next::Nothing,
+            MessageKind::Private => Next::Print(lines.trim_end().to_owned()),
+        })
     }
 
     fn fault(&mut self, spec: Option<String>) -> Result<Next, ClientError> {
@@ -97,7 +127,7 @@ impl Session {
         let response = self.node.ask(Request::Fault { spec })?;
         let faults = match &response {
             Response::Faults(faults) => faults.clone(),
-            Response::Error(error) => return Ok(Next::Complain(error.message.clone())),
+            Response::Error(error) => return Ok(Next::Complain(slashed(&error.message))),
             other => return Err(ClientError::unexpected(other)),
         };
         let mut board = self.board.lock();
@@ -105,5 +135,44 @@ impl Session {
         // A change is told as an event, and printed then.
         let text = answer(&board.view, &response, Counters::Hidden, clock::wall()).filter(|_| only_asks);
         Ok(text.map_or(Next::Nothing, Next::Print))
+    }
+}
+
+/// What the node says of commands, as they are typed here: `/who` for `moot who`.
+fn slashed(sentence: &str) -> String {
+    COMMANDS.iter().fold(sentence.to_owned(), |sentence, command| {
+        let word = command.name.trim_start_matches('/');
+        sentence.replace(&format!("moot {word}"), command.name)
+    })
+}
+
+/// What follows from a new nick; `marked` is what others see where somebody else has it too.
+fn renamed(nick: &str, marked: Option<String>) -> String {
+    match marked {
+        Some(marked) => format!("you are now {nick}; {nick} is taken: others see {marked}"),
+        None => format!("you are now {nick}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_node_suggests_is_said_as_it_is_typed_here() {
+        assert_eq!(
+            slashed("zoe is not known here; moot who lists the members"),
+            "zoe is not known here; /who lists the members"
+        );
+        assert_eq!(
+            slashed("no member and no message is called zed; moot who lists members, moot log messages"),
+            "no member and no message is called zed; /who lists members, /log messages"
+        );
+    }
+
+    #[test]
+    fn a_new_nick_is_confirmed_and_one_that_is_taken_warned_of() {
+        assert_eq!(renamed("anna", None), "you are now anna");
+        assert_eq!(renamed("bo", Some("bo~x52o".into())), "you are now bo; bo is taken: others see bo~x52o");
     }
 }

@@ -1,17 +1,19 @@
 //! How one's own messages stand, and when that is worth a line: once nothing of a message is in flight any
 //! more, and again when that picture changes. Knows nothing of screens.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::base::MessageId;
 use crate::base::limits::TALLIED_MESSAGES_MAX;
-use crate::node::api::{Delivery, Outcome, Sent};
+use crate::node::api::{Delivery, MessageKind, Outcome, Sent};
 
 /// The messages that are not settled.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     open: BTreeMap<MessageId, Open>,
+    /// How the messages ended that are followed no longer, newest last: what the node tells of them may still
+    /// be on its way when it was asked already.
+    ended: VecDeque<(MessageId, Vec<Delivery>)>,
     /// Counts messages, so that the oldest can be dropped at the limit.
     sent: u64,
 }
@@ -36,7 +38,7 @@ pub(super) struct Standing {
 }
 
 impl Tally {
-    /// A message was accepted. At the limit the oldest is followed no longer: its changes are told one by one.
+    /// A message was accepted. At the limit the oldest is followed no longer.
     pub(super) fn handle_sent(&mut self, sent: &Sent) {
         if self.open.len() >= TALLIED_MESSAGES_MAX
             && let Some(oldest) = self.open.iter().min_by_key(|(_, open)| open.number).map(|(&id, _)| id)
@@ -67,28 +69,29 @@ impl Tally {
         self.open.remove(&id);
     }
 
-    /// A delivery changed. What comes back is told at once: the change of a message that is not followed, such
-    /// as one that an earlier run sent.
+    /// Follows a message that was not typed here, such as one of an earlier run: how it stands is known.
+    pub(super) fn handle_found(&mut self, id: MessageId, standing: Standing) {
+        let Standing { handle, deliveries, reason } = standing;
+        self.handle_sent(&Sent { id, handle, kind: MessageKind::Group, deliveries });
+        if let Some(open) = self.open.get_mut(&id) {
+            open.reason = reason;
+            open.is_durable = true;
+        }
+    }
+
+    /// A delivery changed. Says whether that is known, or told once the message is settled.
     pub(super) fn handle_delivery(
         &mut self,
         id: MessageId,
         handle: &str,
         delivery: &Delivery,
         reason: Option<&str>,
-    ) -> Option<Standing> {
-        let reason = reason.map(str::to_owned);
-        let Entry::Occupied(mut open) = self.open.entry(id) else {
-            let alone = Standing { handle: handle.into(), deliveries: vec![delivery.clone()], reason };
-            return Some(alone).filter(|_| delivery.outcome != Outcome::Sending);
-        };
-        let open = open.get_mut();
+    ) -> bool {
+        let Some(open) = self.open.get_mut(&id) else { return self.has_ended(id, delivery) };
         handle.clone_into(&mut open.handle);
-        open.reason = reason.or(open.reason.take());
-        match open.deliveries.iter_mut().find(|known| known.member == delivery.member) {
-            Some(known) => known.clone_from(delivery),
-            None => open.deliveries.push(delivery.clone()),
-        }
-        None
+        open.reason = reason.map(str::to_owned).or(open.reason.take());
+        merge(&mut open.deliveries, delivery);
+        true
     }
 
     /// The messages of which nothing is in flight, where that was not told before; oldest first. What can
@@ -117,8 +120,27 @@ impl Tally {
             Standing { handle: open.handle.clone(), deliveries: open.deliveries.clone(), reason: open.reason.clone() };
         if open.is_final() {
             self.open.remove(&id);
+            self.ended.push_back((id, standing.deliveries.clone()));
+            if self.ended.len() > TALLIED_MESSAGES_MAX {
+                self.ended.pop_front();
+            }
         }
         Some(standing)
+    }
+
+    /// Whether a message ended with this delivery among its own, or with a later stage of it.
+    fn has_ended(&self, id: MessageId, delivery: &Delivery) -> bool {
+        let ended = self.ended.iter().rev().find(|(ended, _)| *ended == id);
+        let known = ended.and_then(|(_, all)| all.iter().find(|known| known.member == delivery.member));
+        known.is_some_and(|known| known.outcome == delivery.outcome || delivery.outcome == Outcome::Sending)
+    }
+}
+
+/// Puts the newest of a delivery in its place.
+pub(super) fn merge(deliveries: &mut Vec<Delivery>, delivery: &Delivery) {
+    match deliveries.iter_mut().find(|known| known.member == delivery.member) {
+        Some(known) => known.clone_from(delivery),
+        None => deliveries.push(delivery.clone()),
     }
 }
 
@@ -135,7 +157,6 @@ impl Open {
         self.is_still() && self.told.as_ref().is_none_or(|told| *told != self.outcomes())
     }
 
-    /// A refusal may still be followed by a receipt, but then the change is told alone.
     fn is_final(&self) -> bool {
         let over = |outcome| matches!(outcome, Outcome::Delivered | Outcome::Refused | Outcome::Expired);
         self.deliveries.iter().all(|delivery| over(delivery.outcome))
@@ -146,8 +167,6 @@ impl Open {
 pub(super) mod tests {
     use super::*;
     use crate::base::MemberId;
-    use crate::node::api::MessageKind;
-
     pub(in crate::repl) fn delivery(member: u8, outcome: Outcome) -> Delivery {
         let nick = ["", "ana", "bo", "cy", "dee"][usize::from(member)].into();
         Delivery { member: MemberId([member; 32]), nick, outcome, attempts: 1, latency_us: None }
@@ -175,7 +194,7 @@ pub(super) mod tests {
         let id = MessageId([1; 32]);
         tally.handle_sent(&sent(1, &[(2, Sending), (3, Sending), (4, Waiting)]));
         tally.handle_durable(id);
-        assert_eq!(tally.handle_delivery(id, "h1", &delivery(2, Delivered), None), None);
+        assert!(tally.handle_delivery(id, "h1", &delivery(2, Delivered), None));
         assert!(tally.settle().is_empty() && !tally.is_settled());
         tally.handle_delivery(id, "h1", &delivery(3, Unknown), None);
         assert_eq!(outcomes(&tally.settle()), [("h1", vec![Delivered, Unknown, Waiting])]);
@@ -202,13 +221,19 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_message_of_an_earlier_run_is_told_receiver_by_receiver() {
+    fn a_message_of_an_earlier_run_is_told_once_it_is_found() {
         let mut tally = Tally::default();
         let id = MessageId([9; 32]);
-        assert_eq!(tally.handle_delivery(id, "h9", &delivery(2, Sending), None), None);
-        let told = tally.handle_delivery(id, "h9", &delivery(2, Delivered), None).unwrap();
-        assert_eq!(told, Standing { handle: "h9".into(), deliveries: vec![delivery(2, Delivered)], reason: None });
-        assert!(tally.is_settled());
+        assert!(!tally.handle_delivery(id, "h9", &delivery(2, Sending), None));
+        let deliveries = vec![delivery(2, Sending), delivery(3, Delivered)];
+        tally.handle_found(id, Standing { handle: "h9".into(), deliveries, reason: None });
+        assert!(tally.settle().is_empty());
+        assert!(tally.handle_delivery(id, "h9", &delivery(2, Delivered), None));
+        assert_eq!(outcomes(&tally.settle()), [("h9", vec![Delivered, Delivered])]);
+        assert!(tally.is_settled() && tally.settle().is_empty());
+        // The node was asked before this came.
+        assert!(tally.handle_delivery(id, "h9", &delivery(3, Delivered), None));
+        assert!(tally.settle().is_empty());
     }
 
     #[test]

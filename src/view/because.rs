@@ -1,23 +1,51 @@
 //! Evidence about a member in one breath, for a line of the chat or a cell of a table. Leaves out what says
 //! no more than that all is well; `why` shows everything.
 
-use super::{View, list};
-use crate::base::text;
-use crate::node::api::{Evidence, EvidenceKind};
+use super::names::YOU;
+use super::{View, age, list};
+use crate::base::{Presence, text};
+use crate::node::api::{Evidence, EvidenceKind, MemberStatus};
 
 /// What a silence is measured by in the details of evidence.
 const SILENT_FOR: &str = "silent for ";
 /// What a card shows of a member that began another run.
 const RESTARTED: &str = "restarted";
+/// Before and after the old nick, in the detail of a card that changed it.
+const RENAMED: (&str, &str) = ("was ", " before");
+/// A silence shorter than this is the time between two heartbeats: it explains nothing.
+const SILENCE_MS_MIN: u64 = 2_000;
 
 impl View {
-    /// `not heard for 4.1 s; reported by ana and cy`; nothing where there is nothing to worry about.
-    pub(super) fn because(&self, evidence: &[Evidence]) -> String {
+    /// `not heard for 4.1 s; reported by ana and cy` of one that is missed, `heard again after 4.1 s` of one
+    /// that is back; nothing where there is nothing to worry about.
+    pub(super) fn because(&self, state: Presence, evidence: &[Evidence]) -> String {
+        let said = evidence.iter().filter_map(|item| said(state, item)).collect();
+        self.with_names(state, evidence, said)
+    }
+
+    /// As [`Self::because`], with this node's own silence as it is now rather than as it was when it was noticed.
+    pub(super) fn because_now(&self, member: &MemberStatus) -> String {
+        let missed = matches!(member.state, Presence::Suspect | Presence::Unreachable);
+        let silent = member.heard_ms_ago.filter(|&ms| missed && ms >= SILENCE_MS_MIN);
+        let Some(ms) = silent else { return self.because(member.state, &member.evidence) };
+        let frozen = |item: &&Evidence| matches!(item.kind, EvidenceKind::Silence | EvidenceKind::Heard);
+        let others = member.evidence.iter().filter(|item| !frozen(item));
+        let now = std::iter::once(format!("not heard for {}", age(ms)));
+        let said = now.chain(others.filter_map(|item| said(member.state, item))).collect();
+        self.with_names(member.state, &member.evidence, said)
+    }
+
+    fn with_names(&self, state: Presence, evidence: &[Evidence], said: Vec<String>) -> String {
         let mut parts: Vec<String> = Vec::new();
-        for item in evidence {
-            if let Some(said) = said(item).filter(|said| !parts.contains(said)) {
-                parts.push(said);
+        for part in said {
+            if !parts.contains(&part) {
+                parts.push(part);
             }
+        }
+        let contradictors = self.names_behind(evidence, EvidenceKind::Contradiction);
+        if state == Presence::Alive && !contradictors.is_empty() {
+            let is_one = contradictors.len() == 1 && contradictors[0] != YOU;
+            parts.push(format!("{} {} it", list(&contradictors), if is_one { "hears" } else { "hear" }));
         }
         let others = [
             (EvidenceKind::Report, "reported by"),
@@ -25,8 +53,9 @@ impl View {
             (EvidenceKind::Withdrawal, "withdrawn by"),
         ];
         for (kind, verb) in others {
+            let is_said = state == Presence::Alive && kind == EvidenceKind::Contradiction;
             let names = self.names_behind(evidence, kind);
-            if !names.is_empty() {
+            if !names.is_empty() && !is_said {
                 parts.push(format!("{verb} {}", list(&names)));
             }
         }
@@ -45,10 +74,37 @@ impl View {
     }
 }
 
+/// The nick that a member had until now, where the evidence is a card that changed it.
+pub(super) fn old_nick(evidence: &[Evidence]) -> Option<String> {
+    let card = evidence.iter().find(|item| item.kind == EvidenceKind::Card)?;
+    let (nick, _) = card.detail.strip_prefix(RENAMED.0)?.split_once(RENAMED.1)?;
+    Some(text::sanitize(nick))
+}
+
+/// Whether a change is no more than a new nick.
+#[must_use]
+pub fn is_rename(evidence: &[Evidence]) -> bool {
+    old_nick(evidence).is_some()
+}
+
+/// Whether nothing is known but what this node's disk kept: the member is looked for.
+#[must_use]
+pub fn is_restored(state: Presence, evidence: &[Evidence]) -> bool {
+    let restored = |item: &Evidence| item.kind == EvidenceKind::Restored;
+    state == Presence::Suspect && !evidence.is_empty() && evidence.iter().all(restored)
+}
+
 /// What an item says by itself; who says it is told elsewhere.
-fn said(item: &Evidence) -> Option<String> {
+fn said(state: Presence, item: &Evidence) -> Option<String> {
     let detail = text::sanitize(&item.detail);
-    let silence = || detail.split_once(SILENT_FOR).map(|(_, span)| format!("not heard for {span}"));
+    let silence = || {
+        let (_, span) = detail.split_once(SILENT_FOR)?;
+        Some(if state == Presence::Alive {
+            format!("heard again after {span}")
+        } else {
+            format!("not heard for {span}")
+        })
+    };
     match item.kind {
         EvidenceKind::Silence => silence().or_else(|| Some(detail).filter(|detail| !detail.is_empty())),
         EvidenceKind::Heard => silence(),
@@ -68,17 +124,17 @@ mod tests {
     fn each_name_stands_once_and_all_well_says_nothing() {
         let report = |by, nick| evidence(EvidenceKind::Report, by, nick, "did not hear it");
         let reports = [report(3, "cy"), report(4, "dee"), report(3, "cy")];
-        assert_eq!(view().because(&reports), "reported by cy and dee");
+        assert_eq!(view().because(Presence::Unreachable, &reports), "reported by cy and dee");
         let well = [
             evidence(EvidenceKind::Card, 1, "ana", "this node; version 1 of its card"),
             evidence(EvidenceKind::Heard, 1, "ana", "heard on this node's own link"),
         ];
-        assert_eq!(view().because(&well), "");
+        assert_eq!(view().because(Presence::Alive, &well), "");
     }
 
     #[test]
     fn a_silence_without_a_span_is_still_told() {
         let never = [evidence(EvidenceKind::Silence, 1, "ana", "not heard by this node in this run")];
-        assert_eq!(view().because(&never), "not heard by this node in this run");
+        assert_eq!(view().because(Presence::Suspect, &never), "not heard by this node in this run");
     }
 }

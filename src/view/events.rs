@@ -1,12 +1,15 @@
 //! Events as the lines of a chat. One event is one line, and more only where a message has more; what
 //! follows the first line is indented, so that no message can pass for an event.
 
+use super::because::{is_restored, old_nick};
 use super::{Tone, View, age, count, list};
 use crate::base::{MemberId, Presence, text};
 use crate::node::api::{Answer, Asked, Delivery, Event, EventKind, Evidence, Gap, Message, MessageKind, Outcome};
 
 /// What begins a text that its author does rather than says, as in XEP-0245: `/me waves`.
 const ACTION: &str = "/me ";
+/// A recovered message that is not later than this came as one expects it.
+const LATE_MS_MIN: u64 = 3_000;
 /// What stands before the second and later lines of a text.
 const INDENT: &str = "\n    ";
 
@@ -105,6 +108,30 @@ impl View {
         self.ink.paint(Tone::Caution, &format!("gap: {author}#{range}, {asked}"))
     }
 
+    /// What stands above messages that were said before one came.
+    #[must_use]
+    pub fn earlier(&self, from: &str) -> String {
+        self.ink.paint(Tone::Faint, &format!("earlier in this room, from {from}:"))
+    }
+
+    /// What stands beside a typed line once the node took it: `[k7f3]`.
+    #[must_use]
+    pub fn accepted(&self, handle: &str) -> String {
+        self.ink.paint(Tone::Faint, &format!("[{handle}]"))
+    }
+
+    /// Says that it is probably this node that is cut off.
+    #[must_use]
+    pub fn cut_off(&self) -> String {
+        self.ink.paint(Tone::Bad, "you hear fewer than half of your links: it is probably you who is cut off")
+    }
+
+    /// Says that this is over.
+    #[must_use]
+    pub fn not_cut_off(&self) -> String {
+        self.ink.paint(Tone::Good, "you hear most of your links again")
+    }
+
     /// What stays on the screen while faults are on.
     #[must_use]
     pub fn fault_banner(&self, faults: &[String]) -> String {
@@ -114,7 +141,14 @@ impl View {
 
     /// `bo is unreachable: not heard for 4.1 s; reported by ana and cy`.
     fn member_change(&self, id: MemberId, nick: &str, state: Presence, evidence: &[Evidence]) -> String {
-        let why = self.because(evidence);
+        let name = self.names.named(id, nick);
+        if let Some(old) = old_nick(evidence) {
+            return self.renamed(&old, &name);
+        }
+        if is_restored(state, evidence) {
+            return self.looking_for(&[name]);
+        }
+        let why = self.because(state, evidence);
         let (state, tone) = match state {
             Presence::Alive if why.is_empty() => ("is here", Tone::Good),
             Presence::Alive => ("is back", Tone::Good),
@@ -123,12 +157,36 @@ impl View {
             Presence::Left => ("left", Tone::Faint),
         };
         let colon = if why.is_empty() { "" } else { ": " };
-        self.ink.paint(tone, &format!("{} {state}{colon}{why}", self.names.named(id, nick)))
+        self.ink.paint(tone, &format!("{name} {state}{colon}{why}"))
+    }
+
+    /// Whether a change says no more than that the member is here.
+    #[must_use]
+    pub fn is_arrival(&self, state: Presence, evidence: &[Evidence]) -> bool {
+        state == Presence::Alive && old_nick(evidence).is_none() && self.because(state, evidence).is_empty()
+    }
+
+    /// `bo is here`.
+    #[must_use]
+    pub fn arrived(&self, name: &str) -> String {
+        self.ink.paint(Tone::Good, &format!("{name} is here"))
+    }
+
+    /// `bo is now bobby`.
+    #[must_use]
+    pub fn renamed(&self, old: &str, new: &str) -> String {
+        self.ink.paint(Tone::Faint, &format!("{} is now {new}", text::sanitize(old)))
+    }
+
+    /// `looking for bo and ana`: known from before, not heard yet.
+    pub(super) fn looking_for(&self, names: &[String]) -> String {
+        self.ink.paint(Tone::Faint, &format!("looking for {}", list(names)))
     }
 
     fn recovered_note(&self, message: &Message) -> String {
         let via = message.via.map(|via| format!(" via {}", self.names.named_or_you(via, ""))).unwrap_or_default();
-        let late = message.late_ms.map(|ms| format!(", {} late", age(ms))).unwrap_or_default();
+        let late = message.late_ms.filter(|&ms| ms >= LATE_MS_MIN);
+        let late = late.map(|ms| format!(", {} late", age(ms))).unwrap_or_default();
         format!("recovered{via}{late}")
     }
 
@@ -172,8 +230,7 @@ fn delivery_line(
                 Outcome::Waiting => format!("waiting for {who} to be reachable"),
                 Outcome::Sending => format!("sending to {who}"),
                 Outcome::Unknown => {
-                    let tries = count(one.attempts.into(), "try", "tries");
-                    format!("unknown for {who}: no receipt after {tries}")
+                    format!("unknown for {who}: {}", no_receipt(one.attempts))
                 }
                 Outcome::Refused => format!("refused by {who}"),
                 Outcome::Expired => format!("expired before {who} was reachable"),
@@ -191,6 +248,14 @@ fn delivery_line(
             }
             line + &reason
         }
+    }
+}
+
+/// What an unknown outcome rests on; the tries that an earlier run made are not kept.
+fn no_receipt(attempts: u32) -> String {
+    match attempts {
+        0 => "no receipt, and tries before the restart are not counted".into(),
+        n => format!("no receipt after {}", count(n.into(), "try", "tries")),
     }
 }
 
@@ -327,6 +392,10 @@ pub(super) mod tests {
         assert_eq!(line(&of([Sending, Waiting, Waiting])), "k7f3 stored by 0 of 3, cy and dee waiting, bo sending");
         assert_eq!(line(&[delivery(2, "bo", Delivered, 1)]), "k7f3 stored by bo");
         assert_eq!(line(&[delivery(2, "bo", Unknown, 9)]), "k7f3 unknown for bo: no receipt after 9 tries");
+        assert_eq!(
+            line(&[delivery(2, "bo", Unknown, 0)]),
+            "k7f3 unknown for bo: no receipt, and tries before the restart are not counted"
+        );
         assert_eq!(line(&[delivery(2, "bo", Waiting, 0)]), "k7f3 waiting for bo to be reachable");
         assert_eq!(line(&[]), "k7f3 stored here only, nobody else is in the room");
         assert_eq!(
@@ -380,12 +449,27 @@ pub(super) mod tests {
         assert_eq!(alive(vec![card("signed card, version 1"), heard("heard on this node's own link")]), "bo is here");
         assert_eq!(
             alive(vec![card("signed card, version 1"), heard("heard again on this node's own link, silent for 8.2 s")]),
-            "bo is back: not heard for 8.2 s"
+            "bo is back: heard again after 8.2 s"
+        );
+        assert_eq!(
+            alive(vec![evidence(EvidenceKind::Contradiction, 3, "cy", "hears it again")]),
+            "bo is back: cy hears it"
         );
         assert_eq!(
             alive(vec![card("restarted: a card of a higher run, before it was 17.ab12")]),
             "bo is back: restarted"
         );
+    }
+
+    #[test]
+    fn a_renamed_member_is_no_stranger_and_a_restored_one_is_looked_for() {
+        let change = |nick: &str, state, evidence| {
+            shown(EventKind::Member { id: id(2), nick: nick.into(), state, incarnation: 1, evidence: vec![evidence] })
+        };
+        let card = evidence(EvidenceKind::Card, 2, "bobby", "was bo before (passed on by cy)");
+        assert_eq!(change("bobby", Presence::Alive, card), "bo is now bobby");
+        let restored = evidence(EvidenceKind::Restored, 2, "bo", "not heard since this node started");
+        assert_eq!(change("bo", Presence::Suspect, restored), "looking for bo");
     }
 
     #[test]

@@ -18,6 +18,7 @@ use jiff::tz::TimeZone;
 use crate::base::Wall;
 
 pub use age::{age, latency, percent};
+pub use because::{is_rename, is_restored};
 pub use ink::{Ink, Tone};
 pub use names::Names;
 pub use opening::{Answered, Opening};

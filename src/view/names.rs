@@ -15,6 +15,9 @@ pub struct Names {
 /// Between a nick and the beginning of an id; no nick contains it, and the node takes it in either form.
 const MARK: char = '~';
 
+/// What one is called oneself.
+pub(super) const YOU: &str = "you";
+
 impl Names {
     #[must_use]
     pub fn new(me: MemberId) -> Self {
@@ -56,7 +59,34 @@ impl Names {
     /// As [`Self::named`], but "you" for oneself.
     #[must_use]
     pub fn named_or_you(&self, id: MemberId, nick: &str) -> String {
-        if self.is_me(id) { "you".into() } else { self.named(id, nick) }
+        if self.is_me(id) { YOU.into() } else { self.named(id, nick) }
+    }
+
+    /// The nick of `id` as it is known, without a mark.
+    #[must_use]
+    pub fn nick(&self, id: MemberId) -> Option<&str> {
+        self.nicks.get(&id).map(String::as_str)
+    }
+
+    /// What others see of one's own name, where another member is called the same.
+    #[must_use]
+    pub fn own_marked(&self) -> Option<String> {
+        let me = self.me?;
+        let nick = self.nicks.get(&me)?;
+        Some(self.marked(me, nick)).filter(|marked| marked.contains(MARK))
+    }
+
+    /// The nick that `typed` means when its case is ignored: of the one member that it can mean, where nobody
+    /// is called just that.
+    #[must_use]
+    pub fn ignoring_case(&self, typed: &str) -> Option<&str> {
+        if self.nicks.values().any(|nick| nick == typed) {
+            return None;
+        }
+        let lower = typed.to_lowercase();
+        let mut meant = self.nicks.values().filter(|nick| nick.to_lowercase() == lower);
+        let (first, other) = (meant.next()?, meant.next());
+        other.is_none().then_some(first.as_str())
     }
 
     /// What each member but oneself is called.
@@ -103,6 +133,25 @@ pub(super) mod tests {
         assert_eq!(names.named_or_you(id(1), "ana"), "you");
         assert_eq!(names.name(id(7)), id(7).short());
         assert_eq!(names.others().collect::<Vec<_>>(), ["bo", "cy", "dee"]);
+    }
+
+    #[test]
+    fn case_is_ignored_only_where_one_member_can_be_meant() {
+        let mut names = four();
+        assert_eq!(
+            (names.ignoring_case("BO"), names.ignoring_case("bo"), names.ignoring_case("zoe")),
+            (Some("bo"), None, None)
+        );
+        names.learn(id(9), "Bo");
+        assert_eq!(names.ignoring_case("BO"), None);
+    }
+
+    #[test]
+    fn one_is_told_how_others_tell_one_from_a_namesake() {
+        let mut names = four();
+        assert_eq!(names.own_marked(), None);
+        names.learn(id(9), "ana");
+        assert_eq!(names.own_marked(), Some(format!("ana~{}", id(1).short())));
     }
 
     #[test]

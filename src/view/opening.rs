@@ -47,7 +47,7 @@ impl View {
         )
     }
 
-    /// `bo and cy are here; not heard yet: dee; unreachable: eve`. Nothing where nobody else is known.
+    /// `bo and cy are here; looking for dee; unreachable: eve`. Nothing where nobody else is known.
     fn here(&self, members: &[MemberStatus]) -> Option<String> {
         let named = |state| -> Vec<String> {
             let others = members.iter().filter(|member| !self.names.is_me(member.id) && member.state == state);
@@ -59,11 +59,13 @@ impl View {
             [one] => parts.push(format!("{one} is here")),
             many @ [_, ..] => parts.push(format!("{} are here", list(many))),
         }
-        for (state, said) in [(Presence::Suspect, "not heard yet"), (Presence::Unreachable, "unreachable")] {
-            let who = named(state);
-            if !who.is_empty() {
-                parts.push(format!("{said}: {}", list(&who)));
-            }
+        let lost = named(Presence::Suspect);
+        if !lost.is_empty() {
+            parts.push(format!("looking for {}", list(&lost)));
+        }
+        let unreachable = named(Presence::Unreachable);
+        if !unreachable.is_empty() {
+            parts.push(format!("unreachable: {}", list(&unreachable)));
         }
         Some(parts.join("; ")).filter(|line| !line.is_empty())
     }
@@ -105,7 +107,7 @@ here, in a second terminal:  target/release/moot join moot:abc --home /tmp/bo --
     #[test]
     fn a_room_with_others_says_who_is_here() {
         let shown = shown("ana", &room(), Answered::Dialled);
-        assert_eq!(shown.lines().nth(1), Some("bo is here; not heard yet: dee; unreachable: cy"));
+        assert_eq!(shown.lines().nth(1), Some("bo is here; looking for dee; unreachable: cy"));
         assert_eq!(shown.lines().count(), 2);
     }
 

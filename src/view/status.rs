@@ -49,9 +49,7 @@ impl View {
         );
         if node.probably_cut_off {
             line.push('\n');
-            line.push_str(
-                &self.ink.paint(Tone::Bad, "more than half of your links are silent: you are probably the one cut off"),
-            );
+            line.push_str(&self.cut_off());
         }
         line
     }
@@ -149,7 +147,7 @@ deliveries  30 delivered, 1 waiting"
         assert_eq!(
             lines,
             [
-                "more than half of your links are silent: you are probably the one cut off",
+                "you hear fewer than half of your links: it is probably you who is cut off",
                 "faults are on: loss=5%, delay=200ms"
             ]
         );

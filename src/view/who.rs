@@ -20,7 +20,7 @@ impl View {
                 member.id.short().into(),
                 state_cell(member),
                 link.into(),
-                Cell::new(Tone::Faint, self.because(&member.evidence)),
+                Cell::new(Tone::Faint, self.because_now(member)),
             ]);
         }
         table.render(self.ink)
@@ -38,7 +38,7 @@ impl View {
                 hears_cell(member),
                 member.rtt_us.map_or_else(|| UNKNOWN.into(), latency).into(),
                 member.loss.map_or_else(|| UNKNOWN.into(), percent).into(),
-                Cell::new(Tone::Faint, self.because(&member.evidence)),
+                Cell::new(Tone::Faint, self.because_now(member)),
             ]);
         }
         table.render(self.ink)
@@ -141,7 +141,7 @@ pub(super) mod tests {
 member     id    state            your link                          because
 ana (you)  aeaq  alive            this is you
 bo         aiba  alive, degraded  heard 0.4 s ago, hears you
-cy         ambq  unreachable      heard 14 s ago, does not hear you  reported by you and bo
+cy         ambq  unreachable      heard 14 s ago, does not hear you  not heard for 14 s; reported by you and bo
 dee        aqca  suspect          never heard here                   not heard since this node started"
         );
     }
@@ -154,7 +154,7 @@ dee        aqca  suspect          never heard here                   not heard s
 member     state            heard      hears you  round trip  loss  because
 ana (you)  alive            –          –          –           –
 bo         alive, degraded  0.4 s ago  yes        0.8 ms      25 %
-cy         unreachable      14 s ago   no         –           –     reported by you and bo
+cy         unreachable      14 s ago   no         –           –     not heard for 14 s; reported by you and bo
 dee        suspect          –          –          –           –     not heard since this node started"
         );
     }

@@ -36,7 +36,8 @@ impl View {
             self.clock(why.since),
             age(since)
         )];
-        lines.push(format!("your link: {}", link(&why.link)));
+        let link = if self.names.is_me(why.member) { "this is you".into() } else { link(&why.link) };
+        lines.push(format!("your link: {link}"));
         let verdict = &why.verdict;
         if verdict.reports.is_empty() && verdict.contradictions.is_empty() && verdict.evidence.is_empty() {
             lines.push("the room's verdict: nobody reports anything".into());
@@ -264,6 +265,8 @@ the room's verdict rests on:
 reports:
   reported by cy at 22:13:20.000: 5 probes lost (tick 7, run 17.ab12)"
         );
+        let oneself = WhyMember { member: id(1), nick: "ana".into(), ..why.clone() };
+        assert_eq!(view().why_member(&oneself, AT).lines().nth(1), Some("your link: this is you"));
         let unheard = WhyMember {
             state: Presence::Alive,
             link: Link {
