@@ -205,7 +205,7 @@ impl Messaging {
             return;
         }
         self.tell_delivery(step, out, to, cause);
-        let place = self.book.message(out).and_then(|message| message.place());
+        let place = self.book.message(out).and_then(super::book::Outgoing::place);
         let Some(peer) = self.peers.get_mut(&to) else { return };
         match outcome {
             Outcome::Sending => {
@@ -378,8 +378,12 @@ impl Messaging {
             match delivery.outcome {
                 Outcome::Waiting if is_idle => drop(self.change(step, out, to, Outcome::Sending, None)),
                 Outcome::Sending | Outcome::Unknown if is_idle => self.begin_sending(step, to, out, bytes.len()),
-                Outcome::Waiting | Outcome::Sending | Outcome::Unknown => {}
-                Outcome::Refused | Outcome::Expired | Outcome::Delivered => {}
+                Outcome::Waiting
+                | Outcome::Sending
+                | Outcome::Unknown
+                | Outcome::Refused
+                | Outcome::Expired
+                | Outcome::Delivered => {}
             }
         }
     }

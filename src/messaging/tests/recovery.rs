@@ -1,0 +1,178 @@
+//! What was missed is fetched from whoever holds it; what nobody can give is a gap, and is said.
+
+use std::time::Duration;
+
+use super::world::{MS, World, kind_of};
+use crate::base::Run;
+use crate::messaging::{Answer, EventKind, Outcome};
+use crate::wire::MessagingFrame;
+
+const SEC: Duration = Duration::from_secs(1);
+
+#[test]
+fn a_group_message_said_while_a_member_is_away_is_fetched_by_it() {
+    let mut world = World::new(11, &["ana", "bo", "cy"]);
+    world.say("ana", "one");
+    world.run_for(SEC);
+    world.crash("cy");
+    world.run_for(SEC * 6);
+    let id = world.say("ana", "two");
+    world.run_for(SEC);
+    assert_eq!(world.outcome("ana", id, "bo"), Outcome::Delivered);
+    assert_eq!(world.outcome("ana", id, "cy"), Outcome::Waiting);
+    world.start("cy");
+    world.run_for(SEC * 2);
+    assert_eq!(world.screen("cy"), ["ana: one", "ana: two"]);
+    assert_eq!(world.outcome("ana", id, "cy"), Outcome::Delivered);
+    assert!(world.messages("cy")[1].recovered);
+    world.check_folds();
+}
+
+#[test]
+fn what_a_dead_author_told_some_is_recovered_from_them() {
+    let mut world = World::new(13, &["ana", "bo", "cy"]);
+    world.drop_frames(|from, to, frame| kind_of(frame) == "group" && from == "ana" && to == "cy");
+    world.say("ana", "to some");
+    world.run_for(MS * 100);
+    world.crash("ana");
+    world.run_for(SEC * 8);
+    assert_eq!(world.screen("cy"), ["ana: to some"]);
+    let shown = &world.messages("cy")[0];
+    assert!(shown.recovered);
+    assert_eq!(shown.via, Some(world.id("bo")));
+    let told = world.node("cy").events.iter().any(|event| matches!(event, EventKind::Recovered { count: 1, .. }));
+    assert!(told);
+    // The author died, but what it knew of bo is on its disk: when it is back it learns of cy.
+    world.start("ana");
+    world.run_for(SEC * 2);
+    let id = shown_id(&world, "bo");
+    assert_eq!(world.outcome("ana", id, "cy"), Outcome::Delivered);
+}
+
+fn shown_id(world: &World, name: &str) -> crate::base::MessageId {
+    world.messages(name)[0].id
+}
+
+#[test]
+fn what_nobody_can_give_is_a_gap_with_who_was_asked() {
+    let mut world = World::new(16, &["ana", "bo", "cy"]);
+    world.say("ana", "one");
+    world.run_for(SEC);
+    world.drop_frames(|from, _, frame| from == "ana" && matches!(kind_of(frame), "group" | "recovered" | "pull end"));
+    world.say("ana", "lost to all");
+    world.run_for(SEC * 12);
+    world.drop_nothing();
+    // Ana's message is on its own disk only; bo and cy hear of it by the next one.
+    world.drop_frames(|from, _, frame| from == "ana" && matches!(kind_of(frame), "recovered" | "pull end"));
+    world.say("ana", "three");
+    world.run_for(SEC * 20);
+    let screen = world.screen("bo");
+    assert_eq!(screen[..3], ["ana: one", "gap ana#2-2", "ana: three"]);
+    let gap = world.machine("bo").gaps().next().expect("a gap");
+    assert_eq!((gap.first, gap.last), (2, 2));
+    assert_eq!(gap.asked.len(), 2);
+    assert!(gap.asked.contains(&(world.id("ana"), Answer::NoAnswer)));
+    assert!(gap.asked.contains(&(world.id("cy"), Answer::NeverHadIt)));
+    // When it comes at last it is marked, and the gap is closed.
+    world.drop_nothing();
+    world.crash("ana");
+    world.run_for(SEC);
+    world.start("ana");
+    world.run_for(SEC * 5);
+    let late = world.messages("bo").pop().expect("the late one");
+    assert_eq!(late.text, "lost to all");
+    assert!(late.recovered && late.late_ms.is_some_and(|late| late > 10_000));
+    assert_eq!(world.machine("bo").gaps().count(), 0);
+    world.check_folds();
+}
+
+#[test]
+fn who_comes_to_the_room_late_gets_its_recent_history_and_no_gap() {
+    let mut world = World::new(17, &["ana", "bo"]);
+    world.crash("bo");
+    world.run_for(SEC * 6);
+    for number in 1..=600 {
+        world.say("ana", &format!("{number}"));
+        world.run_for(MS);
+    }
+    world.run_for(SEC * 5);
+    world.start("bo");
+    world.run_for(MS * 40);
+    world.say("ana", "live");
+    world.run_for(SEC * 10);
+    let screen = world.screen("bo");
+    assert_eq!(screen.len(), 501, "{:?}", &screen[495..]);
+    assert_eq!(screen[0], "ana: 101");
+    assert_eq!(screen[500], "ana: live");
+    world.check_folds();
+}
+
+#[test]
+fn two_sides_of_a_partition_go_on_and_agree_after_it() {
+    let names = ["ana", "bo", "cy", "dee", "eve"];
+    let mut world = World::new(28, &names);
+    world.run_for(SEC);
+    for a in ["ana", "bo", "cy"] {
+        for b in ["dee", "eve"] {
+            world.cut(a, b);
+        }
+    }
+    world.run_for(SEC * 6);
+    for round in 0..20 {
+        world.say("ana", &format!("left {round}"));
+        world.say("dee", &format!("right {round}"));
+        world.run_for(MS * 100);
+    }
+    assert_eq!(world.screen("bo").len(), 20);
+    world.heal();
+    world.run_for(SEC * 12);
+    for name in names {
+        assert_eq!(world.screen(name).len(), 40, "{name}");
+    }
+    assert_eq!(world.machine("ana").outcomes().delivered, 80);
+    world.check_folds();
+}
+
+#[test]
+fn a_home_that_was_rolled_back_gets_its_own_words_again() {
+    let mut world = World::new(40, &["ana", "bo"]);
+    world.say("ana", "one");
+    world.run_for(SEC);
+    let records = world.records("ana").len();
+    world.say("ana", "two");
+    world.say("ana", "three");
+    world.run_for(SEC);
+    world.crash("ana");
+    world.roll_back("ana", records);
+    world.run_for(SEC * 6);
+    world.start("ana");
+    world.run_for(SEC * 5);
+    let again: Vec<String> = world.screen("ana").split_off(3);
+    assert_eq!(again, ["ana: two", "ana: three"]);
+    world.say("ana", "four");
+    world.run_for(SEC * 5);
+    assert_eq!(world.screen("bo"), ["ana: one", "ana: two", "ana: three", "ana: four"]);
+    world.check_folds();
+}
+
+#[test]
+fn hearsay_of_a_run_neither_fills_tables_nor_hides_a_gap() {
+    let mut world = World::new(47, &["ana", "bo", "cy"]);
+    let ana = world.id("ana");
+    let entry = |incarnation: u64| crate::wire::FrontierEntry {
+        author: ana,
+        run: Run { incarnation, boot: 1 },
+        head: 1 << 40,
+        head_id: crate::base::MessageId([1; 32]),
+        recent: 1,
+        kept: vec![(1, 1 << 40)],
+    };
+    for chunk in 0..5 {
+        let entries = (0..90).map(|number| entry(1_000_000 + chunk * 90 + number)).collect();
+        world.inject("cy", "bo", MessagingFrame::Frontier { answer: true, entries, more: false });
+    }
+    world.say("ana", "still heard");
+    world.run_for(SEC * 5);
+    assert_eq!(world.screen("bo"), ["ana: still heard"]);
+    assert!(world.machine("bo").log.author(ana).unwrap().runs.len() <= 2);
+}
