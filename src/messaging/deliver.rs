@@ -109,16 +109,17 @@ impl Messaging {
             flight.copies_left -= 1;
             flight.copy_at = now + COPY_GAP;
         }
-        let retry = flight.is_pushed && now >= flight.retry_at;
-        if retry && is_reachable {
+        let is_over = now >= flight.retry_at;
+        let retry = is_over && flight.is_pushed && is_reachable;
+        if retry {
             flight.attempts += 1;
             flight.sent = now;
             flight.pto = Pace::backed_off(flight.pto);
             flight.retry_at = now + flight.pto;
-        } else if retry {
+        } else if is_over {
             flight.retry_at = flight.deadline;
         }
-        if retry && is_reachable {
+        if retry {
             self.transmit(step, to, out);
             self.counters.retries += 1;
             if let Some(peer) = self.peers.get_mut(&to) {

@@ -297,6 +297,7 @@ impl Messaging {
                 Timer::Give(peer) => drop(self.dirty.insert(peer)),
                 Timer::Sweep => self.sweep(step),
             }
+            debug_assert!(self.timers.due(timer).is_none_or(|at| at > step.now.time), "{timer:?} is due again at once");
         }
         self.finish(step);
     }

@@ -62,6 +62,10 @@ impl Timers {
         }
     }
 
+    pub fn due(&self, timer: Timer) -> Option<Time> {
+        self.due.get(&timer).copied()
+    }
+
     pub fn next(&self) -> Option<Time> {
         self.order.first().map(|&(at, _)| at)
     }

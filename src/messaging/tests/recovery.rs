@@ -176,3 +176,22 @@ fn hearsay_of_a_run_neither_fills_tables_nor_hides_a_gap() {
     assert_eq!(world.screen("bo"), ["ana: still heard"]);
     assert!(world.machine("bo").log.author(ana).unwrap().runs.len() <= 2);
 }
+
+#[test]
+fn a_loop_that_was_stopped_ends_what_was_fetched_when_it_runs_again() {
+    let mut world = World::new(50, &["ana", "bo"]);
+    world.crash("bo");
+    world.run_for(SEC * 6);
+    let id = world.say("ana", "fetch me");
+    world.run_for(SEC);
+    world.drop_frames(|from, _, frame| from == "bo" && kind_of(frame) == "receipt");
+    world.start("bo");
+    world.run_for(SEC * 5);
+    assert_eq!(world.outcome("ana", id, "bo"), Outcome::Sending);
+    world.lag = SEC;
+    world.run_for(SEC * 10);
+    assert_eq!(world.outcome("ana", id, "bo"), Outcome::Sending, "its receipt may lie in the socket");
+    world.lag = Duration::ZERO;
+    world.run_for(SEC * 5);
+    assert_eq!(world.outcome("ana", id, "bo"), Outcome::Unknown);
+}

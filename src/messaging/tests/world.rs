@@ -75,6 +75,8 @@ pub struct World {
     pub frames: BTreeMap<&'static str, u64>,
     /// Set by tests in which a member lies: alarms may be raised, and receipts prove only who signed them.
     pub has_liars: bool,
+    /// How late each input is handled, as a loop that was stopped would.
+    pub lag: Duration,
 }
 
 impl World {
@@ -97,6 +99,7 @@ impl World {
             texts: BTreeMap::new(),
             frames: BTreeMap::new(),
             has_liars: false,
+            lag: Duration::ZERO,
         };
         for name in names {
             world.start(name);
@@ -469,7 +472,7 @@ impl World {
 
     pub fn with<T>(&mut self, index: usize, act: impl FnOnce(&mut Messaging, &mut Step) -> T) -> T {
         let wall = self.wall();
-        let now = Now { time: self.now, wall, lag: Duration::ZERO };
+        let now = Now { time: self.now, wall, lag: self.lag };
         let node = &mut self.nodes[index];
         let mut step = Step::new(now, None, node.told);
         let result = act(node.machine.as_mut().expect("it runs"), &mut step);
