@@ -298,20 +298,19 @@ impl Log {
             }
             self.arrived.pop_front();
             let Some(known) = self.run_mut(author, run) else { continue };
-            if seq <= known.pruned {
-                continue;
-            }
-            known.pruned = seq;
-            let stay = known.kept.split_off(&(seq + 1));
+            // What came late to a place that was cut already goes too.
+            let upto = seq.max(known.pruned);
+            known.pruned = upto;
+            let stay = known.kept.split_off(&(upto + 1));
             let gone = std::mem::replace(&mut known.kept, stay);
-            let (forks, stay) = std::mem::take(&mut known.forks).into_iter().partition(|(at, _)| *at <= seq);
+            let (forks, stay) = std::mem::take(&mut known.forks).into_iter().partition(|(at, _)| *at <= upto);
             known.forks = stay;
             let forks: Vec<(Seq, Kept)> = forks;
             for kept in gone.into_values().chain(forks.into_iter().map(|fork| fork.1)) {
                 self.bytes -= kept.bytes.len();
                 self.places.remove(&kept.id);
             }
-            pruned.insert((author, run), seq);
+            pruned.insert((author, run), upto);
         }
         if !pruned.is_empty() {
             self.arrived.retain(|&(author, run, seq)| pruned.get(&(author, run)).is_none_or(|&upto| seq > upto));
@@ -448,5 +447,37 @@ impl From<&GroupKept> for Kept {
             at: kept.at,
             duplicates: 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AUTHOR: MemberId = MemberId([1; 32]);
+    const RUN: Run = Run { incarnation: 1, boot: 1 };
+
+    fn id(seq: Seq) -> MessageId {
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&seq.to_be_bytes());
+        MessageId(bytes)
+    }
+
+    fn kept(seq: Seq) -> Kept {
+        let bytes = vec![0; 100].into();
+        Kept { id: id(seq), bytes, via: AUTHOR, recovered: false, at: Wall(1), duplicates: 0 }
+    }
+
+    #[test]
+    fn what_comes_late_below_what_was_pruned_is_pruned_too() {
+        let mut log = Log::default();
+        log.commit((AUTHOR, RUN, 9), kept(9), None);
+        assert_eq!(log.prune(Wall(2)), BTreeMap::from([((AUTHOR, RUN), 9)]));
+        for seq in 1..9 {
+            log.commit((AUTHOR, RUN, seq), kept(seq), None);
+        }
+        assert_eq!(log.size(), (8, 800));
+        assert_eq!(log.prune(Wall(2)), BTreeMap::from([((AUTHOR, RUN), 9)]));
+        assert_eq!(log.size(), (0, 0));
     }
 }
