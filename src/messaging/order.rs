@@ -135,7 +135,7 @@ impl Messaging {
     }
 
     /// Stops waiting for messages of an author: what of them was not before this node's time is a gap.
-    fn give_up(&mut self, step: &mut Step, author: MemberId, (run, first, last): (Run, Seq, Seq)) {
+    pub(super) fn give_up(&mut self, step: &mut Step, author: MemberId, (run, first, last): (Run, Seq, Seq)) {
         let Some(of) = self.log.run_mut(author, run) else { return };
         of.told = of.told.max(last);
         for (first, last) in of.chain.missing(first.max(of.history + 1), last) {

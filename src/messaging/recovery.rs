@@ -186,6 +186,12 @@ impl Messaging {
         if let Some(quest) = self.recovery.quests.get_mut(&(author, run)) {
             quest.finished = Some(step.now.time);
         }
+        if self.log.author(author).is_some_and(|known| known.untold.is_empty()) {
+            // Nothing waits for these that would give them up: they are left of an earlier run of this node.
+            for &(first, last) in holes {
+                self.give_up(step, author, (run, first, last));
+            }
+        }
         let told = self.log.run(author, run).map_or(0, |of| of.told);
         for &(first, last) in holes.iter().filter(|(first, _)| *first <= told) {
             self.tell_gap(step, author, run, first, last.min(told));

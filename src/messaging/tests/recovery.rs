@@ -195,3 +195,29 @@ fn a_loop_that_was_stopped_ends_what_was_fetched_when_it_runs_again() {
     world.run_for(SEC * 5);
     assert_eq!(world.outcome("ana", id, "bo"), Outcome::Unknown);
 }
+
+#[test]
+fn a_hole_that_a_crash_left_is_told_though_its_author_stays_silent() {
+    let mut world = World::new(51, &["ana", "bo"]);
+    for text in ["one", "two"] {
+        world.say("ana", text);
+    }
+    world.run_for(SEC);
+    world.drop_frames(|from, _, frame| from == "ana" && matches!(kind_of(frame), "group" | "recovered" | "pull end"));
+    for text in ["three", "four"] {
+        world.say("ana", text);
+    }
+    world.run_for(SEC);
+    world.drop_frames(|from, _, frame| from == "ana" && matches!(kind_of(frame), "recovered" | "pull end"));
+    world.disk("bo").latency = Duration::ZERO;
+    world.say("ana", "five");
+    world.run_for(MS * 15);
+    world.crash("ana");
+    world.crash("bo");
+    world.start("bo");
+    world.run_for(SEC * 10);
+    let gaps: Vec<_> = world.machine("bo").gaps().map(|gap| (gap.first, gap.last)).collect();
+    assert_eq!(gaps, [(3, 4)]);
+    assert_eq!(world.screen("bo").last().map(String::as_str), Some("gap ana#3-4"));
+    world.check_folds();
+}
