@@ -23,7 +23,7 @@ const FRONTIER_BYTES_MAX: usize = 14 * 1024;
 const ENTRY_BYTES: usize = 110;
 const RANGE_BYTES: usize = 18;
 /// Ranges that one pull can be told to lack: the next pull hears of the rest.
-const LACKING_MAX: usize = 32;
+pub(super) const LACKING_MAX: usize = 32;
 
 impl Messaging {
     /// A heartbeat said what its sender holds: what differs while both stand still is followed up.

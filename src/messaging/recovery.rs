@@ -5,8 +5,10 @@
 //! *offer* is what a peer's frontier says it could give, and is taken from that peer.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
 use std::time::Duration;
 
+use super::give::LACKING_MAX;
 use super::log::Place;
 use super::machine::Messaging;
 use super::order::HOLD;
@@ -25,6 +27,8 @@ const PATIENCE_AUTHOR_AWAY: Duration = Duration::from_millis(100);
 /// What a peer may take to answer a pull, beside the round trip: it gives chat the way.
 const ANSWER_TIME: Duration = Duration::from_millis(300);
 const PULL_TRIES_MAX: u32 = 3;
+/// One pull holds up the others for this long at most, however slowly its peer gives: a guess, of thirty honest windows.
+const PULL_TIME_MAX: Duration = Duration::from_secs(10);
 /// After a quest the same run is not asked for again for this long.
 const QUEST_REST: Duration = Duration::from_secs(10);
 /// Runs of which it is remembered where they begin.
@@ -36,6 +40,8 @@ pub(super) const QUESTS_MAX: usize = 256;
 pub(super) struct Recovery {
     quests: BTreeMap<(MemberId, Run), Quest>,
     offers: BTreeMap<MemberId, VecDeque<Wanted>>,
+    /// Who was last pulled from for an offer: the others are next.
+    last_offerer: Option<MemberId>,
     active: Option<Active>,
     /// Recovered messages of each peer, since the last time this was told; and those on their way to the disk.
     got: BTreeMap<MemberId, u64>,
@@ -66,12 +72,24 @@ struct Quest {
 struct Active {
     peer: MemberId,
     wanted: Wanted,
+    began: Time,
     tries: u32,
+    /// It gave something since the pull began.
+    has_given: bool,
     /// Something new came since it was sent.
     progressed: bool,
     /// What the peer said of what it does not give.
     lacks: Option<Answer>,
     is_quest: bool,
+}
+
+impl Recovery {
+    /// Whose offer is taken next: each peer in its turn, so that one that gives little holds up nobody.
+    fn next_offerer(&self) -> Option<MemberId> {
+        let after =
+            self.last_offerer.and_then(|last| self.offers.range((Bound::Excluded(last), Bound::Unbounded)).next());
+        after.or_else(|| self.offers.first_key_value()).map(|(&peer, _)| peer)
+    }
 }
 
 impl Messaging {
@@ -201,10 +219,9 @@ impl Messaging {
 
     /// Pulls the next of what peers offered; false if there is nothing.
     fn take_offer(&mut self, step: &mut Step) -> bool {
-        while let Some(mut offers) = self.recovery.offers.first_entry() {
-            let peer = *offers.key();
-            let Some(offer) = offers.get_mut().pop_front() else {
-                offers.remove();
+        while let Some(peer) = self.recovery.next_offerer() {
+            let Some(offer) = self.recovery.offers.get_mut(&peer).and_then(VecDeque::pop_front) else {
+                self.recovery.offers.remove(&peer);
                 self.tell_recovered(step, peer);
                 continue;
             };
@@ -215,6 +232,7 @@ impl Messaging {
                 let rest = Wanted { first: upto + 1, ..offer };
                 self.recovery.offers.entry(peer).or_default().push_front(rest);
             }
+            self.recovery.last_offerer = Some(peer);
             self.pull(step, peer, Wanted { author, run, first, last: upto }, false);
             return true;
         }
@@ -222,7 +240,10 @@ impl Messaging {
     }
 
     fn pull(&mut self, step: &mut Step, peer: MemberId, wanted: Wanted, is_quest: bool) {
-        self.recovery.active = Some(Active { peer, wanted, tries: 0, progressed: false, lacks: None, is_quest });
+        let began = step.now.time;
+        let (progressed, has_given) = (false, false);
+        self.recovery.active =
+            Some(Active { peer, wanted, began, tries: 0, has_given, progressed, lacks: None, is_quest });
         self.send_pull(step);
     }
 
@@ -239,7 +260,7 @@ impl Messaging {
         let Some(active) = &self.recovery.active else { return };
         let Some(peer) = self.peers.get(&active.peer) else { return };
         let wait = (peer.pace.pto(&peer.path) + ANSWER_TIME) * (active.tries + 1);
-        self.timers.set(Timer::Pull, step.now.time + wait);
+        self.timers.set(Timer::Pull, (step.now.time + wait).min(active.began + PULL_TIME_MAX));
     }
 
     /// Whether a message that was given belongs to the pull that is on.
@@ -251,6 +272,7 @@ impl Messaging {
             && (wanted.first..=wanted.last).contains(&seq);
         if fits {
             active.progressed = true;
+            active.has_given = true;
             *self.recovery.incoming.entry(peer).or_default() += 1;
             self.await_answer(step);
         }
@@ -288,6 +310,10 @@ impl Messaging {
         last: Seq,
         lacking: &[Lacking],
     ) {
+        if lacking.len() > LACKING_MAX {
+            self.counters.strange += 1;
+            return;
+        }
         let Some(active) = &mut self.recovery.active else { return };
         let wanted = active.wanted;
         let fits = active.peer == peer
@@ -320,9 +346,13 @@ impl Messaging {
                 of.map_or_else(|| Some((from, wanted.last)), |of| of.missing(from, wanted.last).first().copied())
             })
             .flatten();
+        let is_urgent = self.recovery.quests.values().any(|q| q.finished.is_none() && q.due <= step.now.time);
         match (rest, &mut self.recovery.active) {
             (Some((next, _)), Some(active)) => {
                 active.wanted.first = next;
+                if step.now.time >= active.began + PULL_TIME_MAX || (!active.is_quest && is_urgent) {
+                    return self.put_off(step);
+                }
                 active.tries = 0;
                 active.progressed = false;
                 self.send_pull(step);
@@ -333,6 +363,9 @@ impl Messaging {
 
     pub(super) fn pull_unanswered(&mut self, step: &mut Step) {
         let Some(active) = &mut self.recovery.active else { return };
+        if active.has_given && step.now.time >= active.began + PULL_TIME_MAX {
+            return self.put_off(step);
+        }
         active.tries = if active.progressed { 1 } else { active.tries + 1 };
         active.progressed = false;
         if active.tries < PULL_TRIES_MAX {
@@ -345,6 +378,17 @@ impl Messaging {
         active.lacks = Some(Answer::NoAnswer);
         let peer = active.peer;
         self.recovery.offers.remove(&peer);
+        self.pull_done(step);
+    }
+
+    /// The pull took its time: what is left of an offer waits until others had their turn.
+    fn put_off(&mut self, step: &mut Step) {
+        let Some(active) = &mut self.recovery.active else { return };
+        if active.is_quest {
+            active.lacks = Some(Answer::NoAnswer);
+        } else {
+            self.recovery.offers.entry(active.peer).or_default().push_back(active.wanted);
+        }
         self.pull_done(step);
     }
 

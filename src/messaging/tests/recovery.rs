@@ -1,11 +1,13 @@
 //! What was missed is fetched from whoever holds it; what nobody can give is a gap, and is said.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 
-use super::world::{MS, World, kind_of};
-use crate::base::Run;
+use super::world::{MS, World, kind_of, room};
+use crate::base::{MemberId, MessageId, Run, Wall};
 use crate::messaging::{Answer, EventKind, Outcome};
-use crate::wire::MessagingFrame;
+use crate::wire::{FrontierEntry, GroupMessage, Lacking, MessagingFrame, Prev, Signed};
 
 const SEC: Duration = Duration::from_secs(1);
 
@@ -220,4 +222,87 @@ fn a_hole_that_a_crash_left_is_told_though_its_author_stays_silent() {
     assert_eq!(gaps, [(3, 4)]);
     assert_eq!(world.screen("bo").last().map(String::as_str), Some("gap ana#3-4"));
     world.check_folds();
+}
+
+const LATER: Run = Run { incarnation: 99, boot: 1 };
+
+/// A member's word that it can give messages of a run of ana's.
+fn offer(world: &World, kept: Vec<(u64, u64)>) -> MessagingFrame {
+    let (author, head_id) = (world.id("ana"), MessageId([1; 32]));
+    let head = kept.last().expect("an offer").1;
+    let entry = FrontierEntry { author, run: LATER, head, head_id, recent: 1, kept };
+    MessagingFrame::Frontier { answer: true, entries: vec![entry], more: false }
+}
+
+fn message_of_later(world: &World, seq: u64) -> Vec<u8> {
+    let identity = world.identity("ana");
+    let message = GroupMessage {
+        room: room(),
+        author: identity.id(),
+        run: LATER,
+        seq,
+        prev: if seq == 1 { Prev::None } else { Prev::Same(MessageId([2; 32])) },
+        lamport: seq,
+        said_at: Wall(1),
+        text: format!("{seq}"),
+    };
+    Signed::sign(message, &identity).bytes().to_vec()
+}
+
+/// Whom dee asks, in this order.
+fn asked_by_dee(world: &mut World, lost: &'static [&str]) -> Rc<RefCell<Vec<String>>> {
+    let asked = Rc::new(RefCell::new(Vec::new()));
+    let log = asked.clone();
+    world.drop_frames(move |from, to, frame| {
+        if from == "dee" && kind_of(frame) == "pull" {
+            log.borrow_mut().push(to.to_owned());
+        }
+        from != "dee" && lost.contains(&kind_of(frame))
+    });
+    asked
+}
+
+#[test]
+fn each_peer_that_offers_something_is_asked_in_its_turn() {
+    let mut world = World::new(52, &["ana", "bo", "cy", "dee"]);
+    let asked = asked_by_dee(&mut world, &["recovered", "frontier"]);
+    let every_other: Vec<(u64, u64)> = (1..30).map(|number| (number * 2, number * 2)).collect();
+    let frame = offer(&world, every_other);
+    for from in ["bo", "cy"] {
+        world.inject(from, "dee", frame.clone());
+    }
+    world.run_for(SEC);
+    for pair in asked.borrow()[..20].chunks(2) {
+        assert_ne!(pair[0], pair[1], "{:?}", asked.borrow());
+    }
+}
+
+#[test]
+fn a_peer_that_gives_slowly_holds_up_nobody() {
+    let mut world = World::new(53, &["ana", "bo", "cy", "dee"]);
+    world.has_liars = true;
+    let asked = asked_by_dee(&mut world, &["pull end", "recovered", "frontier"]);
+    let frame = offer(&world, vec![(1, 400)]);
+    world.inject("bo", "dee", frame);
+    let frame = offer(&world, vec![(401, 402)]);
+    world.inject("cy", "dee", frame);
+    for seq in 1..60 {
+        let bytes = message_of_later(&world, seq);
+        world.inject("bo", "dee", MessagingFrame::Recovered(bytes));
+        world.run_for(MS * 200);
+    }
+    assert!(asked.borrow().iter().any(|to| to == "cy"), "{:?}", asked.borrow());
+}
+
+#[test]
+fn an_answer_with_more_lacking_than_can_be_is_refused() {
+    let mut world = World::new(54, &["ana", "bo"]);
+    let frame = |count: u64| {
+        let lacking = (1..=count).map(|seq| Lacking { first: seq * 2, last: seq * 2, had: true }).collect();
+        MessagingFrame::PullEnd { author: MemberId([3; 32]), run: LATER, first: 1, last: 100, lacking }
+    };
+    world.inject("bo", "ana", frame(32));
+    assert_eq!(world.machine("ana").counters().strange, 0);
+    world.inject("bo", "ana", frame(33));
+    assert_eq!(world.machine("ana").counters().strange, 1);
 }
