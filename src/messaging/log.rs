@@ -183,12 +183,12 @@ impl Log {
         if run.forks_incoming.contains(&id) {
             return Known::Incoming;
         }
+        // What is kept is known, though its span of the chain may have been given up for others.
+        if let Some(kept) = run.kept.get(&seq) {
+            return if kept.id == id { Known::Held } else { Known::Other };
+        }
         if run.chain.contains(seq) {
-            return match run.kept.get(&seq) {
-                Some(kept) if kept.id == id => Known::Held,
-                Some(_) => Known::Other,
-                None => Known::HeldUnnamed,
-            };
+            return Known::HeldUnnamed;
         }
         match run.incoming.get(&seq) {
             Some(&incoming) if incoming == id => Known::Incoming,
@@ -479,5 +479,17 @@ mod tests {
         assert_eq!(log.size(), (8, 800));
         assert_eq!(log.prune(Wall(2)), BTreeMap::from([((AUTHOR, RUN), 9)]));
         assert_eq!(log.size(), (0, 0));
+    }
+
+    #[test]
+    fn what_is_kept_is_held_though_its_span_was_given_up() {
+        let mut log = Log::default();
+        for number in 0..=256 {
+            let seq = 2 + number * 2;
+            log.commit((AUTHOR, RUN, seq), kept(seq), Some(id(seq - 1)));
+        }
+        assert_eq!(log.run(AUTHOR, RUN).map(|of| of.chain.floor()), Some(2));
+        assert_eq!(log.known((AUTHOR, RUN, 2), id(2)), Known::Held);
+        assert_eq!(log.known((AUTHOR, RUN, 1), id(1)), Known::Below);
     }
 }

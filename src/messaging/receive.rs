@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::log::{Kept, Known, Place, RunLog};
 use super::machine::{GroupArrival, Messaging, Pending, PrivateArrival};
 use super::outbox::{Alarm, EventKind};
-use super::privates::{KnownPrivate, PrivateKept};
+use super::privates::{KnownPrivate, PrivateKept, Pruned};
 use super::ranges::Linked;
 use super::record::{Record, prev_in_run};
 use crate::base::limits::{PROVISIONAL_BYTES_MAX, PROVISIONAL_MESSAGES_MAX};
@@ -313,7 +313,7 @@ impl Messaging {
         self.counters.private += 1;
         self.private_receipt_due(author, arrival.id);
         self.show_private_in_turn(step, &message, arrival);
-        for (run, upto, seen) in self.privates.prune(author) {
+        for Pruned { author, run, upto, seen } in self.privates.prune(author, (run, seq)) {
             self.counters.pruned += 1;
             self.out.store(Record::PrivatePruned { author, run, upto, seen, lamport: self.clock });
         }

@@ -51,7 +51,7 @@ fn what_a_dead_author_told_some_is_recovered_from_them() {
     assert_eq!(world.outcome("ana", id, "cy"), Outcome::Delivered);
 }
 
-fn shown_id(world: &World, name: &str) -> crate::base::MessageId {
+fn shown_id(world: &World, name: &str) -> MessageId {
     world.messages(name)[0].id
 }
 
@@ -161,11 +161,11 @@ fn a_home_that_was_rolled_back_gets_its_own_words_again() {
 fn hearsay_of_a_run_neither_fills_tables_nor_hides_a_gap() {
     let mut world = World::new(47, &["ana", "bo", "cy"]);
     let ana = world.id("ana");
-    let entry = |incarnation: u64| crate::wire::FrontierEntry {
+    let entry = |incarnation: u64| FrontierEntry {
         author: ana,
         run: Run { incarnation, boot: 1 },
         head: 1 << 40,
-        head_id: crate::base::MessageId([1; 32]),
+        head_id: MessageId([1; 32]),
         recent: 1,
         kept: vec![(1, 1 << 40)],
     };
