@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::log::{Place, Telling, Untold};
+use super::log::{Place, RunTooOld, Telling, Untold};
 use super::machine::{Messaging, PrivateArrival};
 use super::outbox::{EventKind, Shown};
 use super::privates::HeldMessage;
@@ -125,8 +125,13 @@ impl Messaging {
         let is_tracked = known.runs.contains_key(&earlier);
         // A run that is not known at all is missing only where an older one is known: else it was before our time.
         let is_expected = known.floor.is_some() || known.runs.range(..earlier).next().is_some();
-        if !is_tracked && (!is_expected || self.log.admit_run(author, earlier) != Ok(None)) {
+        if !is_tracked && !is_expected {
             return None;
+        }
+        match self.log.admit_run(author, earlier) {
+            Ok(None) => {}
+            Ok(Some(below)) => self.runs_forgotten(author, below),
+            Err(RunTooOld) => return None,
         }
         let before = self.log.run_mut(author, earlier)?;
         before.named = before.named.max(last);

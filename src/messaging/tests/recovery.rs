@@ -306,3 +306,24 @@ fn an_answer_with_more_lacking_than_can_be_is_refused() {
     world.inject("bo", "ana", frame(33));
     assert_eq!(world.machine("ana").counters().strange, 1);
 }
+
+#[test]
+fn a_run_that_is_forgotten_for_one_that_is_named_only_stays_forgotten() {
+    let mut world = World::new(55, &["ana", "bo"]);
+    world.has_liars = true;
+    let identity = world.identity("ana");
+    let run = |number: u64| Run { incarnation: 100 + number, boot: 1 };
+    let mut last = None;
+    for number in (1..=16).chain([18]) {
+        let prev = last.map_or(Prev::None, |id| Prev::Earlier { run: run(number - 1), seq: 1, id });
+        let (room, author, text) = (room(), identity.id(), format!("{number}"));
+        let said_at = Wall(number);
+        let message = GroupMessage { room, author, run: run(number), seq: 1, prev, lamport: number, said_at, text };
+        let signed = Signed::sign(message, &identity);
+        last = Some(signed.id());
+        world.inject("ana", "bo", MessagingFrame::Group(signed.bytes().to_vec()));
+        world.run_for(MS * 100);
+    }
+    world.run_for(SEC * 20);
+    world.check_folds();
+}
