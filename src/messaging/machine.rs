@@ -237,6 +237,21 @@ impl Messaging {
         }
     }
 
+    /// Membership forgot the member: it is in no roster, and nothing is kept of it but what is open to it.
+    pub fn handle_forgotten(&mut self, step: &mut Step, member: MemberId) {
+        let Some(peer) = self.peers.get_mut(&member) else { return };
+        peer.presence = None;
+        peer.session = None;
+        peer.giving.clear();
+        self.receipts.forget(member);
+        self.timers.cancel(Timer::Receipts(member));
+        self.timers.cancel(Timer::Give(member));
+        self.peer_went(step, member);
+        self.recovery_closed(step, member);
+        self.forget_peers();
+        self.finish(step);
+    }
+
     /// A frame of `peer`, which runs as `run`.
     pub fn handle_frame(&mut self, step: &mut Step, peer: MemberId, run: Run, frame: MessagingFrame) {
         if peer == self.me || !self.peers.contains_key(&peer) {
@@ -364,6 +379,7 @@ impl Messaging {
     fn sweep(&mut self, step: &mut Step) {
         self.undo_again();
         self.expire(step);
+        self.forget_peers();
         self.prune(step);
         self.timers.set(Timer::Sweep, step.now.time + SWEEP_EVERY);
     }

@@ -122,6 +122,12 @@ impl Peer {
         self.presence.is_some_and(|presence| presence != Presence::Left)
     }
 
+    /// Neither known nor heard, and nothing is open to it.
+    pub fn is_forgotten(&self) -> bool {
+        let is_known = self.presence.is_some() || self.session.is_some();
+        !is_known && self.group.is_empty() && self.private.is_empty() && self.stage.is_empty()
+    }
+
     /// Whether more can be put under way to it while it is reachable.
     pub fn has_room(&self, bytes: usize) -> bool {
         self.stage.len() < OUTSTANDING_MESSAGES_MAX && self.outstanding_bytes + bytes <= OUTSTANDING_BYTES_MAX

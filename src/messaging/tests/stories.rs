@@ -436,3 +436,27 @@ fn a_text_of_16_kib_is_like_any_other() {
     assert_eq!(world.outcome("ana", told, "bo"), Outcome::Delivered);
     assert!(matches!(world.try_say("ana", &format!("{text}y")), Err(Refused::Text(_))));
 }
+
+#[test]
+fn a_member_that_was_forgotten_is_in_no_roster_and_what_is_open_to_it_stays() {
+    let mut world = World::new(56, &["ana", "bo", "cy"]);
+    world.crash("bo");
+    world.crash("cy");
+    world.run_for(SEC * 6);
+    let open = world.tell("ana", "bo", "when you are back");
+    world.run_for(SEC);
+    let ana = world.index("ana");
+    for name in ["bo", "cy"] {
+        let member = world.id(name);
+        world.with(ana, |machine, step| machine.handle_forgotten(step, member));
+    }
+    let kept: Vec<_> = world.machine("ana").peers.keys().copied().collect();
+    assert_eq!(kept, [world.id("bo")]);
+    let said = world.say("ana", "who is here?");
+    assert!(world.machine("ana").message(said).unwrap().deliveries.is_empty());
+    world.run_for(SEC);
+    world.start("bo");
+    world.run_for(SEC * 2);
+    assert_eq!(world.outcome("ana", open, "bo"), Outcome::Delivered);
+    world.check_folds();
+}
