@@ -327,3 +327,23 @@ fn a_run_that_is_forgotten_for_one_that_is_named_only_stays_forgotten() {
     world.run_for(SEC * 20);
     world.check_folds();
 }
+
+#[test]
+fn what_is_fetched_counts_as_tried_when_it_leaves() {
+    let mut world = World::new(57, &["ana", "bo"]);
+    world.crash("bo");
+    world.run_for(SEC * 6);
+    let text = "x".repeat(16 * 1024);
+    let ids: Vec<_> = (0..40).map(|_| world.say("ana", &text)).collect();
+    world.run_for(SEC);
+    world.drop_frames(|from, _, frame| from == "bo" && kind_of(frame) == "receipt");
+    world.start("bo");
+    world.run_for(SEC);
+    world.disk("ana").latency = SEC * 5;
+    world.run_for(SEC * 2);
+    for &id in &ids {
+        let is_shown = world.messages("bo").iter().any(|shown| shown.id == id);
+        assert_eq!(world.attempts("ana", id, "bo") > 0, is_shown);
+    }
+    assert!(world.messages("bo").len() < 40);
+}
