@@ -60,6 +60,8 @@ pub struct Messaging {
     pub(super) log: Log,
     pub(super) privates: Privates,
     pub(super) gaps: BTreeMap<(MemberId, Run, Seq), GapRecord>,
+    /// Gaps whose record the disk refused: they are told once it takes it.
+    pub(super) refused_gaps: BTreeSet<(MemberId, Run, Seq)>,
     pub(super) own: Own,
     pub(super) book: Book,
     pub(super) peers: BTreeMap<MemberId, Peer>,
@@ -99,6 +101,8 @@ pub(super) enum Pending {
         cause: Option<Cause>,
     },
     Undone,
+    /// The gap of this author and run that begins here can be told.
+    Gap((MemberId, Run, Seq)),
 }
 
 #[derive(Debug)]
@@ -146,6 +150,7 @@ impl Messaging {
             log: Log::restore(&restored),
             privates: Privates::restore(&restored),
             gaps: BTreeMap::new(),
+            refused_gaps: BTreeSet::new(),
             own: Own::default(),
             book: Book::default(),
             peers: BTreeMap::new(),
@@ -289,7 +294,10 @@ impl Messaging {
             }
         }
         match result {
-            Ok(()) => self.undo_again(),
+            Ok(()) => {
+                self.undo_again();
+                self.store_gaps_again();
+            }
             Err(StoreFailed) => self.counters.not_stored += 1,
         }
         self.tell_ungated(step);
@@ -346,6 +354,7 @@ impl Messaging {
                 self.receipt_stored(step, receiver, &settled, &seen, cause);
             }
             Pending::Undone => self.own.undone_stored(),
+            Pending::Gap(_) => {}
         }
     }
 
@@ -357,6 +366,7 @@ impl Messaging {
             Pending::Delivery { out, to, outcome, .. } => self.delivery_not_stored(step, out, to, outcome),
             Pending::Receipt { receiver, settled, .. } => self.receipt_not_stored(step, receiver, &settled),
             Pending::Undone => self.own.undone_not_stored(),
+            Pending::Gap(key) => drop(self.refused_gaps.insert(key)),
         }
     }
 
@@ -378,6 +388,7 @@ impl Messaging {
 
     fn sweep(&mut self, step: &mut Step) {
         self.undo_again();
+        self.store_gaps_again();
         self.expire(step);
         self.forget_peers();
         self.prune(step);

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::log::{Place, RunTooOld, Telling, Untold};
-use super::machine::{Messaging, PrivateArrival};
+use super::machine::{Messaging, Pending, PrivateArrival};
 use super::outbox::{EventKind, Shown};
 use super::privates::HeldMessage;
 use super::record::{GapRecord, Record};
@@ -165,10 +165,26 @@ impl Messaging {
             }
         }
         self.gaps.insert((author, run, first), gap.clone());
-        let after = self.out.store(Record::Gap(gap.clone()));
+        let after = self.store(Record::Gap(gap.clone()), Pending::Gap((author, run, first)));
         if let Some(known) = self.log.author_mut(author) {
             known.telling.push_back(Telling::Gap { gap, after });
             self.gated.insert(author);
+        }
+    }
+
+    /// Gaps whose record the disk refused are stored again, and told then.
+    pub(super) fn store_gaps_again(&mut self) {
+        for key in std::mem::take(&mut self.refused_gaps) {
+            let Some(gap) = self.gaps.get(&key).cloned() else { continue };
+            let number = self.store(Record::Gap(gap), Pending::Gap(key));
+            let telling = self.log.author_mut(key.0).into_iter().flat_map(|known| &mut known.telling);
+            for next in telling {
+                if let Telling::Gap { gap, after, .. } = next
+                    && (gap.author, gap.run, gap.first) == key
+                {
+                    *after = number;
+                }
+            }
         }
     }
 
@@ -195,8 +211,8 @@ impl Messaging {
         while let Some(known) = self.log.author_mut(author)
             && let Some(next) = known.telling.front()
         {
-            if let Telling::Gap { after, .. } = next
-                && *after > self.settled_upto
+            if let Telling::Gap { gap, after, .. } = next
+                && (*after > self.settled_upto || self.refused_gaps.contains(&(gap.author, gap.run, gap.first)))
             {
                 self.gated.insert(author);
                 return;

@@ -347,3 +347,25 @@ fn what_is_fetched_counts_as_tried_when_it_leaves() {
     }
     assert!(world.messages("bo").len() < 40);
 }
+
+#[test]
+fn a_gap_that_the_disk_refused_is_told_once_the_disk_takes_it() {
+    let mut world = World::new(58, &["ana", "bo"]);
+    world.say("ana", "one");
+    world.run_for(SEC);
+    world.drop_frames(|from, _, frame| from == "ana" && matches!(kind_of(frame), "group" | "recovered" | "pull end"));
+    world.say("ana", "two");
+    world.run_for(SEC * 11);
+    world.drop_frames(|from, _, frame| from == "ana" && matches!(kind_of(frame), "recovered" | "pull end"));
+    world.say("ana", "three");
+    world.run_for(SEC);
+    world.disk("bo").full = true;
+    world.run_for(SEC * 6);
+    assert_eq!(world.screen("bo"), ["ana: one"]);
+    world.disk("bo").full = false;
+    world.say("ana", "four");
+    world.run_for(SEC);
+    assert_eq!(world.screen("bo"), ["ana: one", "gap ana#2-2", "ana: three", "ana: four"]);
+    world.run_for(SEC * 20);
+    world.check_folds();
+}
