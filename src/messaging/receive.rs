@@ -147,15 +147,17 @@ impl Messaging {
         given: bool,
     ) {
         let message = signed.value();
-        let recovered = given && self.recovery_expects(step, peer, (message.author, message.run, message.seq));
+        if given {
+            self.recovery_comes(step, peer, (message.author, message.run, message.seq));
+        }
         let order = signed.value().lamport.min(self.clock + LAMPORT_LEAP_MAX);
         self.clock = self.clock.max(order);
         let bytes = signed.bytes().clone();
         let at = step.now.wall;
         self.provisional_messages += 1;
         self.provisional_bytes += bytes.len();
-        let record = Record::GroupReceived { bytes: bytes.clone(), via: peer, recovered, order, at };
-        let arrival = GroupArrival { id, bytes, via: peer, recovered, at, cause: step.cause };
+        let record = Record::GroupReceived { bytes: bytes.clone(), via: peer, recovered: given, order, at };
+        let arrival = GroupArrival { id, bytes, via: peer, recovered: given, at, cause: step.cause };
         self.store(record, Pending::Group(arrival));
     }
 

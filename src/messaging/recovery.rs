@@ -263,9 +263,10 @@ impl Messaging {
         self.timers.set(Timer::Pull, (step.now.time + wait).min(active.began + PULL_TIME_MAX));
     }
 
-    /// Whether a message that was given belongs to the pull that is on.
-    pub(super) fn recovery_expects(&mut self, step: &mut Step, peer: MemberId, (author, run, seq): Place) -> bool {
-        let Some(active) = &mut self.recovery.active else { return false };
+    /// A message that was given is on its way to the disk. Whatever is asked for now, it was asked for once.
+    pub(super) fn recovery_comes(&mut self, step: &mut Step, peer: MemberId, (author, run, seq): Place) {
+        *self.recovery.incoming.entry(peer).or_default() += 1;
+        let Some(active) = &mut self.recovery.active else { return };
         let wanted = active.wanted;
         let fits = active.peer == peer
             && (wanted.author, wanted.run) == (author, run)
@@ -273,10 +274,8 @@ impl Messaging {
         if fits {
             active.progressed = true;
             active.has_given = true;
-            *self.recovery.incoming.entry(peer).or_default() += 1;
             self.await_answer(step);
         }
-        fits
     }
 
     /// A recovered message is on disk, or was refused by it.

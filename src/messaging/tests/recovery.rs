@@ -369,3 +369,13 @@ fn a_gap_that_the_disk_refused_is_told_once_the_disk_takes_it() {
     world.run_for(SEC * 20);
     world.check_folds();
 }
+
+#[test]
+fn an_answer_that_comes_late_is_marked_as_recovered() {
+    let mut world = World::new(59, &["ana", "bo"]);
+    world.has_liars = true;
+    let bytes = message_of_later(&world, 1);
+    world.inject("ana", "bo", MessagingFrame::Recovered(bytes));
+    world.run_for(SEC);
+    assert!(world.messages("bo")[0].recovered);
+}
