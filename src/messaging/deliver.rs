@@ -172,6 +172,7 @@ impl Messaging {
     ) -> u64 {
         let Some(message) = self.book.message_mut(out) else { return 0 };
         let (id, key) = (message.id, message.key);
+        let cause = step.cause.or(message.shown.map(Cause::Event));
         let Some(delivery) = message.deliveries.get_mut(&to) else { return 0 };
         delivery.changing = Some(outcome);
         let group = match key.stream {
@@ -182,7 +183,7 @@ impl Messaging {
         let at = step.now.wall;
         tracing::debug!(%id, %to, ?outcome, attempts, "delivery");
         let record = DeliveryRecord { message: id, group, to, outcome, attempts, reason, at };
-        let pending = Pending::Delivery { out, to, outcome, reason, cause: step.cause };
+        let pending = Pending::Delivery { out, to, outcome, reason, cause };
         self.store(Record::Delivery(record), pending)
     }
 

@@ -58,6 +58,7 @@ pub(super) enum Telling {
     Gap {
         gap: GapRecord,
         after: u64,
+        cause: Option<Cause>,
     },
 }
 

@@ -171,7 +171,7 @@ impl Messaging {
         if self.log.run(place.0, place.1).is_none() {
             // Its run was forgotten while it was on its way to the disk.
             if arrival.recovered {
-                self.recovery_got(step, arrival.via, 0);
+                self.recovery_got(step, arrival.via, 0, None);
             }
             return;
         }
@@ -182,7 +182,6 @@ impl Messaging {
         self.counters.group += 1;
         if recovered {
             self.counters.recovered += 1;
-            self.recovery_got(step, via, 1);
         }
         if message.author != self.me {
             self.group_receipt_due(message.author, message.run);
@@ -202,7 +201,7 @@ impl Messaging {
 
     pub(super) fn group_not_stored(&mut self, step: &mut Step, arrival: &GroupArrival) {
         if arrival.recovered {
-            self.recovery_got(step, arrival.via, 0);
+            self.recovery_got(step, arrival.via, 0, None);
         }
         self.provisional_messages -= 1;
         self.provisional_bytes -= arrival.bytes.len();

@@ -17,7 +17,7 @@ use super::receive::SEQ_MAX;
 use super::record::{Answer, Record};
 use super::timers::Timer;
 use crate::base::limits::{OFFERS_PER_PEER_MAX, RECOVERY_MESSAGES_MAX, RECOVERY_PEERS_MAX, RUNS_PER_AUTHOR_MAX};
-use crate::base::{MemberId, Run, Seq, Step, Time};
+use crate::base::{Cause, MemberId, Run, Seq, Step, Time};
 use crate::wire::{FrontierEntry, Lacking, MessagingFrame};
 
 /// An author that can be reached is still sending what is missing: it has this long before others are asked.
@@ -43,8 +43,9 @@ pub(super) struct Recovery {
     /// Who was last pulled from for an offer: the others are next.
     last_offerer: Option<MemberId>,
     active: Option<Active>,
-    /// Recovered messages of each peer, since the last time this was told; and those on their way to the disk.
-    got: BTreeMap<MemberId, u64>,
+    /// Recovered messages of each peer, since the last time this was told; with what
+    /// brought the newest; and those that are not on disk or not shown yet.
+    got: BTreeMap<MemberId, (u64, Option<Cause>)>,
     incoming: BTreeMap<MemberId, usize>,
     /// Where runs begin for a node that is new in the room, as peers say.
     hints: BTreeMap<(MemberId, Run), Seq>,
@@ -63,6 +64,8 @@ struct Wanted {
 #[derive(Debug)]
 struct Quest {
     due: Time,
+    /// What showed that something is missing.
+    cause: Option<Cause>,
     asked: BTreeMap<MemberId, Answer>,
     finished: Option<Time>,
 }
@@ -107,7 +110,7 @@ impl Messaging {
                 gap.is_none_or(|(_, gap)| gap.last < last)
             };
             if self.holes(author, run).iter().any(is_new) {
-                self.begin_quest(author, run, step.now.time + HOLD);
+                self.begin_quest(author, run, step.now.time + HOLD, step.cause);
             }
         }
     }
@@ -121,16 +124,16 @@ impl Messaging {
             return;
         }
         let is_near = self.peers.get(&author).is_some_and(super::peer::Peer::is_reachable);
-        self.begin_quest(author, run, now + if is_near { PATIENCE } else { PATIENCE_AUTHOR_AWAY });
+        self.begin_quest(author, run, now + if is_near { PATIENCE } else { PATIENCE_AUTHOR_AWAY }, step.cause);
     }
 
-    fn begin_quest(&mut self, author: MemberId, run: Run, due: Time) {
+    fn begin_quest(&mut self, author: MemberId, run: Run, due: Time, cause: Option<Cause>) {
         if self.recovery.quests.len() >= QUESTS_MAX && !self.recovery.quests.contains_key(&(author, run)) {
             let rested = self.recovery.quests.iter().filter(|(_, quest)| quest.finished.is_some());
             let Some(oldest) = rested.min_by_key(|(_, quest)| quest.finished).map(|(&key, _)| key) else { return };
             self.recovery.quests.remove(&oldest);
         }
-        self.recovery.quests.insert((author, run), Quest { due, asked: BTreeMap::new(), finished: None });
+        self.recovery.quests.insert((author, run), Quest { due, cause, asked: BTreeMap::new(), finished: None });
         self.timers.set_earlier(Timer::Seek, due);
     }
 
@@ -204,15 +207,16 @@ impl Messaging {
         if let Some(quest) = self.recovery.quests.get_mut(&(author, run)) {
             quest.finished = Some(step.now.time);
         }
+        let cause = self.recovery.quests.get(&(author, run)).and_then(|quest| step.cause.or(quest.cause));
         if self.log.author(author).is_some_and(|known| known.untold.is_empty()) {
             // Nothing waits for these that would give them up: they are left of an earlier run of this node.
             for &(first, last) in holes {
-                self.give_up(step, author, (run, first, last));
+                self.give_up(step, author, (run, first, last), cause);
             }
         }
         let told = self.log.run(author, run).map_or(0, |of| of.told);
         for &(first, last) in holes.iter().filter(|(first, _)| *first <= told) {
-            self.tell_gap(step, author, run, first, last.min(told));
+            self.tell_gap(step, (author, run, first), last.min(told), cause);
         }
         self.gated.insert(author);
     }
@@ -278,12 +282,13 @@ impl Messaging {
         }
     }
 
-    /// A recovered message is on disk, or was refused by it.
-    pub(super) fn recovery_got(&mut self, step: &mut Step, via: MemberId, count: u64) {
+    /// A recovered message was shown, or never will be.
+    pub(super) fn recovery_got(&mut self, step: &mut Step, via: MemberId, count: u64, cause: Option<Cause>) {
         if let Some(incoming) = self.recovery.incoming.get_mut(&via) {
             *incoming = incoming.saturating_sub(1);
         }
-        *self.recovery.got.entry(via).or_default() += count;
+        let got = self.recovery.got.entry(via).or_default();
+        *got = (got.0 + count, cause.or(got.1));
         self.tell_recovered(step, via);
     }
 
@@ -295,8 +300,8 @@ impl Messaging {
             return;
         }
         self.recovery.incoming.remove(&via);
-        if let Some(count) = self.recovery.got.remove(&via).filter(|&count| count > 0) {
-            self.out.tell(step, None, EventKind::Recovered { count, via });
+        if let Some((count, cause)) = self.recovery.got.remove(&via).filter(|got| got.0 > 0) {
+            self.out.tell(step, cause, EventKind::Recovered { count, via });
         }
     }
 
@@ -415,6 +420,7 @@ impl Messaging {
     /// A session with the peer is gone, and with it what was asked there.
     pub(super) fn recovery_closed(&mut self, step: &mut Step, peer: MemberId) {
         self.recovery.offers.remove(&peer);
+        self.recovery.incoming.remove(&peer);
         if let Some(active) = self.recovery.active.as_mut().filter(|active| active.peer == peer) {
             active.lacks = Some(Answer::NoAnswer);
             self.pull_done(step);

@@ -51,6 +51,7 @@ impl World {
             }
             EventKind::Undone { .. } | EventKind::Recovered { .. } => {}
         }
+        self.nodes[index].causes.push((event.n, event.cause));
         self.nodes[index].events.push(event.kind);
     }
 

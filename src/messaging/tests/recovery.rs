@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::world::{MS, World, kind_of, room};
-use crate::base::{MemberId, MessageId, Run, Wall};
+use crate::base::{Cause, MemberId, MessageId, Run, Wall};
 use crate::messaging::{Answer, EventKind, Outcome};
 use crate::wire::{FrontierEntry, GroupMessage, Lacking, MessagingFrame, Prev, Signed};
 
@@ -378,4 +378,43 @@ fn an_answer_that_comes_late_is_marked_as_recovered() {
     world.inject("ana", "bo", MessagingFrame::Recovered(bytes));
     world.run_for(SEC);
     assert!(world.messages("bo")[0].recovered);
+}
+
+#[test]
+fn what_a_timer_tells_names_what_it_comes_from() {
+    let mut world = World::new(60, &["ana", "bo"]);
+    world.drop_frames(|from, _, frame| from == "ana" && kind_of(frame) != "digest");
+    let id = world.say("ana", "lost");
+    world.run_for(SEC * 12);
+    let ana = world.node("ana");
+    let said = ana.events.iter().position(|event| matches!(event, EventKind::Message(shown) if shown.id == id));
+    let unknown = ana.events.iter().position(|event| matches!(event, EventKind::Delivery(_)));
+    let (said, unknown) = (said.expect("it was said"), unknown.expect("it is unknown"));
+    assert_eq!(ana.causes[unknown].1, Some(Cause::Event(ana.causes[said].0)));
+    world.drop_frames(|from, _, frame| from == "ana" && matches!(kind_of(frame), "recovered" | "pull end"));
+    world.say("ana", "heard");
+    world.run_for(SEC * 6);
+    world.drop_nothing();
+    world.crash("ana");
+    world.start("ana");
+    world.run_for(SEC * 5);
+    let bo = world.node("bo");
+    let cause_of = |is: fn(&EventKind) -> bool| bo.causes[bo.events.iter().position(is).expect("an event")].1;
+    assert!(cause_of(|event| matches!(event, EventKind::Gap(_))).is_some());
+    assert!(cause_of(|event| matches!(event, EventKind::Recovered { .. })).is_some());
+}
+
+#[test]
+fn a_recovery_is_over_once_its_last_message_is_shown() {
+    let mut world = World::new(61, &["ana", "bo", "cy"]);
+    world.drop_frames(|_, to, frame| to == "bo" && kind_of(frame) == "group");
+    for number in 1..=20 {
+        world.say("ana", &format!("{number}"));
+    }
+    world.run_for(SEC * 5);
+    let events = &world.node("bo").events;
+    let last = events.iter().rposition(|event| matches!(event, EventKind::Message(_))).expect("shown");
+    let over = events.iter().position(|event| matches!(event, EventKind::Recovered { .. })).expect("over");
+    assert_eq!(world.messages("bo").len(), 20);
+    assert!(over > last, "{over} is before {last}");
 }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::base::{
-    MemberId, MessageId, Now, Path, PerMille, Presence, Rng, RoomId, Rtt, Run, Seq, Step, StoreFailed, Stream, Time,
-    Wall,
+    Cause, EventNumber, MemberId, MessageId, Now, Path, PerMille, Presence, Rng, RoomId, Rtt, Run, Seq, Step,
+    StoreFailed, Stream, Time, Wall,
 };
 use crate::crypto::Identity;
 use crate::messaging::{Alarm, EventKind, Messaging, Outcome, Output, Record, Refused, Restored, Settings, Shown};
@@ -43,6 +43,8 @@ pub struct Node {
     life: u64,
     pub run: Option<Run>,
     pub events: Vec<EventKind>,
+    /// Of each event, in the same order.
+    pub causes: Vec<(EventNumber, Option<Cause>)>,
     /// Ids on its disk, and ids shown, over all its lives.
     pub committed: BTreeSet<MessageId>,
     pub shown: BTreeSet<MessageId>,
@@ -394,7 +396,10 @@ impl World {
                 let frame: MessagingFrame = codec::decode(&bytes).expect("own frames decode");
                 let id = self.nodes[from].id;
                 let path = self.path();
+                self.count += 1;
+                let cause = Cause::Datagram { peer: id, session: 1, counter: self.count };
                 self.with(to, |machine, step| {
+                    step.cause = Some(cause);
                     machine.handle_heard(step, id, from_run, path);
                     machine.handle_frame(step, id, from_run, frame);
                 });
@@ -562,6 +567,7 @@ impl Node {
             life: 0,
             run: None,
             events: Vec::new(),
+            causes: Vec::new(),
             committed: BTreeSet::new(),
             shown: BTreeSet::new(),
             last_shown: BTreeMap::new(),
