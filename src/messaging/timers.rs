@@ -80,8 +80,4 @@ impl Timers {
         self.due.remove(&timer);
         Some(timer)
     }
-
-    pub fn len(&self) -> usize {
-        self.due.len()
-    }
 }
