@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::record::Outcome;
 use crate::base::limits::{SETTLED_MESSAGES_MAX, TRIES_MAX};
-use crate::base::{Cause, MemberId, MessageId, MessageKey, Run, Seq, Stream, Time, Wall};
+use crate::base::{Cause, EventNumber, MemberId, MessageId, MessageKey, Run, Seq, Stream, Time, Wall};
 use crate::wire::RefusedReason;
 
 /// Counts one's own messages on this node, in the order in which they were said. Local: never sent.
@@ -23,6 +23,8 @@ pub(super) struct Outgoing {
     /// When it was committed; `None` before that, and for what an earlier run said.
     pub committed: Option<Time>,
     pub cause: Option<Cause>,
+    /// The event that showed it, in this run: what becomes of it later is caused by it.
+    pub shown: Option<EventNumber>,
     /// It is on disk, so it may be sent.
     pub is_durable: bool,
     pub deliveries: BTreeMap<MemberId, Delivery>,
@@ -153,8 +155,18 @@ impl Book {
             Stream::Room => drop(self.by_place.insert((key.run, key.seq), out)),
             Stream::To(_) => {}
         }
-        let message =
-            Outgoing { id, key, bytes: Some(bytes), at, committed: None, cause, is_durable: false, deliveries, open };
+        let message = Outgoing {
+            id,
+            key,
+            bytes: Some(bytes),
+            at,
+            committed: None,
+            cause,
+            shown: None,
+            is_durable: false,
+            deliveries,
+            open,
+        };
         self.messages.insert(out, message);
         out
     }

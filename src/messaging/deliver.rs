@@ -109,16 +109,17 @@ impl Messaging {
             flight.copies_left -= 1;
             flight.copy_at = now + COPY_GAP;
         }
-        let retry = flight.is_pushed && now >= flight.retry_at;
-        if retry && is_reachable {
+        let is_over = now >= flight.retry_at;
+        let retry = is_over && flight.is_pushed && is_reachable;
+        if retry {
             flight.attempts += 1;
             flight.sent = now;
             flight.pto = Pace::backed_off(flight.pto);
             flight.retry_at = now + flight.pto;
-        } else if retry {
+        } else if is_over {
             flight.retry_at = flight.deadline;
         }
-        if retry && is_reachable {
+        if retry {
             self.transmit(step, to, out);
             self.counters.retries += 1;
             if let Some(peer) = self.peers.get_mut(&to) {
@@ -171,6 +172,7 @@ impl Messaging {
     ) -> u64 {
         let Some(message) = self.book.message_mut(out) else { return 0 };
         let (id, key) = (message.id, message.key);
+        let cause = step.cause.or(message.shown.map(Cause::Event));
         let Some(delivery) = message.deliveries.get_mut(&to) else { return 0 };
         delivery.changing = Some(outcome);
         let group = match key.stream {
@@ -181,7 +183,7 @@ impl Messaging {
         let at = step.now.wall;
         tracing::debug!(%id, %to, ?outcome, attempts, "delivery");
         let record = DeliveryRecord { message: id, group, to, outcome, attempts, reason, at };
-        let pending = Pending::Delivery { out, to, outcome, reason, cause: step.cause };
+        let pending = Pending::Delivery { out, to, outcome, reason, cause };
         self.store(Record::Delivery(record), pending)
     }
 
@@ -205,7 +207,7 @@ impl Messaging {
             return;
         }
         self.tell_delivery(step, out, to, cause);
-        let place = self.book.message(out).and_then(|message| message.place());
+        let place = self.book.message(out).and_then(super::book::Outgoing::place);
         let Some(peer) = self.peers.get_mut(&to) else { return };
         match outcome {
             Outcome::Sending => {
@@ -378,8 +380,12 @@ impl Messaging {
             match delivery.outcome {
                 Outcome::Waiting if is_idle => drop(self.change(step, out, to, Outcome::Sending, None)),
                 Outcome::Sending | Outcome::Unknown if is_idle => self.begin_sending(step, to, out, bytes.len()),
-                Outcome::Waiting | Outcome::Sending | Outcome::Unknown => {}
-                Outcome::Refused | Outcome::Expired | Outcome::Delivered => {}
+                Outcome::Waiting
+                | Outcome::Sending
+                | Outcome::Unknown
+                | Outcome::Refused
+                | Outcome::Expired
+                | Outcome::Delivered => {}
             }
         }
     }

@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
+use super::book::OutId;
 use super::machine::Messaging;
 use super::own::wall_before;
-use super::peer::{Flight, Peer};
+use super::peer::{Flight, Giving, Peer};
 use super::receive::SEQ_MAX;
 use super::record::Outcome;
 use super::timers::Timer;
@@ -23,7 +24,7 @@ const FRONTIER_BYTES_MAX: usize = 14 * 1024;
 const ENTRY_BYTES: usize = 110;
 const RANGE_BYTES: usize = 18;
 /// Ranges that one pull can be told to lack: the next pull hears of the rest.
-const LACKING_MAX: usize = 32;
+pub(super) const LACKING_MAX: usize = 32;
 
 impl Messaging {
     /// A heartbeat said what its sender holds: what differs while both stand still is followed up.
@@ -126,13 +127,15 @@ impl Messaging {
         let (places, end, lacking) = self.window(author, run, first, last);
         let mut frames = Vec::with_capacity(places.len() + 1);
         for (seq, id) in places {
-            let after = if author == self.me { self.note_given(step, from, run, seq) } else { 0 };
+            let own = (author == self.me).then(|| self.book.at_place(run, seq)).flatten();
+            let after = own.map_or(0, |out| self.note_given(step, from, out));
             let Some(kept) = self.log.kept((author, run, seq), id) else { continue };
-            frames.push((after, MessagingFrame::Recovered(kept.bytes.to_vec())));
+            frames.push(Giving { after, own, frame: MessagingFrame::Recovered(kept.bytes.to_vec()) });
         }
         self.counters.given += u64::try_from(frames.len()).unwrap_or(0);
-        let after = frames.iter().map(|&(after, _)| after).max().unwrap_or(0);
-        frames.push((after, MessagingFrame::PullEnd { author, run, first, last: end, lacking }));
+        let after = frames.iter().map(|giving| giving.after).max().unwrap_or(0);
+        let end = MessagingFrame::PullEnd { author, run, first, last: end, lacking };
+        frames.push(Giving { after, own: None, frame: end });
         let Some(peer) = self.peers.get_mut(&from).filter(|peer| peer.session.is_some()) else { return };
         // A peer pulls one thing at a time: what it asked before it no longer waits for.
         peer.giving = frames.into();
@@ -176,15 +179,13 @@ impl Messaging {
 
     /// One's own message goes to a member that fetched it: where that is its first time out, it is stored before.
     /// Gives the number of that record.
-    fn note_given(&mut self, step: &mut Step, to: MemberId, run: Run, seq: Seq) -> u64 {
-        let Some(out) = self.book.at_place(run, seq) else { return 0 };
+    fn note_given(&mut self, step: &mut Step, to: MemberId, out: OutId) -> u64 {
         let Some(message) = self.book.message(out) else { return 0 };
         let bytes = message.bytes.as_ref().map_or(0, |bytes| bytes.len());
         let Some(delivery) = self.book.delivery_mut(out, to) else { return 0 };
         if delivery.outcome.is_final() || delivery.changing.is_some() {
             return if delivery.changing.is_some() { self.out.records() } else { 0 };
         }
-        delivery.attempt(step.now.wall);
         if delivery.outcome != Outcome::Waiting {
             return 0;
         }
@@ -213,7 +214,7 @@ impl Messaging {
     pub(super) fn give(&mut self, step: &mut Step, to: MemberId) {
         let settled = self.settled_upto;
         while let Some(peer) = self.peers.get_mut(&to).filter(|peer| peer.session.is_some() && peer.is_queue_empty())
-            && let Some((after, frame)) = peer.giving.front()
+            && let Some(Giving { after, frame, .. }) = peer.giving.front()
         {
             if *after > settled {
                 self.gated_peers.insert(to);
@@ -224,9 +225,12 @@ impl Messaging {
                 self.timers.set(Timer::Give(to), step.now.time + wait);
                 return;
             }
-            if let Some((_, frame)) = peer.giving.pop_front() {
-                self.out.send(to, frame);
+            let Some(Giving { own, frame, .. }) = peer.giving.pop_front() else { return };
+            let delivery = own.and_then(|out| self.book.delivery_mut(out, to));
+            if let Some(delivery) = delivery.filter(|delivery| !delivery.outcome.is_final()) {
+                delivery.attempt(step.now.wall);
             }
+            self.out.send(to, frame);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::ranges::{Chain, Linked, Span};
-use super::record::{GapRecord, GroupKept, Restored};
+use super::record::{GapRecord, GroupKept, Proof, Restored};
 use crate::base::limits::{
     FORKS_PER_RUN_MAX, RETAINED_BYTES_MAX, RETAINED_MESSAGES_MAX, RUNS_PER_AUTHOR_MAX, STRANGE_AUTHORS_MAX,
 };
@@ -58,6 +58,7 @@ pub(super) enum Telling {
     Gap {
         gap: GapRecord,
         after: u64,
+        cause: Option<Cause>,
     },
 }
 
@@ -82,7 +83,7 @@ pub(super) struct RunLog {
     pub pruned: Seq,
     /// Up to here messages were said before this node came to the room, and are no gap.
     pub history: Seq,
-    pub proof: Option<(Arc<[u8]>, Arc<[u8]>)>,
+    pub proof: Option<Proof>,
     pub broken: bool,
 }
 
@@ -126,8 +127,8 @@ impl Log {
             let head = chain.head().map_or(0, |(head, _)| head);
             run.restored = head;
             let told_as_gap = |&(first, last): &(Seq, Seq)| {
-                let gaps = restored.gaps.range((author, run_of, 0)..=(author, run_of, first));
-                gaps.rev().next().is_some_and(|(_, gap)| last <= gap.last)
+                let mut gaps = restored.gaps.range((author, run_of, 0)..=(author, run_of, first));
+                gaps.next_back().is_some_and(|(_, gap)| last <= gap.last)
             };
             // What comes next still waits for a hole that was not told before the restart.
             let hole = chain.missing(run.history + 1, head).into_iter().find(|hole| !told_as_gap(hole));
@@ -183,12 +184,12 @@ impl Log {
         if run.forks_incoming.contains(&id) {
             return Known::Incoming;
         }
+        // What is kept is known, though its span of the chain may have been given up for others.
+        if let Some(kept) = run.kept.get(&seq) {
+            return if kept.id == id { Known::Held } else { Known::Other };
+        }
         if run.chain.contains(seq) {
-            return match run.kept.get(&seq) {
-                Some(kept) if kept.id == id => Known::Held,
-                Some(_) => Known::Other,
-                None => Known::HeldUnnamed,
-            };
+            return Known::HeldUnnamed;
         }
         match run.incoming.get(&seq) {
             Some(&incoming) if incoming == id => Known::Incoming,
@@ -298,20 +299,19 @@ impl Log {
             }
             self.arrived.pop_front();
             let Some(known) = self.run_mut(author, run) else { continue };
-            if seq <= known.pruned {
-                continue;
-            }
-            known.pruned = seq;
-            let stay = known.kept.split_off(&(seq + 1));
+            // What came late to a place that was cut already goes too.
+            let upto = seq.max(known.pruned);
+            known.pruned = upto;
+            let stay = known.kept.split_off(&(upto + 1));
             let gone = std::mem::replace(&mut known.kept, stay);
-            let (forks, stay) = std::mem::take(&mut known.forks).into_iter().partition(|(at, _)| *at <= seq);
+            let (forks, stay) = std::mem::take(&mut known.forks).into_iter().partition(|(at, _)| *at <= upto);
             known.forks = stay;
             let forks: Vec<(Seq, Kept)> = forks;
             for kept in gone.into_values().chain(forks.into_iter().map(|fork| fork.1)) {
                 self.bytes -= kept.bytes.len();
                 self.places.remove(&kept.id);
             }
-            pruned.insert((author, run), seq);
+            pruned.insert((author, run), upto);
         }
         if !pruned.is_empty() {
             self.arrived.retain(|&(author, run, seq)| pruned.get(&(author, run)).is_none_or(|&upto| seq > upto));
@@ -448,5 +448,49 @@ impl From<&GroupKept> for Kept {
             at: kept.at,
             duplicates: 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AUTHOR: MemberId = MemberId([1; 32]);
+    const RUN: Run = Run { incarnation: 1, boot: 1 };
+
+    fn id(seq: Seq) -> MessageId {
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&seq.to_be_bytes());
+        MessageId(bytes)
+    }
+
+    fn kept(seq: Seq) -> Kept {
+        let bytes = vec![0; 100].into();
+        Kept { id: id(seq), bytes, via: AUTHOR, recovered: false, at: Wall(1), duplicates: 0 }
+    }
+
+    #[test]
+    fn what_comes_late_below_what_was_pruned_is_pruned_too() {
+        let mut log = Log::default();
+        log.commit((AUTHOR, RUN, 9), kept(9), None);
+        assert_eq!(log.prune(Wall(2)), BTreeMap::from([((AUTHOR, RUN), 9)]));
+        for seq in 1..9 {
+            log.commit((AUTHOR, RUN, seq), kept(seq), None);
+        }
+        assert_eq!(log.size(), (8, 800));
+        assert_eq!(log.prune(Wall(2)), BTreeMap::from([((AUTHOR, RUN), 9)]));
+        assert_eq!(log.size(), (0, 0));
+    }
+
+    #[test]
+    fn what_is_kept_is_held_though_its_span_was_given_up() {
+        let mut log = Log::default();
+        for number in 0..=256 {
+            let seq = 2 + number * 2;
+            log.commit((AUTHOR, RUN, seq), kept(seq), Some(id(seq - 1)));
+        }
+        assert_eq!(log.run(AUTHOR, RUN).map(|of| of.chain.floor()), Some(2));
+        assert_eq!(log.known((AUTHOR, RUN, 2), id(2)), Known::Held);
+        assert_eq!(log.known((AUTHOR, RUN, 1), id(1)), Known::Below);
     }
 }

@@ -60,6 +60,8 @@ pub struct Messaging {
     pub(super) log: Log,
     pub(super) privates: Privates,
     pub(super) gaps: BTreeMap<(MemberId, Run, Seq), GapRecord>,
+    /// Gaps whose record the disk refused: they are told once it takes it.
+    pub(super) refused_gaps: BTreeSet<(MemberId, Run, Seq)>,
     pub(super) own: Own,
     pub(super) book: Book,
     pub(super) peers: BTreeMap<MemberId, Peer>,
@@ -99,6 +101,8 @@ pub(super) enum Pending {
         cause: Option<Cause>,
     },
     Undone,
+    /// The gap of this author and run that begins here can be told.
+    Gap((MemberId, Run, Seq)),
 }
 
 #[derive(Debug)]
@@ -145,7 +149,8 @@ impl Messaging {
             settled_upto: 0,
             log: Log::restore(&restored),
             privates: Privates::restore(&restored),
-            gaps: restored.gaps.clone(),
+            gaps: BTreeMap::new(),
+            refused_gaps: BTreeSet::new(),
             own: Own::default(),
             book: Book::default(),
             peers: BTreeMap::new(),
@@ -159,6 +164,7 @@ impl Messaging {
             provisional_messages: 0,
         };
         machine.restore_own(step, &restored);
+        machine.gaps = restored.gaps;
         machine.restore_recovery(step);
         machine.sweep(step);
         machine
@@ -236,6 +242,21 @@ impl Messaging {
         }
     }
 
+    /// Membership forgot the member: it is in no roster, and nothing is kept of it but what is open to it.
+    pub fn handle_forgotten(&mut self, step: &mut Step, member: MemberId) {
+        let Some(peer) = self.peers.get_mut(&member) else { return };
+        peer.presence = None;
+        peer.session = None;
+        peer.giving.clear();
+        self.receipts.forget(member);
+        self.timers.cancel(Timer::Receipts(member));
+        self.timers.cancel(Timer::Give(member));
+        self.peer_went(step, member);
+        self.recovery_closed(step, member);
+        self.forget_peers();
+        self.finish(step);
+    }
+
     /// A frame of `peer`, which runs as `run`.
     pub fn handle_frame(&mut self, step: &mut Step, peer: MemberId, run: Run, frame: MessagingFrame) {
         if peer == self.me || !self.peers.contains_key(&peer) {
@@ -273,7 +294,10 @@ impl Messaging {
             }
         }
         match result {
-            Ok(()) => self.undo_again(),
+            Ok(()) => {
+                self.undo_again();
+                self.store_gaps_again();
+            }
             Err(StoreFailed) => self.counters.not_stored += 1,
         }
         self.tell_ungated(step);
@@ -296,6 +320,7 @@ impl Messaging {
                 Timer::Give(peer) => drop(self.dirty.insert(peer)),
                 Timer::Sweep => self.sweep(step),
             }
+            debug_assert!(self.timers.due(timer).is_none_or(|at| at > step.now.time), "{timer:?} is due again at once");
         }
         self.finish(step);
     }
@@ -320,7 +345,7 @@ impl Messaging {
     fn stored(&mut self, step: &mut Step, pending: Pending) {
         match pending {
             Pending::Own(out) => self.own_stored(step, out),
-            Pending::Group(arrival) => self.group_stored(step, arrival),
+            Pending::Group(arrival) => self.group_stored(step, &arrival),
             Pending::Private(arrival) => self.private_stored(step, arrival),
             Pending::Delivery { out, to, outcome, reason, cause } => {
                 self.delivery_stored(step, out, to, outcome, reason, cause);
@@ -329,6 +354,7 @@ impl Messaging {
                 self.receipt_stored(step, receiver, &settled, &seen, cause);
             }
             Pending::Undone => self.own.undone_stored(),
+            Pending::Gap(_) => {}
         }
     }
 
@@ -340,6 +366,7 @@ impl Messaging {
             Pending::Delivery { out, to, outcome, .. } => self.delivery_not_stored(step, out, to, outcome),
             Pending::Receipt { receiver, settled, .. } => self.receipt_not_stored(step, receiver, &settled),
             Pending::Undone => self.own.undone_not_stored(),
+            Pending::Gap(key) => drop(self.refused_gaps.insert(key)),
         }
     }
 
@@ -361,7 +388,9 @@ impl Messaging {
 
     fn sweep(&mut self, step: &mut Step) {
         self.undo_again();
+        self.store_gaps_again();
         self.expire(step);
+        self.forget_peers();
         self.prune(step);
         self.timers.set(Timer::Sweep, step.now.time + SWEEP_EVERY);
     }

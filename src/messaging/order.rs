@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use super::log::{Place, Telling, Untold};
-use super::machine::{Messaging, PrivateArrival};
+use super::log::{Place, RunTooOld, Telling, Untold};
+use super::machine::{Messaging, Pending, PrivateArrival};
 use super::outbox::{EventKind, Shown};
 use super::privates::HeldMessage;
 use super::record::{GapRecord, Record};
 use super::timers::Timer;
 use crate::base::limits::{GAPS_MAX, HELD_BACK_MESSAGES_MAX};
-use crate::base::{Cause, MemberId, MessageId, Run, Seq, Step};
+use crate::base::{Cause, EventNumber, MemberId, MessageId, Run, Seq, Step};
 use crate::wire::{GroupMessage, Prev, PrivateMessage, Signed, decode_layout};
 
 /// How long a message waits for those before it: as long as a retry or two, or asking two peers, takes.
@@ -27,6 +27,8 @@ enum Turn {
         seq: Seq,
         missing: Option<(Run, Seq, Seq)>,
         late: bool,
+        /// What brought the message.
+        cause: Option<Cause>,
     },
 }
 
@@ -47,9 +49,9 @@ impl Messaging {
             match self.next_turn(step, author) {
                 Turn::Nothing => break None,
                 Turn::HeldBy(run) => break Some(run),
-                Turn::Tell { run, seq, missing, late } => {
+                Turn::Tell { run, seq, missing, late, cause } => {
                     if let Some(missing) = missing {
-                        self.give_up(step, author, missing);
+                        self.give_up(step, author, missing, cause);
                     }
                     self.take_turn((author, run, seq), late);
                 }
@@ -77,11 +79,12 @@ impl Messaging {
             let Some(known) = self.log.author(author) else { return Turn::Nothing };
             let (told, restored) = known.runs.get(&run).map_or((0, 0), |of| (of.told, of.restored));
             let is_passed = known.runs.range(run..).skip(1).any(|(_, later)| later.told > 0);
+            let cause = known.untold.get(&(run, seq)).and_then(|untold| untold.cause);
             let late = seq <= told || seq < restored || is_passed;
             let missing = if seq <= told { None } else { self.missing_before((author, run, seq)) };
             match missing {
                 Some((by, _, _)) if !overdue => held_by = held_by.or(Some(by)),
-                Some(_) | None => return Turn::Tell { run, seq, missing, late },
+                Some(_) | None => return Turn::Tell { run, seq, missing, late, cause },
             }
             if !is_passed {
                 break;
@@ -125,8 +128,13 @@ impl Messaging {
         let is_tracked = known.runs.contains_key(&earlier);
         // A run that is not known at all is missing only where an older one is known: else it was before our time.
         let is_expected = known.floor.is_some() || known.runs.range(..earlier).next().is_some();
-        if !is_tracked && (!is_expected || self.log.admit_run(author, earlier) != Ok(None)) {
+        if !is_tracked && !is_expected {
             return None;
+        }
+        match self.log.admit_run(author, earlier) {
+            Ok(None) => {}
+            Ok(Some(below)) => self.runs_forgotten(author, below),
+            Err(RunTooOld) => return None,
         }
         let before = self.log.run_mut(author, earlier)?;
         before.named = before.named.max(last);
@@ -135,16 +143,23 @@ impl Messaging {
     }
 
     /// Stops waiting for messages of an author: what of them was not before this node's time is a gap.
-    fn give_up(&mut self, step: &mut Step, author: MemberId, (run, first, last): (Run, Seq, Seq)) {
+    pub(super) fn give_up(
+        &mut self,
+        step: &mut Step,
+        author: MemberId,
+        (run, first, last): (Run, Seq, Seq),
+        cause: Option<Cause>,
+    ) {
         let Some(of) = self.log.run_mut(author, run) else { return };
         of.told = of.told.max(last);
         for (first, last) in of.chain.missing(first.max(of.history + 1), last) {
-            self.tell_gap(step, author, run, first, last);
+            self.tell_gap(step, (author, run, first), last, cause);
         }
     }
 
     /// Stores a gap, and tells it in its author's turn once it is on disk.
-    pub(super) fn tell_gap(&mut self, step: &mut Step, author: MemberId, run: Run, first: Seq, last: Seq) {
+    pub(super) fn tell_gap(&mut self, step: &mut Step, place: Place, last: Seq, cause: Option<Cause>) {
+        let (author, run, first) = place;
         let asked = self.asked_for(author, run);
         let gap = GapRecord { author, run, first, last, asked, at: step.now.wall };
         let known = self.gaps.get(&(author, run, first));
@@ -160,10 +175,26 @@ impl Messaging {
             }
         }
         self.gaps.insert((author, run, first), gap.clone());
-        let after = self.out.store(Record::Gap(gap.clone()));
+        let after = self.store(Record::Gap(gap.clone()), Pending::Gap((author, run, first)));
         if let Some(known) = self.log.author_mut(author) {
-            known.telling.push_back(Telling::Gap { gap, after });
+            known.telling.push_back(Telling::Gap { gap, after, cause });
             self.gated.insert(author);
+        }
+    }
+
+    /// Gaps whose record the disk refused are stored again, and told then.
+    pub(super) fn store_gaps_again(&mut self) {
+        for key in std::mem::take(&mut self.refused_gaps) {
+            let Some(gap) = self.gaps.get(&key).cloned() else { continue };
+            let number = self.store(Record::Gap(gap), Pending::Gap(key));
+            let telling = self.log.author_mut(key.0).into_iter().flat_map(|known| &mut known.telling);
+            for next in telling {
+                if let Telling::Gap { gap, after, .. } = next
+                    && (gap.author, gap.run, gap.first) == key
+                {
+                    *after = number;
+                }
+            }
         }
     }
 
@@ -190,18 +221,18 @@ impl Messaging {
         while let Some(known) = self.log.author_mut(author)
             && let Some(next) = known.telling.front()
         {
-            if let Telling::Gap { after, .. } = next
-                && *after > self.settled_upto
+            if let Telling::Gap { gap, after, .. } = next
+                && (*after > self.settled_upto || self.refused_gaps.contains(&(gap.author, gap.run, gap.first)))
             {
                 self.gated.insert(author);
                 return;
             }
             match known.telling.pop_front() {
-                Some(Telling::Gap { gap, .. }) => {
+                Some(Telling::Gap { gap, cause, .. }) => {
                     // What came while the gap was on its way to the disk is not missing any more.
                     let of = self.log.run(author, gap.run);
                     for (first, last) in of.map_or_else(Vec::new, |of| of.chain.missing(gap.first, gap.last)) {
-                        self.out.tell(step, None, EventKind::Gap(GapRecord { first, last, ..gap.clone() }));
+                        self.out.tell(step, cause, EventKind::Gap(GapRecord { first, last, ..gap.clone() }));
                     }
                 }
                 Some(Telling::Message { place, id, cause, late }) => {
@@ -210,6 +241,9 @@ impl Messaging {
                     let via = (kept.via != author, kept.via, kept.recovered);
                     let signed = Signed::<GroupMessage>::open_trusted(&bytes).expect("it was verified when it came");
                     self.show_group(step, id, signed.value(), Some(via), late, cause);
+                    if via.2 {
+                        self.recovery_got(step, via.1, 1, cause);
+                    }
                 }
                 None => return,
             }
@@ -233,7 +267,7 @@ impl Messaging {
         source: Option<(bool, MemberId, bool)>,
         late: bool,
         cause: Option<Cause>,
-    ) {
+    ) -> EventNumber {
         let (is_passed_on, via, recovered) = source.unwrap_or((false, self.me, false));
         let late_ms = (late || recovered).then(|| step.now.wall.0.saturating_sub(message.said_at.0));
         let shown = Shown {
@@ -245,7 +279,7 @@ impl Messaging {
             via: is_passed_on.then_some(via),
             late_ms,
         };
-        self.out.tell(step, cause, EventKind::Message(shown));
+        self.out.tell(step, cause, EventKind::Message(shown))
     }
 
     pub(super) fn show_private(
@@ -255,7 +289,7 @@ impl Messaging {
         message: &PrivateMessage,
         late: bool,
         cause: Option<Cause>,
-    ) {
+    ) -> EventNumber {
         let shown = Shown {
             id,
             key: message.key(),
@@ -265,7 +299,7 @@ impl Messaging {
             via: None,
             late_ms: late.then(|| step.now.wall.0.saturating_sub(message.said_at.0)),
         };
-        self.out.tell(step, cause, EventKind::Message(shown));
+        self.out.tell(step, cause, EventKind::Message(shown))
     }
 
     /// Tells a committed private message, or lets it wait for those before it. What is missing of a private stream
@@ -310,12 +344,11 @@ impl Messaging {
             self.show_private(step, id, &private, false, message.untold.cause);
         }
         let held = self.privates.held.get(&author);
-        match held.and_then(|held| held.deadlines.first()) {
-            Some(&(deadline, _, _)) => self.timers.set(Timer::HoldPrivate(author), deadline),
-            None => {
-                self.privates.held.remove(&author);
-                self.timers.cancel(Timer::HoldPrivate(author));
-            }
+        if let Some(&(deadline, _, _)) = held.and_then(|held| held.deadlines.first()) {
+            self.timers.set(Timer::HoldPrivate(author), deadline);
+        } else {
+            self.privates.held.remove(&author);
+            self.timers.cancel(Timer::HoldPrivate(author));
         }
     }
 }

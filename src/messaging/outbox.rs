@@ -101,10 +101,11 @@ impl Outbox {
         self.queue.push_back(Output::Send { to, frame });
     }
 
-    /// Numbers and queues an event; `cause` is what the caller knows better than the step.
-    pub fn tell(&mut self, step: &mut Step, cause: Option<Cause>, kind: EventKind) {
+    /// Numbers and queues an event, and gives its number; `cause` is what the caller knows better than the step.
+    pub fn tell(&mut self, step: &mut Step, cause: Option<Cause>, kind: EventKind) -> EventNumber {
         let n = step.number();
         self.queue.push_back(Output::Event(Event { n, cause: cause.or(step.cause), kind }));
+        n
     }
 
     /// How many records were queued so far.

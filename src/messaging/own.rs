@@ -13,7 +13,7 @@ use super::record::{Outcome, Record, Restored, prev_in_run};
 use super::timers::Timer;
 use crate::base::limits::{DELIVERY_DEADLINE, OUTSTANDING_BYTES_MAX, OUTSTANDING_MESSAGES_MAX};
 use crate::base::text::{TextError, check_message};
-use crate::base::{MemberId, MessageId, MessageKey, Run, Seq, Step, Stream};
+use crate::base::{EventNumber, MemberId, MessageId, MessageKey, Run, Seq, Step, Stream};
 use crate::wire::{GroupMessage, Held, Prev, PrivateMessage, Receipt, Signed, decode_layout, encode_layout, layout_id};
 
 /// Why a message was not taken. Nothing is queued.
@@ -229,13 +229,15 @@ impl Messaging {
                     run.told = run.told.max(key.seq);
                 }
                 self.counters.group += 1;
-                self.show_group(step, id, signed.value(), None, false, cause);
+                let shown = self.show_group(step, id, signed.value(), None, false, cause);
+                self.note_shown(out, shown);
                 self.keep_to_limits(step);
             }
             Stream::To(_) => {
                 let message: PrivateMessage = decode_layout(&bytes).expect("it was encoded here");
                 self.counters.private += 1;
-                self.show_private(step, id, &message, false, cause);
+                let shown = self.show_private(step, id, &message, false, cause);
+                self.note_shown(out, shown);
             }
         }
         for (member, outcome) in deliveries {
@@ -255,6 +257,12 @@ impl Messaging {
             }
         }
         self.book.retire_if_settled(out);
+    }
+
+    fn note_shown(&mut self, out: OutId, n: EventNumber) {
+        if let Some(message) = self.book.message_mut(out) {
+            message.shown = Some(n);
+        }
     }
 
     /// The disk refused one's own message: it was never sent, so it is forgotten, and a group message takes those

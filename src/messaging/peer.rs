@@ -36,14 +36,24 @@ pub(super) struct Peer {
     pub group: BTreeMap<(Run, Seq), OutId>,
     pub private: BTreeMap<OutId, usize>,
     private_bytes: usize,
-    /// What it pulled and is still to be given, each after the record of that number is on disk.
-    pub giving: VecDeque<(u64, MessagingFrame)>,
+    /// What it pulled and is still to be given.
+    pub giving: VecDeque<Giving>,
     pub allowance: Allowance,
     /// How often it was asked for receipts of the room since something was last left open.
     pub group_probes: u8,
     pub frontier_sent: Option<Time>,
     pub frontier_answered: Option<Time>,
     pub digest: SeenDigest,
+}
+
+/// A frame that was pulled.
+#[derive(Debug)]
+pub(super) struct Giving {
+    /// It leaves once the record of this number is on disk.
+    pub after: u64,
+    /// The message of one's own that it carries.
+    pub own: Option<OutId>,
+    pub frame: MessagingFrame,
 }
 
 /// An attempt at delivery that waits for its receipt.
@@ -120,6 +130,12 @@ impl Peer {
     /// Whether it belongs to the roster of what is said now.
     pub fn is_member(&self) -> bool {
         self.presence.is_some_and(|presence| presence != Presence::Left)
+    }
+
+    /// Neither known nor heard, and nothing is open to it.
+    pub fn is_forgotten(&self) -> bool {
+        let is_known = self.presence.is_some() || self.session.is_some();
+        !is_known && self.group.is_empty() && self.private.is_empty() && self.stage.is_empty()
     }
 
     /// Whether more can be put under way to it while it is reachable.

@@ -125,36 +125,49 @@ impl Privates {
         }
     }
 
-    /// Forgets ids where there are too many, a sixteenth more than needed: the oldest runs of `author` first.
-    /// Gives what went, as (run, up to, what was seen).
-    pub fn prune(&mut self, author: MemberId) -> Vec<(Run, Seq, Ranges)> {
-        let held = self.ids_by_author.get(&author).copied().unwrap_or(0);
-        let over_all = self.ids.saturating_sub(PRIVATE_IDS_MAX);
-        if held <= PRIVATE_IDS_PER_AUTHOR_MAX && over_all == 0 {
-            return Vec::new();
-        }
-        let mut surplus = held.saturating_sub(PRIVATE_IDS_PER_AUTHOR_MAX).max(over_all) + held / 16;
+    /// Forgets ids where there are too many, a sixteenth more than needed: of `author` what is beyond its share, and
+    /// of all those of whoever has the most. The oldest go first, and what was just committed, `fresh`, last.
+    pub fn prune(&mut self, author: MemberId, fresh: (Run, Seq)) -> Vec<Pruned> {
         let mut pruned = Vec::new();
-        for (&(_, run), stream) in self.streams.range_mut(all_runs(author)) {
-            if surplus == 0 {
-                break;
-            }
-            let mut upto = 0;
-            while surplus > 0
-                && let Some((seq, kept)) = stream.ids.pop_first()
-            {
-                self.by_id.remove(&kept.id);
-                self.ids -= 1;
-                *self.ids_by_author.entry(author).or_default() -= 1;
-                surplus -= 1;
-                upto = seq;
-            }
-            if upto > 0 {
-                pruned.push((run, upto, stream.seen.clone()));
-            }
-            surplus = surplus.min(self.ids_by_author.get(&author).copied().unwrap_or(0));
+        let held = self.ids_by_author.get(&author).copied().unwrap_or(0);
+        if held > PRIVATE_IDS_PER_AUTHOR_MAX {
+            self.prune_author(author, held - PRIVATE_IDS_PER_AUTHOR_MAX + held / 16, fresh, &mut pruned);
+        }
+        while self.ids > PRIVATE_IDS_MAX
+            && let Some((&most, &held)) = self.ids_by_author.iter().max_by_key(|(_, held)| **held)
+        {
+            let surplus = (self.ids - PRIVATE_IDS_MAX).min(held) + held / 16;
+            self.prune_author(most, surplus, fresh, &mut pruned);
         }
         pruned
+    }
+
+    fn prune_author(&mut self, author: MemberId, surplus: usize, fresh: (Run, Seq), pruned: &mut Vec<Pruned>) {
+        let streams = self.streams.range(all_runs(author));
+        let ids = streams.flat_map(|(&(_, run), stream)| {
+            // Within a run the order rises with the number, so what goes first is its beginning.
+            let is_fresh = move |seq: Seq| run == fresh.0 && seq >= fresh.1;
+            stream.ids.iter().map(move |(&seq, kept)| (is_fresh(seq), kept.order, run, seq))
+        });
+        let mut oldest: Vec<_> = ids.collect();
+        oldest.sort_unstable();
+        oldest.truncate(surplus);
+        let mut cuts: BTreeMap<Run, Seq> = BTreeMap::new();
+        for (_, _, run, seq) in oldest {
+            let cut = cuts.entry(run).or_default();
+            *cut = seq.max(*cut);
+        }
+        for (run, upto) in cuts {
+            let Some(stream) = self.streams.get_mut(&(author, run)) else { continue };
+            let stay = stream.ids.split_off(&(upto + 1));
+            let gone = std::mem::replace(&mut stream.ids, stay);
+            pruned.push(Pruned { author, run, upto, seen: stream.seen.clone() });
+            self.ids -= gone.len();
+            *self.ids_by_author.entry(author).or_default() -= gone.len();
+            for kept in gone.into_values() {
+                self.by_id.remove(&kept.id);
+            }
+        }
     }
 
     pub fn forget_runs(&mut self, author: MemberId, below: Run) {
@@ -191,6 +204,63 @@ impl Privates {
     }
 }
 
+/// Ids `1..=upto` of the run are gone; `seen` says what was seen of it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Pruned {
+    pub author: MemberId,
+    pub run: Run,
+    pub upto: Seq,
+    pub seen: Ranges,
+}
+
 fn all_runs(author: MemberId) -> RangeInclusive<(MemberId, Run)> {
     (author, Run { incarnation: 0, boot: 0 })..=(author, Run { incarnation: u64::MAX, boot: u64::MAX })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RUN: Run = Run { incarnation: 1, boot: 1 };
+
+    fn commit(privates: &mut Privates, author: u8, run: Run, seq: Seq, order: u64) -> MessageId {
+        let mut id = [author; 32];
+        id[..8].copy_from_slice(&seq.to_be_bytes());
+        id[8..16].copy_from_slice(&run.boot.to_be_bytes());
+        let kept = PrivateKept { id: MessageId(id), order, at: Wall(1), duplicates: 0 };
+        privates.commit(MemberId([author; 32]), run, seq, kept);
+        MessageId(id)
+    }
+
+    #[test]
+    fn a_full_table_forgets_of_whoever_has_the_most_and_not_what_was_just_committed() {
+        let mut privates = Privates::default();
+        let mut order = 0;
+        for author in 1..=8 {
+            for seq in 1..=8_192 {
+                order += 1;
+                commit(&mut privates, author, RUN, seq, order);
+            }
+        }
+        let writer = MemberId([9; 32]);
+        let id = commit(&mut privates, 9, RUN, 1, order + 1);
+        let pruned = privates.prune(writer, (RUN, 1));
+        assert!(!pruned.is_empty() && pruned.iter().all(|pruned| pruned.author != writer));
+        assert_eq!(privates.known(writer, RUN, 1, id), KnownPrivate::Held);
+        assert!(privates.by_id().len() <= PRIVATE_IDS_MAX);
+    }
+
+    #[test]
+    fn an_author_that_retries_an_older_run_loses_what_is_oldest_and_not_that() {
+        let mut privates = Privates::default();
+        let later = Run { incarnation: 2, boot: 2 };
+        let author = MemberId([1; 32]);
+        for seq in 1..=8_192 {
+            commit(&mut privates, 1, later, seq, seq);
+        }
+        let id = commit(&mut privates, 1, RUN, 1, 8_193);
+        let pruned = privates.prune(author, (RUN, 1));
+        assert_eq!(pruned.iter().map(|pruned| pruned.run).collect::<Vec<_>>(), [later]);
+        assert_eq!(privates.known(author, RUN, 1, id), KnownPrivate::Held);
+    }
 }

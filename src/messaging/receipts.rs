@@ -45,6 +45,12 @@ impl ReceiptsDue {
         self.covers.insert((run, receiver), covers);
     }
 
+    /// Nothing is receipted to the member any more.
+    pub fn forget(&mut self, member: MemberId) {
+        self.due.remove(&member);
+        self.fresh.remove(&member);
+    }
+
     pub fn forget_runs(&mut self, below: Run) {
         self.covers.retain(|&(run, _), _| run >= below);
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::log::{Kept, Known, Place, RunLog};
 use super::machine::{GroupArrival, Messaging, Pending, PrivateArrival};
 use super::outbox::{Alarm, EventKind};
-use super::privates::{KnownPrivate, PrivateKept};
+use super::privates::{KnownPrivate, PrivateKept, Pruned};
 use super::ranges::Linked;
 use super::record::{Record, prev_in_run};
 use crate::base::limits::{PROVISIONAL_BYTES_MAX, PROVISIONAL_MESSAGES_MAX};
@@ -147,20 +147,22 @@ impl Messaging {
         given: bool,
     ) {
         let message = signed.value();
-        let recovered = given && self.recovery_expects(step, peer, (message.author, message.run, message.seq));
+        if given {
+            self.recovery_comes(step, peer, (message.author, message.run, message.seq));
+        }
         let order = signed.value().lamport.min(self.clock + LAMPORT_LEAP_MAX);
         self.clock = self.clock.max(order);
         let bytes = signed.bytes().clone();
         let at = step.now.wall;
         self.provisional_messages += 1;
         self.provisional_bytes += bytes.len();
-        let record = Record::GroupReceived { bytes: bytes.clone(), via: peer, recovered, order, at };
-        let arrival = GroupArrival { id, bytes, via: peer, recovered, at, cause: step.cause };
+        let record = Record::GroupReceived { bytes: bytes.clone(), via: peer, recovered: given, order, at };
+        let arrival = GroupArrival { id, bytes, via: peer, recovered: given, at, cause: step.cause };
         self.store(record, Pending::Group(arrival));
     }
 
     /// A group message is on disk: it is receipted, and shown in its turn.
-    pub(super) fn group_stored(&mut self, step: &mut Step, arrival: GroupArrival) {
+    pub(super) fn group_stored(&mut self, step: &mut Step, arrival: &GroupArrival) {
         self.provisional_messages -= 1;
         self.provisional_bytes -= arrival.bytes.len();
         let signed = Signed::<GroupMessage>::open_trusted(&arrival.bytes).expect("it was verified when it came");
@@ -169,7 +171,7 @@ impl Messaging {
         if self.log.run(place.0, place.1).is_none() {
             // Its run was forgotten while it was on its way to the disk.
             if arrival.recovered {
-                self.recovery_got(step, arrival.via, 0);
+                self.recovery_got(step, arrival.via, 0, None);
             }
             return;
         }
@@ -180,7 +182,6 @@ impl Messaging {
         self.counters.group += 1;
         if recovered {
             self.counters.recovered += 1;
-            self.recovery_got(step, via, 1);
         }
         if message.author != self.me {
             self.group_receipt_due(message.author, message.run);
@@ -188,7 +189,7 @@ impl Messaging {
         match linked {
             Linked::Added => {}
             Linked::Broken => self.chain_broken(step, place),
-            Linked::Old => return self.fork_stored(step, place, &arrival),
+            Linked::Old => return self.fork_stored(step, place, arrival),
         }
         if let Prev::Earlier { run, seq, .. } = message.prev {
             self.name_last(message.author, run, seq);
@@ -200,7 +201,7 @@ impl Messaging {
 
     pub(super) fn group_not_stored(&mut self, step: &mut Step, arrival: &GroupArrival) {
         if arrival.recovered {
-            self.recovery_got(step, arrival.via, 0);
+            self.recovery_got(step, arrival.via, 0, None);
         }
         self.provisional_messages -= 1;
         self.provisional_bytes -= arrival.bytes.len();
@@ -313,7 +314,7 @@ impl Messaging {
         self.counters.private += 1;
         self.private_receipt_due(author, arrival.id);
         self.show_private_in_turn(step, &message, arrival);
-        for (run, upto, seen) in self.privates.prune(author) {
+        for Pruned { author, run, upto, seen } in self.privates.prune(author, (run, seq)) {
             self.counters.pruned += 1;
             self.out.store(Record::PrivatePruned { author, run, upto, seen, lamport: self.clock });
         }

@@ -176,6 +176,9 @@ impl Record {
     }
 }
 
+/// Two messages of one place, each a `Signed<GroupMessage>`: their author told two people two things.
+pub type Proof = (Arc<[u8]>, Arc<[u8]>);
+
 /// The state that the records make: bounded, because what the machine forgets it records as forgotten.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Restored {
@@ -189,7 +192,7 @@ pub struct Restored {
     pub unsettled: BTreeMap<MessageId, Unsettled>,
     /// Group receipts by (author: this node, its run, receiver), the newest last.
     pub receipts: BTreeMap<(MemberId, Run, MemberId), Vec<ReceiptKept>>,
-    pub equivocations: BTreeMap<(MemberId, Run), (Arc<[u8]>, Arc<[u8]>)>,
+    pub equivocations: BTreeMap<(MemberId, Run), Proof>,
     /// By author, run and first; what was recovered since is not taken off.
     pub gaps: BTreeMap<(MemberId, Run, Seq), GapRecord>,
     /// Up to where messages of a run are from before this node's time; what is not named here is of its time.

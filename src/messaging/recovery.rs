@@ -5,8 +5,10 @@
 //! *offer* is what a peer's frontier says it could give, and is taken from that peer.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
 use std::time::Duration;
 
+use super::give::LACKING_MAX;
 use super::log::Place;
 use super::machine::Messaging;
 use super::order::HOLD;
@@ -15,7 +17,7 @@ use super::receive::SEQ_MAX;
 use super::record::{Answer, Record};
 use super::timers::Timer;
 use crate::base::limits::{OFFERS_PER_PEER_MAX, RECOVERY_MESSAGES_MAX, RECOVERY_PEERS_MAX, RUNS_PER_AUTHOR_MAX};
-use crate::base::{MemberId, Run, Seq, Step, Time};
+use crate::base::{Cause, MemberId, Run, Seq, Step, Time};
 use crate::wire::{FrontierEntry, Lacking, MessagingFrame};
 
 /// An author that can be reached is still sending what is missing: it has this long before others are asked.
@@ -25,6 +27,8 @@ const PATIENCE_AUTHOR_AWAY: Duration = Duration::from_millis(100);
 /// What a peer may take to answer a pull, beside the round trip: it gives chat the way.
 const ANSWER_TIME: Duration = Duration::from_millis(300);
 const PULL_TRIES_MAX: u32 = 3;
+/// One pull holds up the others for this long at most, however slowly its peer gives: a guess, of thirty honest windows.
+const PULL_TIME_MAX: Duration = Duration::from_secs(10);
 /// After a quest the same run is not asked for again for this long.
 const QUEST_REST: Duration = Duration::from_secs(10);
 /// Runs of which it is remembered where they begin.
@@ -36,9 +40,12 @@ pub(super) const QUESTS_MAX: usize = 256;
 pub(super) struct Recovery {
     quests: BTreeMap<(MemberId, Run), Quest>,
     offers: BTreeMap<MemberId, VecDeque<Wanted>>,
+    /// Who was last pulled from for an offer: the others are next.
+    last_offerer: Option<MemberId>,
     active: Option<Active>,
-    /// Recovered messages of each peer, since the last time this was told; and those on their way to the disk.
-    got: BTreeMap<MemberId, u64>,
+    /// Recovered messages of each peer, since the last time this was told; with what
+    /// brought the newest; and those that are not on disk or not shown yet.
+    got: BTreeMap<MemberId, (u64, Option<Cause>)>,
     incoming: BTreeMap<MemberId, usize>,
     /// Where runs begin for a node that is new in the room, as peers say.
     hints: BTreeMap<(MemberId, Run), Seq>,
@@ -57,6 +64,8 @@ struct Wanted {
 #[derive(Debug)]
 struct Quest {
     due: Time,
+    /// What showed that something is missing.
+    cause: Option<Cause>,
     asked: BTreeMap<MemberId, Answer>,
     finished: Option<Time>,
 }
@@ -66,12 +75,24 @@ struct Quest {
 struct Active {
     peer: MemberId,
     wanted: Wanted,
+    began: Time,
     tries: u32,
+    /// It gave something since the pull began.
+    has_given: bool,
     /// Something new came since it was sent.
     progressed: bool,
     /// What the peer said of what it does not give.
     lacks: Option<Answer>,
     is_quest: bool,
+}
+
+impl Recovery {
+    /// Whose offer is taken next: each peer in its turn, so that one that gives little holds up nobody.
+    fn next_offerer(&self) -> Option<MemberId> {
+        let after =
+            self.last_offerer.and_then(|last| self.offers.range((Bound::Excluded(last), Bound::Unbounded)).next());
+        after.or_else(|| self.offers.first_key_value()).map(|(&peer, _)| peer)
+    }
 }
 
 impl Messaging {
@@ -89,7 +110,7 @@ impl Messaging {
                 gap.is_none_or(|(_, gap)| gap.last < last)
             };
             if self.holes(author, run).iter().any(is_new) {
-                self.begin_quest(author, run, step.now.time + HOLD);
+                self.begin_quest(author, run, step.now.time + HOLD, step.cause);
             }
         }
     }
@@ -103,16 +124,16 @@ impl Messaging {
             return;
         }
         let is_near = self.peers.get(&author).is_some_and(super::peer::Peer::is_reachable);
-        self.begin_quest(author, run, now + if is_near { PATIENCE } else { PATIENCE_AUTHOR_AWAY });
+        self.begin_quest(author, run, now + if is_near { PATIENCE } else { PATIENCE_AUTHOR_AWAY }, step.cause);
     }
 
-    fn begin_quest(&mut self, author: MemberId, run: Run, due: Time) {
+    fn begin_quest(&mut self, author: MemberId, run: Run, due: Time, cause: Option<Cause>) {
         if self.recovery.quests.len() >= QUESTS_MAX && !self.recovery.quests.contains_key(&(author, run)) {
             let rested = self.recovery.quests.iter().filter(|(_, quest)| quest.finished.is_some());
             let Some(oldest) = rested.min_by_key(|(_, quest)| quest.finished).map(|(&key, _)| key) else { return };
             self.recovery.quests.remove(&oldest);
         }
-        self.recovery.quests.insert((author, run), Quest { due, asked: BTreeMap::new(), finished: None });
+        self.recovery.quests.insert((author, run), Quest { due, cause, asked: BTreeMap::new(), finished: None });
         self.timers.set_earlier(Timer::Seek, due);
     }
 
@@ -186,19 +207,25 @@ impl Messaging {
         if let Some(quest) = self.recovery.quests.get_mut(&(author, run)) {
             quest.finished = Some(step.now.time);
         }
+        let cause = self.recovery.quests.get(&(author, run)).and_then(|quest| step.cause.or(quest.cause));
+        if self.log.author(author).is_some_and(|known| known.untold.is_empty()) {
+            // Nothing waits for these that would give them up: they are left of an earlier run of this node.
+            for &(first, last) in holes {
+                self.give_up(step, author, (run, first, last), cause);
+            }
+        }
         let told = self.log.run(author, run).map_or(0, |of| of.told);
         for &(first, last) in holes.iter().filter(|(first, _)| *first <= told) {
-            self.tell_gap(step, author, run, first, last.min(told));
+            self.tell_gap(step, (author, run, first), last.min(told), cause);
         }
         self.gated.insert(author);
     }
 
     /// Pulls the next of what peers offered; false if there is nothing.
     fn take_offer(&mut self, step: &mut Step) -> bool {
-        while let Some(mut offers) = self.recovery.offers.first_entry() {
-            let peer = *offers.key();
-            let Some(offer) = offers.get_mut().pop_front() else {
-                offers.remove();
+        while let Some(peer) = self.recovery.next_offerer() {
+            let Some(offer) = self.recovery.offers.get_mut(&peer).and_then(VecDeque::pop_front) else {
+                self.recovery.offers.remove(&peer);
                 self.tell_recovered(step, peer);
                 continue;
             };
@@ -209,6 +236,7 @@ impl Messaging {
                 let rest = Wanted { first: upto + 1, ..offer };
                 self.recovery.offers.entry(peer).or_default().push_front(rest);
             }
+            self.recovery.last_offerer = Some(peer);
             self.pull(step, peer, Wanted { author, run, first, last: upto }, false);
             return true;
         }
@@ -216,7 +244,10 @@ impl Messaging {
     }
 
     fn pull(&mut self, step: &mut Step, peer: MemberId, wanted: Wanted, is_quest: bool) {
-        self.recovery.active = Some(Active { peer, wanted, tries: 0, progressed: false, lacks: None, is_quest });
+        let began = step.now.time;
+        let (progressed, has_given) = (false, false);
+        self.recovery.active =
+            Some(Active { peer, wanted, began, tries: 0, has_given, progressed, lacks: None, is_quest });
         self.send_pull(step);
     }
 
@@ -233,30 +264,31 @@ impl Messaging {
         let Some(active) = &self.recovery.active else { return };
         let Some(peer) = self.peers.get(&active.peer) else { return };
         let wait = (peer.pace.pto(&peer.path) + ANSWER_TIME) * (active.tries + 1);
-        self.timers.set(Timer::Pull, step.now.time + wait);
+        self.timers.set(Timer::Pull, (step.now.time + wait).min(active.began + PULL_TIME_MAX));
     }
 
-    /// Whether a message that was given belongs to the pull that is on.
-    pub(super) fn recovery_expects(&mut self, step: &mut Step, peer: MemberId, (author, run, seq): Place) -> bool {
-        let Some(active) = &mut self.recovery.active else { return false };
+    /// A message that was given is on its way to the disk. Whatever is asked for now, it was asked for once.
+    pub(super) fn recovery_comes(&mut self, step: &mut Step, peer: MemberId, (author, run, seq): Place) {
+        *self.recovery.incoming.entry(peer).or_default() += 1;
+        let Some(active) = &mut self.recovery.active else { return };
         let wanted = active.wanted;
         let fits = active.peer == peer
             && (wanted.author, wanted.run) == (author, run)
             && (wanted.first..=wanted.last).contains(&seq);
         if fits {
             active.progressed = true;
-            *self.recovery.incoming.entry(peer).or_default() += 1;
+            active.has_given = true;
             self.await_answer(step);
         }
-        fits
     }
 
-    /// A recovered message is on disk, or was refused by it.
-    pub(super) fn recovery_got(&mut self, step: &mut Step, via: MemberId, count: u64) {
+    /// A recovered message was shown, or never will be.
+    pub(super) fn recovery_got(&mut self, step: &mut Step, via: MemberId, count: u64, cause: Option<Cause>) {
         if let Some(incoming) = self.recovery.incoming.get_mut(&via) {
             *incoming = incoming.saturating_sub(1);
         }
-        *self.recovery.got.entry(via).or_default() += count;
+        let got = self.recovery.got.entry(via).or_default();
+        *got = (got.0 + count, cause.or(got.1));
         self.tell_recovered(step, via);
     }
 
@@ -268,8 +300,8 @@ impl Messaging {
             return;
         }
         self.recovery.incoming.remove(&via);
-        if let Some(count) = self.recovery.got.remove(&via).filter(|&count| count > 0) {
-            self.out.tell(step, None, EventKind::Recovered { count, via });
+        if let Some((count, cause)) = self.recovery.got.remove(&via).filter(|got| got.0 > 0) {
+            self.out.tell(step, cause, EventKind::Recovered { count, via });
         }
     }
 
@@ -282,6 +314,10 @@ impl Messaging {
         last: Seq,
         lacking: &[Lacking],
     ) {
+        if lacking.len() > LACKING_MAX {
+            self.counters.strange += 1;
+            return;
+        }
         let Some(active) = &mut self.recovery.active else { return };
         let wanted = active.wanted;
         let fits = active.peer == peer
@@ -314,9 +350,13 @@ impl Messaging {
                 of.map_or_else(|| Some((from, wanted.last)), |of| of.missing(from, wanted.last).first().copied())
             })
             .flatten();
+        let is_urgent = self.recovery.quests.values().any(|q| q.finished.is_none() && q.due <= step.now.time);
         match (rest, &mut self.recovery.active) {
             (Some((next, _)), Some(active)) => {
                 active.wanted.first = next;
+                if step.now.time >= active.began + PULL_TIME_MAX || (!active.is_quest && is_urgent) {
+                    return self.put_off(step);
+                }
                 active.tries = 0;
                 active.progressed = false;
                 self.send_pull(step);
@@ -327,6 +367,9 @@ impl Messaging {
 
     pub(super) fn pull_unanswered(&mut self, step: &mut Step) {
         let Some(active) = &mut self.recovery.active else { return };
+        if active.has_given && step.now.time >= active.began + PULL_TIME_MAX {
+            return self.put_off(step);
+        }
         active.tries = if active.progressed { 1 } else { active.tries + 1 };
         active.progressed = false;
         if active.tries < PULL_TRIES_MAX {
@@ -339,6 +382,17 @@ impl Messaging {
         active.lacks = Some(Answer::NoAnswer);
         let peer = active.peer;
         self.recovery.offers.remove(&peer);
+        self.pull_done(step);
+    }
+
+    /// The pull took its time: what is left of an offer waits until others had their turn.
+    fn put_off(&mut self, step: &mut Step) {
+        let Some(active) = &mut self.recovery.active else { return };
+        if active.is_quest {
+            active.lacks = Some(Answer::NoAnswer);
+        } else {
+            self.recovery.offers.entry(active.peer).or_default().push_back(active.wanted);
+        }
         self.pull_done(step);
     }
 
@@ -366,6 +420,7 @@ impl Messaging {
     /// A session with the peer is gone, and with it what was asked there.
     pub(super) fn recovery_closed(&mut self, step: &mut Step, peer: MemberId) {
         self.recovery.offers.remove(&peer);
+        self.recovery.incoming.remove(&peer);
         if let Some(active) = self.recovery.active.as_mut().filter(|active| active.peer == peer) {
             active.lacks = Some(Answer::NoAnswer);
             self.pull_done(step);

@@ -5,6 +5,7 @@ use super::book::OutId;
 use super::machine::Messaging;
 use super::own::wall_before;
 use super::record::Record;
+use super::timers::Timer;
 use crate::base::limits::{RETAINED_AGE_MAX, RETAINED_BYTES_MAX, RETAINED_MESSAGES_MAX};
 use crate::base::{MemberId, Run, Step, Wall};
 
@@ -29,6 +30,17 @@ impl Messaging {
             if author == self.me {
                 self.forget_own(|of, seq| of == run && seq <= upto);
             }
+        }
+    }
+
+    /// Members that nobody knows any more, once no delivery to them is open.
+    pub(super) fn forget_peers(&mut self) {
+        let gone: Vec<MemberId> =
+            self.peers.iter().filter(|(_, peer)| peer.is_forgotten()).map(|(&id, _)| id).collect();
+        for id in gone {
+            self.peers.remove(&id);
+            self.timers.cancel(Timer::Stalled(id));
+            self.timers.cancel(Timer::Resend(id));
         }
     }
 

@@ -1,7 +1,7 @@
 //! What messaging can say of itself: counts, how each delivery stands and what shows it, where a message came
 //! from. Owns views for people and programs; changes nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use super::book::{Delivery, OutcomeCounts};
@@ -78,8 +78,6 @@ pub struct KnownMessage {
     pub deliveries: BTreeMap<MemberId, Delivery>,
     /// Somebody else's: how it came here.
     pub source: Option<Source>,
-    /// Both messages of this place, where their author told two people two things.
-    pub is_disputed: bool,
 }
 
 /// How a message came here.
@@ -127,32 +125,20 @@ impl Messaging {
     pub fn message(&self, id: MessageId) -> Option<KnownMessage> {
         if let Some(message) = self.book.find(id).and_then(|out| self.book.message(out)) {
             let deliveries = message.deliveries.clone();
-            return Some(KnownMessage { key: message.key, deliveries, source: None, is_disputed: false });
+            return Some(KnownMessage { key: message.key, deliveries, source: None });
         }
         if let Some(place) = self.log.place_of(id) {
             let kept = self.log.kept(place, id)?;
             let (author, run, seq) = place;
             let source = Source { via: kept.via, at: kept.at, recovered: kept.recovered, duplicates: kept.duplicates };
-            let is_disputed = self.log.run(author, run).is_some_and(|of| of.forks.iter().any(|(at, _)| *at == seq));
             let key = MessageKey { author, run, stream: Stream::Room, seq };
             let source = (author != self.me || kept.via != self.me).then_some(source);
-            return Some(KnownMessage { key, deliveries: BTreeMap::new(), source, is_disputed });
+            return Some(KnownMessage { key, deliveries: BTreeMap::new(), source });
         }
         let ((author, run, seq), kept) = self.privates.find(id)?;
         let source = Source { via: author, at: kept.at, recovered: false, duplicates: kept.duplicates };
         let key = MessageKey { author, run, stream: Stream::To(self.me), seq };
-        Some(KnownMessage { key, deliveries: BTreeMap::new(), source: Some(source), is_disputed: false })
-    }
-
-    /// The ids that messaging knows between `from` and `to`, both included: for handles, which are lengthened until
-    /// they are unique.
-    #[must_use]
-    pub fn ids_between(&self, from: MessageId, to: MessageId) -> BTreeSet<MessageId> {
-        let range = (Bound::Included(from), Bound::Included(to));
-        let own = self.book.by_id().range(range).map(|(&id, _)| id);
-        let group = self.log.places().range(range).map(|(&id, _)| id);
-        let private = self.privates.by_id().range(range).map(|(&id, _)| id);
-        own.chain(group).chain(private).collect()
+        Some(KnownMessage { key, deliveries: BTreeMap::new(), source: Some(source) })
     }
 
     /// How many characters (at least 4, at most 52) the handle of `id` needs to be told from all others known.
@@ -198,7 +184,6 @@ impl Messaging {
             Fill { name: "gaps", used: self.gaps.len(), max: limits::GAPS_MAX },
             Fill { name: "quests", used: quests, max: super::recovery::QUESTS_MAX },
             Fill { name: "offers", used: offers, max: limits::OFFERS_PER_PEER_MAX * self.peers.len().max(1) },
-            Fill { name: "timers", used: self.timers.len(), max: usize::MAX },
         ]
     }
 }

@@ -1,7 +1,10 @@
 //! What messaging promises, as stories in virtual time: several machines, links that lose and delay, disks that
 //! are slow, full or lose what was not synced. The world knows the truth and checks every claim against it.
 
+mod claims;
 mod hostile;
+mod load;
+mod recovery;
 mod seeds;
 mod stories;
 mod world;

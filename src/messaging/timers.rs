@@ -62,6 +62,10 @@ impl Timers {
         }
     }
 
+    pub fn due(&self, timer: Timer) -> Option<Time> {
+        self.due.get(&timer).copied()
+    }
+
     pub fn next(&self) -> Option<Time> {
         self.order.first().map(|&(at, _)| at)
     }
@@ -75,9 +79,5 @@ impl Timers {
         self.order.pop_first();
         self.due.remove(&timer);
         Some(timer)
-    }
-
-    pub fn len(&self) -> usize {
-        self.due.len()
     }
 }

@@ -113,7 +113,10 @@ impl Node {
             membership::Output::Addresses { peer, addresses } => self.transport.set_addresses(peer, addresses),
             membership::Output::Retire(card) => self.transport.prove(step, &card),
             membership::Output::Close(peer) => self.transport.close(step, peer),
-            membership::Output::Forget(peer) => self.transport.forget(peer),
+            membership::Output::Forget(peer) => {
+                self.transport.forget(peer);
+                self.messaging.handle_forgotten(step, peer);
+            }
             membership::Output::Presence { member, run, presence, n } => {
                 let outer = step.cause.replace(Cause::Event(n));
                 self.messaging.handle_presence(step, member, run, presence);

@@ -5,15 +5,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::base::{
-    MemberId, MessageId, Now, Path, PerMille, Presence, Rng, RoomId, Rtt, Run, Seq, Step, StoreFailed, Stream, Time,
-    Wall,
+    Cause, EventNumber, MemberId, MessageId, Now, Path, PerMille, Presence, Rng, RoomId, Rtt, Run, Seq, Step,
+    StoreFailed, Stream, Time, Wall,
 };
 use crate::crypto::Identity;
-use crate::messaging::{
-    Alarm, Event, EventKind, Messaging, Outcome, Output, Record, Refused, Restored, Settings, Shown,
-};
-use crate::wire::codec;
-use crate::wire::{GroupMessage, MessagingFrame, PrivateMessage, Signed, layout_id};
+use crate::messaging::{Alarm, EventKind, Messaging, Outcome, Output, Record, Refused, Restored, Settings, Shown};
+use crate::wire::{MessagingFrame, codec};
 
 pub const MS: Duration = Duration::from_millis(1);
 const DETECTED_AFTER: Duration = Duration::from_secs(4);
@@ -29,29 +26,31 @@ pub struct Link {
 pub struct Disk {
     pub latency: Duration,
     pub full: bool,
-    durable: Vec<Record>,
-    queue: VecDeque<Record>,
+    pub durable: Vec<Record>,
+    pub queue: VecDeque<Record>,
     numbered: u64,
-    committing: Option<Vec<Record>>,
+    pub committing: Option<Vec<Record>>,
 }
 
 pub struct Node {
     pub name: &'static str,
     pub id: MemberId,
-    identity: Identity,
+    pub identity: Identity,
     pub machine: Option<Messaging>,
     pub disk: Disk,
     incarnation: u64,
     told: u64,
     life: u64,
-    run: Option<Run>,
+    pub run: Option<Run>,
     pub events: Vec<EventKind>,
+    /// Of each event, in the same order.
+    pub causes: Vec<(EventNumber, Option<Cause>)>,
     /// Ids on its disk, and ids shown, over all its lives.
-    committed: BTreeSet<MessageId>,
-    shown: BTreeSet<MessageId>,
-    last_shown: BTreeMap<(MemberId, Run, Stream), Seq>,
-    gaps: BTreeMap<(MemberId, Run), Vec<(Seq, Seq)>>,
-    outcomes: BTreeMap<(MessageId, MemberId), Outcome>,
+    pub committed: BTreeSet<MessageId>,
+    pub shown: BTreeSet<MessageId>,
+    pub last_shown: BTreeMap<(MemberId, Run, Stream), Seq>,
+    pub gaps: BTreeMap<(MemberId, Run), Vec<(Seq, Seq)>>,
+    pub outcomes: BTreeMap<(MessageId, MemberId), Outcome>,
 }
 
 enum Due {
@@ -74,10 +73,12 @@ pub struct World {
     count: u64,
     rng: Rng,
     filter: Option<Filter>,
-    texts: BTreeMap<MessageId, String>,
+    pub texts: BTreeMap<MessageId, String>,
     pub frames: BTreeMap<&'static str, u64>,
     /// Set by tests in which a member lies: alarms may be raised, and receipts prove only who signed them.
     pub has_liars: bool,
+    /// How late each input is handled, as a loop that was stopped would.
+    pub lag: Duration,
 }
 
 impl World {
@@ -100,6 +101,7 @@ impl World {
             texts: BTreeMap::new(),
             frames: BTreeMap::new(),
             has_liars: false,
+            lag: Duration::ZERO,
         };
         for name in names {
             world.start(name);
@@ -377,7 +379,7 @@ impl World {
                 let (_, due) = self.heap.pop_first().expect("it was there");
                 self.happen(due);
             } else if let Some((_, index)) = timer {
-                self.with(index, |machine, step| machine.handle_timeout(step));
+                self.with(index, Messaging::handle_timeout);
                 let still = self.nodes[index].machine.as_ref().and_then(Messaging::poll_timeout);
                 assert!(still.is_none_or(|at| at > self.now), "seed {}: a timer did not move", self.seed);
             }
@@ -394,7 +396,10 @@ impl World {
                 let frame: MessagingFrame = codec::decode(&bytes).expect("own frames decode");
                 let id = self.nodes[from].id;
                 let path = self.path();
+                self.count += 1;
+                let cause = Cause::Datagram { peer: id, session: 1, counter: self.count };
                 self.with(to, |machine, step| {
+                    step.cause = Some(cause);
                     machine.handle_heard(step, id, from_run, path);
                     machine.handle_frame(step, id, from_run, frame);
                 });
@@ -472,7 +477,7 @@ impl World {
 
     pub fn with<T>(&mut self, index: usize, act: impl FnOnce(&mut Messaging, &mut Step) -> T) -> T {
         let wall = self.wall();
-        let now = Now { time: self.now, wall, lag: Duration::ZERO };
+        let now = Now { time: self.now, wall, lag: self.lag };
         let node = &mut self.nodes[index];
         let mut step = Step::new(now, None, node.told);
         let result = act(node.machine.as_mut().expect("it runs"), &mut step);
@@ -538,134 +543,6 @@ impl World {
             self.push(self.now + delay, Due::Frame { from, to, from_run, to_run, bytes });
         }
     }
-
-    /// Compares a claim with the truth.
-    fn check(&mut self, index: usize, event: Event) {
-        let seed = self.seed;
-        let name = self.nodes[index].name;
-        match &event.kind {
-            EventKind::Message(shown) => {
-                assert!(
-                    self.nodes[index].committed.contains(&shown.id),
-                    "seed {seed}: {name} shows what is not on disk"
-                );
-                assert!(self.nodes[index].shown.insert(shown.id), "seed {seed}: {name} shows {} twice", shown.text);
-                if let Some(text) = self.texts.get(&shown.id) {
-                    assert_eq!(*text, shown.text, "seed {seed}: {name} shows another text");
-                }
-                self.check_order(index, shown);
-            }
-            EventKind::Delivery(change) => {
-                if change.outcome == Outcome::Delivered && !self.has_liars {
-                    let receiver = self.nodes.iter().find(|node| node.id == change.to).expect("a node");
-                    assert!(
-                        receiver.committed.contains(&change.id),
-                        "seed {seed}: {name} calls {:?} delivered to {}, which does not hold it",
-                        self.texts.get(&change.id),
-                        receiver.name
-                    );
-                }
-                let before = self.nodes[index].outcomes.insert((change.id, change.to), change.outcome);
-                assert!(
-                    before.is_none_or(|before| before <= change.outcome),
-                    "seed {seed}: {name} takes {before:?} back to {:?}",
-                    change.outcome
-                );
-            }
-            EventKind::Gap(gap) => {
-                let missing = self.missing(index, (gap.author, gap.run), gap.first, gap.last);
-                assert_eq!(missing, [(gap.first, gap.last)], "seed {seed}: {name} holds some of its gap");
-                self.nodes[index].gaps.entry((gap.author, gap.run)).or_default().push((gap.first, gap.last));
-            }
-            EventKind::Alarm(alarm) => {
-                assert!(self.has_liars, "seed {seed}: {name} raises {alarm:?}");
-            }
-            EventKind::Undone { .. } | EventKind::Recovered { .. } => {}
-        }
-        self.nodes[index].events.push(event.kind);
-    }
-
-    fn check_order(&mut self, index: usize, shown: &Shown) {
-        let (seed, name) = (self.seed, self.nodes[index].name);
-        let key = (shown.key.author, shown.key.run, shown.key.stream);
-        let last = self.nodes[index].last_shown.get(&key).copied().or(Some(0));
-        if let Some(last) = last
-            && shown.key.seq <= last
-        {
-            assert!(shown.late_ms.is_some(), "seed {seed}: {name} shows #{} after #{last}", shown.key.seq);
-            return;
-        }
-        if let Some(last) = last
-            && shown.key.stream == Stream::Room
-            && shown.key.author != self.nodes[index].id
-        {
-            // What is in the durable log is shown, and what is a gap there is one, even where a crash swallowed the
-            // event.
-            let run = (shown.key.author, shown.key.run);
-            let history =
-                self.nodes[index].machine.as_ref().expect("it runs").log.run(run.0, run.1).map_or(0, |of| of.history);
-            for (mut first, upto) in self.missing(index, run, last.max(history) + 1, shown.key.seq - 1) {
-                let mut gaps = self.nodes[index].gaps.get(&run).cloned().unwrap_or_default();
-                let kept = self.nodes[index].machine.as_ref().expect("it runs").gaps.values();
-                gaps.extend(kept.filter(|gap| (gap.author, gap.run) == run).map(|gap| (gap.first, gap.last)));
-                while first <= upto {
-                    let gap = gaps.iter().filter(|gap| gap.0 <= first && first <= gap.1).map(|gap| gap.1).max();
-                    let end = gap.unwrap_or_else(|| {
-                        panic!("seed {seed}: {name} shows #{} after #{last} without a gap", shown.key.seq)
-                    });
-                    first = end + 1;
-                }
-            }
-        }
-        self.nodes[index].last_shown.insert(key, shown.key.seq);
-    }
-
-    fn missing(&self, index: usize, (author, run): (MemberId, Run), first: Seq, last: Seq) -> Vec<(Seq, Seq)> {
-        let machine = self.nodes[index].machine.as_ref().expect("it runs");
-        machine.log.run(author, run).map_or_else(Vec::new, |of| of.chain.missing(first, last))
-    }
-
-    /// The durable part of what runs equals the fold of what is on disk.
-    pub fn check_folds(&mut self) {
-        for index in 0..self.nodes.len() {
-            let node = &self.nodes[index];
-            assert!(node.disk.committing.is_none() && node.disk.queue.is_empty(), "{} is not at rest", node.name);
-            let Some(machine) = &node.machine else { continue };
-            let mut restored = Restored::default();
-            for record in &node.disk.durable {
-                restored.apply(record);
-            }
-            let (seed, name) = (self.seed, node.name);
-            for ((author, run), chain) in &restored.chains {
-                let of = machine.log.run(*author, *run);
-                let spans = of.map(|of| of.chain.spans().to_vec()).unwrap_or_default();
-                assert_eq!(spans, chain.spans(), "seed {seed}: {name} chain");
-            }
-            let kept: BTreeSet<MessageId> = restored.group.values().flatten().map(|kept| kept.id).collect();
-            assert_eq!(kept, machine.log.places().keys().copied().collect(), "seed {seed}: {name} kept");
-            for kept in restored.group.values().flatten().filter(|kept| !kept.deliveries.is_empty()) {
-                let Some(known) = machine.message(kept.id) else { continue };
-                for (member, delivery) in &kept.deliveries {
-                    let outcome = known.deliveries[member].outcome;
-                    assert_eq!(outcome, delivery.outcome, "seed {seed}: {name} delivery of a group message");
-                }
-            }
-            let private: BTreeSet<MessageId> =
-                restored.private.values().flat_map(|seen| seen.ids.values().map(|kept| kept.0)).collect();
-            assert_eq!(private, machine.privates.by_id().keys().copied().collect(), "seed {seed}: {name} private");
-            let unsettled: BTreeMap<MessageId, Outcome> =
-                restored.unsettled.iter().map(|(&id, kept)| (id, kept.outcome)).collect();
-            let running: BTreeMap<MessageId, Outcome> = machine
-                .book
-                .messages()
-                .filter(|(_, message)| message.place().is_none() && message.bytes.is_some() && message.is_durable)
-                .flat_map(|(_, message)| message.deliveries.values().map(|d| (message.id, d.outcome)))
-                .filter(|(_, outcome)| !outcome.is_final())
-                .collect();
-            assert_eq!(running, unsettled, "seed {seed}: {name} unsettled");
-            assert_eq!(machine.gaps, restored.gaps, "seed {seed}: {name} gaps");
-        }
-    }
 }
 
 impl Node {
@@ -690,34 +567,12 @@ impl Node {
             life: 0,
             run: None,
             events: Vec::new(),
+            causes: Vec::new(),
             committed: BTreeSet::new(),
             shown: BTreeSet::new(),
             last_shown: BTreeMap::new(),
             gaps: BTreeMap::new(),
             outcomes: BTreeMap::new(),
-        }
-    }
-
-    fn note_committed(&mut self, record: &Record) {
-        match record {
-            Record::GroupReceived { bytes, .. } | Record::GroupSent { bytes, .. } => {
-                let id = Signed::<GroupMessage>::open(bytes).expect("what is stored was verified").id();
-                self.committed.insert(id);
-            }
-            Record::PrivateReceived { bytes, .. } | Record::PrivateSent { bytes, .. } => {
-                self.committed.insert(layout_id::<PrivateMessage>(bytes));
-            }
-            Record::Delivery(_)
-            | Record::Receipt(_)
-            | Record::Equivocation { .. }
-            | Record::Gap(_)
-            | Record::GapClosed { .. }
-            | Record::History { .. }
-            | Record::GroupPruned { .. }
-            | Record::PrivatePruned { .. }
-            | Record::RunsForgotten { .. }
-            | Record::GivenUp { .. }
-            | Record::Undone { .. } => {}
         }
     }
 }
