@@ -262,7 +262,6 @@ impl Messaging {
 
     /// All records up to number `upto` that had no result yet have this one.
     pub fn handle_stored(&mut self, step: &mut Step, upto: u64, result: Result<(), StoreFailed>) {
-        self.settled_upto = self.settled_upto.max(upto);
         while let Some(&(number, _)) = self.pending.front()
             && number <= upto
         {
@@ -276,6 +275,7 @@ impl Messaging {
             Ok(()) => self.undo_again(),
             Err(StoreFailed) => self.counters.not_stored += 1,
         }
+        self.settled_upto = self.settled_upto.max(upto);
         self.tell_ungated(step);
         self.dirty.append(&mut self.gated_peers);
         self.finish(step);
@@ -361,6 +361,7 @@ impl Messaging {
 
     fn sweep(&mut self, step: &mut Step) {
         self.undo_again();
+        self.seek_gaps(step);
         self.expire(step);
         self.prune(step);
         self.timers.set(Timer::Sweep, step.now.time + SWEEP_EVERY);
