@@ -1,5 +1,11 @@
 //! What a room of five costs while nobody speaks: bytes sent a second, share of a core, resident memory, for
 //! each node. `cargo bench --bench idle` runs it; it reads `/proc`, so it needs Linux.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::float_arithmetic,
+    clippy::print_stdout,
+    reason = "a benchmark reads the clock and prints ratios"
+)]
 
 mod driver;
 

@@ -1,4 +1,5 @@
 //! The product, driven as a person would: real `moot` processes on 127.0.0.1, killed and restarted.
+#![expect(clippy::disallowed_methods, reason = "real processes are waited for by the clock")]
 
 mod harness;
 
@@ -214,4 +215,41 @@ fn a_ticket_of_another_room_is_refused_on_a_home_that_has_one() {
     let bo = homes[1].node(&[]);
     homes[1].meet(3);
     assert_ne!(bo.id(), ana.id());
+}
+
+#[test]
+fn both_sides_of_a_partition_go_on_and_hear_of_each_other_when_it_heals() {
+    let homes = ["ana", "bo", "cy", "di", "ed"].map(Home::new);
+    let ana = homes[0].node(&[]);
+    let rest = [1, 2, 3, 4].map(|index| homes[index].node(&["--join", ana.ticket()]));
+    let mut nodes: Vec<Node> = std::iter::once(ana).chain(rest).collect();
+    homes.iter().for_each(|home| home.meet(5));
+
+    for home in &homes[..3] {
+        for spec in ["cut to di", "cut from di", "cut to ed", "cut from ed"] {
+            assert!(home.moot(&["fault", spec]).status.success(), "{spec}");
+        }
+    }
+    nodes[0].sees("di", "unreachable");
+    nodes[3].sees("ana", "unreachable");
+    homes[..3].iter().for_each(|home| home.meet(3));
+    homes[3..].iter().for_each(|home| home.meet(2));
+    assert_eq!(homes[0].moot(&["send", "--wait", "any", "from the three"]).status.code(), Some(0));
+    assert_eq!(homes[3].moot(&["send", "--wait", "any", "from the two"]).status.code(), Some(0));
+    nodes[2].shows("from the three");
+    nodes[4].shows("from the two");
+
+    let begun = Instant::now();
+    for home in &homes[..3] {
+        assert!(home.moot(&["fault", "off"]).status.success());
+    }
+    for (home, node) in homes.iter().zip(&mut nodes) {
+        home.meet(5);
+        node.shows("from the three");
+        node.shows("from the two");
+        let mut texts = node.texts();
+        texts.sort();
+        assert_eq!(texts, ["from the three", "from the two"], "each once");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(12), "{:?}", begun.elapsed());
 }

@@ -1,6 +1,8 @@
 //! Real `moot node` processes for the benchmarks: started on loopback, met, and spoken to over their control
 //! sockets as `moot` itself does.
 
+#![allow(dead_code, clippy::allow_attributes, reason = "each benchmark uses a part of the driver")]
+
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -70,25 +72,41 @@ fn node(home: &Path, args: &[&str]) -> (Child, Value) {
     (child, ready)
 }
 
-/// A control connection that follows all events.
+/// A control connection.
 pub struct Connection {
     lines: BufReader<UnixStream>,
+    writer: Writer,
+}
+
+/// The half of it that asks.
+pub struct Writer {
     stream: UnixStream,
     requests: u64,
+}
+
+impl Writer {
+    pub fn request(&mut self, request: &Value) -> u64 {
+        self.requests += 1;
+        let line = format!("{}\n", json!({ "id": self.requests, "request": request }));
+        self.stream.write_all(line.as_bytes()).expect("sent");
+        self.requests
+    }
 }
 
 impl Connection {
     pub fn open(home: &Path) -> Self {
         let stream = UnixStream::connect(home.join("control.sock")).expect("a node runs");
         let lines = BufReader::new(stream.try_clone().expect("cloned"));
-        Self { lines, stream, requests: 0 }
+        Self { lines, writer: Writer { stream, requests: 0 } }
+    }
+
+    /// Another way to ask on this connection, with ids of its own.
+    pub fn writer(&self) -> Writer {
+        Writer { stream: self.writer.stream.try_clone().expect("cloned"), requests: self.writer.requests }
     }
 
     pub fn request(&mut self, request: &Value) -> u64 {
-        self.requests += 1;
-        let line = format!("{}\n", json!({ "id": self.requests, "request": request }));
-        self.stream.write_all(line.as_bytes()).expect("sent");
-        self.requests
+        self.writer.request(request)
     }
 
     pub fn next(&mut self) -> Value {

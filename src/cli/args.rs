@@ -263,10 +263,15 @@ impl Target {
 
 /// Reads the command line. Help and version are printed here, and end the program well.
 pub(super) fn parse(words: Vec<OsString>) -> Result<Parsed, Failure> {
-    let error = match Args::try_parse_from(words) {
+    let error = match Args::try_parse_from(&words) {
         Ok(args) => return Ok(Parsed::Args(Box::new(args))),
         Err(error) => error,
     };
+    // `moot --nick ana` is `moot chat --nick ana`.
+    let is_bare = error.kind() == ErrorKind::UnknownArgument;
+    if let Some(args) = is_bare.then(|| Args::try_parse_from(as_chat(&words)).ok()).flatten() {
+        return Ok(Parsed::Args(Box::new(args)));
+    }
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             error.print()?;
@@ -278,6 +283,12 @@ pub(super) fn parse(words: Vec<OsString>) -> Result<Parsed, Failure> {
         // The kinds are open; all others are a wrong usage.
         _ => Err(Failure::misuse(format!("{}; moot --help tells more", in_one_line(&error)))),
     }
+}
+
+/// The same words with `chat` as the command.
+fn as_chat(words: &[OsString]) -> Vec<OsString> {
+    let (program, rest) = words.split_at(words.len().min(1));
+    [program, &["chat".into()], rest].concat()
 }
 
 /// The first paragraph of clap's complaint, as a sentence of ours.
@@ -335,6 +346,13 @@ mod tests {
             assert!(args.common.json, "{line}");
             assert_eq!(args.common.home().unwrap(), PathBuf::from("/h"), "{line}");
         }
+    }
+
+    #[test]
+    fn moot_alone_is_a_chat_with_its_flags_too() {
+        let args = parsed("moot --nick ana").unwrap();
+        assert!(matches!(args.command, Some(Command::Chat(_))));
+        assert!(parsed("moot --bogus").is_err());
     }
 
     #[test]

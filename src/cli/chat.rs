@@ -79,7 +79,7 @@ pub(super) fn socket_in(home: &Path) -> PathBuf {
 fn start(home: &Path, settings: Settings) -> Result<Running, Failure> {
     let Settings { nick, room, ticket, dial, listen, fault } = settings;
     let nick_default = login_nick();
-    Ok(runtime::start(Options { home: home.to_owned(), nick, nick_default, room, ticket, dial, listen, fault })?)
+    Ok(runtime::start(&Options { home: home.to_owned(), nick, nick_default, room, ticket, dial, listen, fault })?)
 }
 
 /// The login name as a nick, without what a nick cannot have.

@@ -91,7 +91,12 @@ fn parse_ends(word: &str) -> Result<Ends, SpecError> {
     if let Ok(member) = word.parse::<MemberId>() {
         return Ok(Ends::Member(member));
     }
-    text::check_nick(word).map_err(|_| SpecError::Nick(word.to_owned()))?;
+    // A nick that two people use is told apart by the beginning of an id: bo~7f3a.
+    let (nick, id) = word.split_once('~').unwrap_or((word, "a"));
+    let is_id = !id.is_empty() && id.chars().all(|c| c.is_ascii_alphanumeric());
+    if text::check_nick(nick).is_err() || !is_id {
+        return Err(SpecError::Nick(word.to_owned()));
+    }
     Ok(Ends::Named { nick: word.to_owned(), member: None })
 }
 

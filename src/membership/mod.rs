@@ -76,6 +76,8 @@ pub struct Member {
     /// Since when it stands there, by this node's clock, and the event that told so.
     pub since: Wall,
     pub told: Option<EventNumber>,
+    /// When its last authentic datagram of this run came, on whatever session; `None` for this node itself.
+    pub heard: Option<Time>,
     /// Contradicted, kept alive by somebody else's word, or losing more than a fifth of its datagrams.
     pub degraded: bool,
     /// Where to find it, best first.
@@ -344,6 +346,20 @@ impl Membership {
         self.members.get(&id)?.show(self.own.id(), now)
     }
 
+    /// The ids and nicks of those whom [`Membership::members`] shows. Costs nothing beside: no evidence is put
+    /// together.
+    pub fn names(&self) -> impl Iterator<Item = (MemberId, &str)> {
+        let own = std::iter::once((self.own.id(), self.own.card().value().nick.as_str()));
+        let shown = self.members.iter().filter(|(_, entry)| entry.is_shown());
+        own.chain(shown.map(|(&id, entry)| (id, entry.card.value().nick.as_str())))
+    }
+
+    /// Whether [`Membership::member`] shows anybody.
+    #[must_use]
+    pub fn knows(&self, id: MemberId) -> bool {
+        id == self.own.id() || self.members.get(&id).is_some_and(Entry::is_shown)
+    }
+
     /// What a member calls itself, this node included.
     #[must_use]
     pub fn nick(&self, id: MemberId) -> Option<&str> {
@@ -403,6 +419,7 @@ impl Membership {
             presence: if self.leaving.is_some() { Presence::Left } else { Presence::Alive },
             since: self.started,
             told: None,
+            heard: None,
             degraded: self.deaf.is_deaf(),
             addresses: card.addresses.clone(),
             evidence: vec![Evidence::new(EvidenceKind::Card, card.member, card.run, self.started, detail)],

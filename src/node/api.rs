@@ -6,6 +6,9 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::membership::EvidenceKind;
+pub use crate::messaging::{Answer, Outcome};
+
 use crate::base::{Cause, EventNumber, Incarnation, MemberId, MessageId, PerMille, Presence, Run, Wall};
 
 /// What a person, a script or another process asks of the running node.
@@ -85,24 +88,6 @@ fn silence(silent_s: Option<u64>) -> String {
 pub enum MessageKind {
     Group,
     Private,
-}
-
-/// How a delivery stands. Moves forward only, in this order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// Not sent: the receiver is not reachable.
-    Waiting,
-    /// Sent, no receipt yet.
-    Sending,
-    /// Tried until the deadline: message lost, receipt lost or receiver down cannot be told apart.
-    Unknown,
-    /// The receiver said no.
-    Refused,
-    /// Never sent, and its life is over.
-    Expired,
-    /// The receiver signed that it is on its disk.
-    Delivered,
 }
 
 /// A message's way to one member.
@@ -201,15 +186,7 @@ pub struct Gap {
 pub struct Asked {
     pub member: MemberId,
     pub nick: String,
-    pub answer: AskedAnswer,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AskedAnswer {
-    NoLongerKeepsIt,
-    NeverHadIt,
-    NoAnswer,
+    pub answer: Answer,
 }
 
 /// One item of what a claim about a member rests on.
@@ -222,19 +199,6 @@ pub struct Evidence {
     pub tick: Option<u64>,
     pub at: Wall,
     pub detail: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EvidenceKind {
-    Heard,
-    Silence,
-    Report,
-    Contradiction,
-    Withdrawal,
-    Card,
-    Leave,
-    Restored,
 }
 
 /// The JSON of `status`.

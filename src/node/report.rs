@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use super::Node;
 use super::api::{
-    Asked, AskedAnswer, Delivery, DeliveryEvidence, Evidence, EvidenceKind, Gap, Link, MemberStatus, MessageCounts,
-    MessageKind, NodeStatus, Outcome, OutcomeCounts, ReceiptEvidence, Sent, Source, Status, Try, Verdict, WhyMember,
-    WhyMessage,
+    Asked, Delivery, DeliveryEvidence, Evidence, EvidenceKind, Gap, Link, MemberStatus, MessageCounts, MessageKind,
+    NodeStatus, OutcomeCounts, ReceiptEvidence, Sent, Source, Status, Try, Verdict, WhyMember, WhyMessage,
 };
 use crate::base::{MemberId, MessageId, Now, Stream, Time};
 use crate::membership::{self, Member};
@@ -41,6 +40,12 @@ impl Node {
         }
     }
 
+    /// The ids and nicks of the members in [`Node::status`], for who only looks for a name.
+    #[must_use]
+    pub fn names(&self) -> Vec<(MemberId, String)> {
+        self.membership.names().map(|(id, nick)| (id, nick.to_owned())).collect()
+    }
+
     /// The evidence about a member; `None` for one that is not known.
     #[must_use]
     pub fn why_member(&self, now: Now, id: MemberId) -> Option<WhyMember> {
@@ -56,7 +61,7 @@ impl Node {
             state: member.presence,
             since: member.since,
             link: Link {
-                heard_ms_ago: path.and_then(|path| path.heard).map(|heard| millis(now.time, heard)),
+                heard_ms_ago: member.heard.map(|heard| millis(now.time, heard)),
                 hears_me: path.map(|path| hears_me(now.time, path.hears_me)),
                 rtt_us: path.and_then(|path| path.rtt).map(|rtt| micros(rtt.smoothed)),
                 loss_in: path.map(|path| path.loss_in),
@@ -83,7 +88,7 @@ impl Node {
             nick: member.nick,
             incarnation: member.run.incarnation,
             state: member.presence,
-            heard_ms_ago: path.and_then(|path| path.heard).map(|heard| millis(now.time, heard)),
+            heard_ms_ago: member.heard.map(|heard| millis(now.time, heard)),
             hears_me: path.map(|path| hears_me(now.time, path.hears_me)),
             rtt_us: path.and_then(|path| path.rtt).map(|rtt| micros(rtt.smoothed)),
             loss: path.map(|path| path.loss_in.max(path.loss_out)),
@@ -135,15 +140,7 @@ impl Node {
     }
 
     pub(super) fn gap(&self, gap: &messaging::GapRecord) -> Gap {
-        let asked = gap.asked.iter().map(|&(member, answer)| Asked {
-            member,
-            nick: self.nick(member),
-            answer: match answer {
-                messaging::Answer::NoLongerKeepsIt => AskedAnswer::NoLongerKeepsIt,
-                messaging::Answer::NeverHadIt => AskedAnswer::NeverHadIt,
-                messaging::Answer::NoAnswer => AskedAnswer::NoAnswer,
-            },
-        });
+        let asked = gap.asked.iter().map(|&(member, answer)| Asked { member, nick: self.nick(member), answer });
         Gap {
             author: gap.author,
             nick: self.nick(gap.author),
@@ -163,7 +160,7 @@ impl Node {
         Delivery {
             member,
             nick: self.nick(member),
-            outcome: outcome(delivery.outcome),
+            outcome: delivery.outcome,
             attempts: delivery.attempts,
             latency_us: delivery.latency_us,
         }
@@ -203,27 +200,25 @@ impl Node {
     /// How full each table is: name, used, limit.
     fn fills(&self) -> impl Iterator<Item = (&'static str, u64, u64)> {
         let wide = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-        let transport = self.transport.gauges();
+        let transport = self.transport.gauges().chain(self.membership.gauges());
         let messaging = self.messaging.fills().into_iter().map(|fill| (fill.name, fill.used, fill.max));
         transport.chain(messaging).map(move |(name, used, max)| (name, wide(used), wide(max)))
     }
 
     pub(super) fn evidence(&self, item: &membership::Evidence) -> Evidence {
-        let kind = match item.kind {
-            membership::EvidenceKind::Heard => EvidenceKind::Heard,
-            membership::EvidenceKind::Silence => EvidenceKind::Silence,
-            membership::EvidenceKind::Report => EvidenceKind::Report,
-            membership::EvidenceKind::Contradiction => EvidenceKind::Contradiction,
-            membership::EvidenceKind::Withdrawal => EvidenceKind::Withdrawal,
-            membership::EvidenceKind::Card => EvidenceKind::Card,
-            membership::EvidenceKind::Leave => EvidenceKind::Leave,
-            membership::EvidenceKind::Restored => EvidenceKind::Restored,
+        let detail = match item.via {
+            Some(via) => format!("{} (passed on by {})", item.detail, self.nick(via)),
+            None => item.detail.clone(),
         };
-        let mut detail = item.detail.clone();
-        if let Some(via) = item.via {
-            detail.push_str(&format!(" (passed on by {})", self.nick(via)));
+        Evidence {
+            kind: item.kind,
+            by: item.by,
+            nick: self.nick(item.by),
+            run: item.run,
+            tick: item.tick,
+            at: item.at,
+            detail,
         }
-        Evidence { kind, by: item.by, nick: self.nick(item.by), run: item.run, tick: item.tick, at: item.at, detail }
     }
 
     /// What people call a member; the short form of the id of one that is not known.
@@ -236,17 +231,6 @@ pub(super) fn message_kind(stream: Stream) -> MessageKind {
     match stream {
         Stream::Room => MessageKind::Group,
         Stream::To(_) => MessageKind::Private,
-    }
-}
-
-pub(super) fn outcome(outcome: messaging::Outcome) -> Outcome {
-    match outcome {
-        messaging::Outcome::Waiting => Outcome::Waiting,
-        messaging::Outcome::Sending => Outcome::Sending,
-        messaging::Outcome::Unknown => Outcome::Unknown,
-        messaging::Outcome::Refused => Outcome::Refused,
-        messaging::Outcome::Expired => Outcome::Expired,
-        messaging::Outcome::Delivered => Outcome::Delivered,
     }
 }
 

@@ -2,7 +2,7 @@
 //! Owns the translation; decides nothing.
 
 use super::api::{Delivery, Event, EventKind, Message, Refusal};
-use super::report::{message_kind, outcome};
+use super::report::message_kind;
 use super::{Node, Output, Phase};
 use crate::base::{Cause, EventNumber, MemberId, Now, Stream};
 use crate::wire::RefusedReason;
@@ -37,7 +37,7 @@ impl Node {
                 delivery: Delivery {
                     member: change.to,
                     nick: self.nick(change.to),
-                    outcome: outcome(change.outcome),
+                    outcome: change.outcome,
                     attempts: change.attempts,
                     latency_us: change.latency_us,
                 },
@@ -70,10 +70,11 @@ impl Node {
 
     fn full(&self, now: Now, waiting: usize, to: Option<MemberId>) -> Refusal {
         let Some(to) = to else { return Refusal::Busy { waiting } };
-        if self.membership.member(now, to).is_some_and(|member| member.presence.is_reachable()) {
+        let member = self.membership.member(now, to);
+        if member.as_ref().is_some_and(|member| member.presence.is_reachable()) {
             return Refusal::Busy { waiting };
         }
-        let heard = self.transport.path(to).and_then(|path| path.heard);
+        let heard = member.and_then(|member| member.heard);
         let silent_s = heard.map(|heard| now.time.since(heard).as_secs());
         Refusal::Full { nick: self.nick(to), silent_s, waiting }
     }

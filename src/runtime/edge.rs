@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::names;
 use crate::base::limits::{DELAYED_DATAGRAMS_MAX, MEMBERS_MAX};
 use crate::base::{MemberId, Time};
 use crate::faults::{Ends, Fate, Plan, PlanFull, Rule};
@@ -89,7 +90,7 @@ impl Edge {
 
     /// Learns who is who and where, for rules that name somebody.
     pub fn learn(&mut self, members: &[(MemberId, String)], addresses: &[(SocketAddr, MemberId)]) {
-        self.plan.resolve(|nick| members.iter().find(|(_, known)| known == nick).map(|&(id, _)| id));
+        self.plan.resolve(|nick| names::resolve(nick, members).ok());
         for &(address, member) in addresses {
             // At the bound a new address is not learnt: its datagrams meet the rules that name nobody.
             if self.members.len() < MEMBERS_MAX || self.members.contains_key(&address) {

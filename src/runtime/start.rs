@@ -82,11 +82,11 @@ pub struct Running {
 ///
 /// # Errors
 /// [`StartError`].
-pub fn start(options: Options) -> Result<Running, StartError> {
+pub fn start(options: &Options) -> Result<Running, StartError> {
     let poll = Poll::new()?;
     let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
     let asked_to_stop = Arc::new(AtomicBool::new(false));
-    let event_loop = build(&options, poll, &waker, Arc::clone(&asked_to_stop))?;
+    let event_loop = build(options, poll, &waker, Arc::clone(&asked_to_stop))?;
     let thread = thread::Builder::new().name("moot-node".into()).spawn(move || event_loop.run())?;
     Ok(Running { asked_to_stop, waker, thread })
 }
@@ -132,7 +132,7 @@ fn build(
     let held = if is_there { Some(open_home(options, &rng)?) } else { None };
     let mut socket = Socket::bind(options.listen)?;
     socket.register(poll.registry(), UDP)?;
-    let home = match held {
+    let mut home = match held {
         Some(home) => changed(home, options, &rng)?,
         None => open_home(options, &rng)?,
     };
@@ -142,6 +142,7 @@ fn build(
     edge.add(rules)?;
 
     let restored = Restored::fold(&store::load(&home)?);
+    home.note_database()?;
     let writer = Writer::start(&home, now.wall, Box::new(waking(waker)))?;
     let addresses = addresses::reachable_at(socket.bound());
     tracing::info!(bound = %socket.bound(), ?addresses, buffers = ?socket.buffers(), "listening");
@@ -275,7 +276,7 @@ mod tests {
     fn a_node_answers_on_its_socket_until_it_is_asked_to_end() {
         let dir = tempfile::tempdir().unwrap();
         let home = dir.path().join("home");
-        let running = start(options(&home)).unwrap();
+        let running = start(&options(&home)).unwrap();
         let mut client = Client::connect(&socket_in(&home)).unwrap();
         let mut tail = Client::connect(&socket_in(&home)).unwrap();
         tail.begin_tail(Some(0)).unwrap();
@@ -312,7 +313,7 @@ mod tests {
     fn faults_are_told_and_shown_while_they_are_on() {
         let dir = tempfile::tempdir().unwrap();
         let home = dir.path().join("home");
-        let running = start(Options { fault: Some("loss=5%".into()), ..options(&home) }).unwrap();
+        let running = start(&Options { fault: Some("loss=5%".into()), ..options(&home) }).unwrap();
         let mut client = Client::connect(&socket_in(&home)).unwrap();
         client.begin_tail(Some(0)).unwrap();
         heard(&mut client, |kind| matches!(kind, EventKind::Fault { spec: Some(spec) } if spec == "loss=5%"));
@@ -338,7 +339,7 @@ mod tests {
             Options { nick: Some("2bo".into()), ..options(&home) },
         ];
         for options in wrong {
-            let error = start(options).unwrap_err().to_string();
+            let error = start(&options).unwrap_err().to_string();
             assert!(!error.contains('\n'), "{error}");
             assert!(!Home::exists(&home), "{error}");
         }
@@ -349,7 +350,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let home = dir.path().join("home");
         let ticket_of = |options| {
-            let running = start(options).unwrap();
+            let running = start(&options).unwrap();
             let mut client = Client::connect(&socket_in(&home)).unwrap();
             client.begin_tail(None).unwrap();
             let ready = heard(&mut client, |kind| matches!(kind, EventKind::Ready { .. }));
@@ -363,7 +364,7 @@ mod tests {
         let (nick, second) = ticket_of(Options { nick: Some("anna".into()), ..options(&home) });
         assert_eq!((nick.as_str(), second.room), ("anna", first.room));
         let bo = dir.path().join("bo");
-        let running = start(Options { ticket: Some(second.clone()), ..options(&bo) }).unwrap();
+        let running = start(&Options { ticket: Some(second.clone()), ..options(&bo) }).unwrap();
         running.stop();
         running.wait().unwrap();
         let home =

@@ -26,6 +26,9 @@ pub(super) struct Disk {
     full: bool,
 }
 
+/// A batch, and what became of it.
+pub(super) type Written = (Mark, Result<(), StoreFailed>);
+
 /// How long one commit takes: an fsync of a consumer SSD.
 const LATENCY: Duration = Duration::from_millis(2);
 
@@ -53,7 +56,7 @@ impl Disk {
     }
 
     /// Ends the commit under way. Returns what became of each of its batches, and when the next is done.
-    pub(super) fn commit(&mut self, now: Time) -> (Vec<(Mark, Result<(), StoreFailed>)>, Option<Time>) {
+    pub(super) fn commit(&mut self, now: Time) -> (Vec<Written>, Option<Time>) {
         let result = if self.full { Err(StoreFailed) } else { Ok(()) };
         let mut results = Vec::with_capacity(self.writing.len());
         for (mark, records) in std::mem::take(&mut self.writing) {
@@ -69,6 +72,7 @@ impl Disk {
     pub(super) fn crash(&mut self, unsynced: Unsynced) {
         let lost = std::mem::take(&mut self.writing).into_iter().chain(std::mem::take(&mut self.queued));
         match unsynced {
+            Unsynced::Keep if self.full => drop(lost),
             Unsynced::Keep => self.durable.extend(lost.flat_map(|(_, records)| records)),
             Unsynced::Lose => drop(lost),
         }

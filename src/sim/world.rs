@@ -14,7 +14,7 @@ use crate::crypto::RoomSecret;
 use crate::node::api::{
     Command, DeliveryEvidence, Event, EventKind, MemberStatus, Outcome, Refusal, Reply, Status, WhyMessage,
 };
-use crate::node::{Mark, Output};
+use crate::node::{Mark, Node, Output, Record};
 
 /// A room of simulated machines. See [`World::new`].
 pub struct World {
@@ -123,6 +123,7 @@ impl World {
         assert!(machine.node.take().is_some(), "{name} does not run");
         machine.disk.crash(unsynced);
         machine.alarm = None;
+        machine.commit_at = None;
         machine.paused = false;
         machine.inbox.clear();
     }
@@ -156,12 +157,15 @@ impl World {
             if let Some(node) = self.machines[index].node.as_mut() {
                 node.handle_datagram(now, from, &bytes);
             }
+            self.drain(index);
+        }
+        // The disk went on meanwhile.
+        if let Some(due) = self.machines[index].commit_at {
+            self.schedule_commit(index, due.max(self.time));
         }
         if let Some(node) = self.machines[index].node.as_mut() {
             node.handle_timeout(now);
         }
-        let (life, time) = (self.machines[index].life, self.time);
-        self.schedule(time, What::Commit { machine: index, life });
         self.drain(index);
     }
 
@@ -369,7 +373,7 @@ impl World {
         match entry.what {
             What::Arrive { machine, from, bytes } => self.arrive(machine, from, bytes),
             What::Alarm { machine, life } => self.ring(machine, life, entry.at),
-            What::Commit { machine, life } => self.commit(machine, life),
+            What::Commit { machine, life } => self.commit(machine, life, entry.at),
         }
         true
     }
@@ -398,12 +402,13 @@ impl World {
         self.drain(index);
     }
 
-    fn commit(&mut self, index: usize, life: u32) {
+    fn commit(&mut self, index: usize, life: u32, due: Time) {
         let now = self.now();
         let machine = &mut self.machines[index];
-        if machine.life != life || machine.node.is_none() || machine.paused {
+        if machine.life != life || machine.node.is_none() || machine.paused || machine.commit_at != Some(due) {
             return;
         }
+        machine.commit_at = None;
         let (results, next) = machine.disk.commit(now.time);
         if let Some(node) = machine.node.as_mut() {
             for (mark, result) in results {
@@ -411,17 +416,17 @@ impl World {
             }
         }
         if let Some(at) = next {
-            self.schedule(at, What::Commit { machine: index, life });
+            self.schedule_commit(index, at);
         }
         self.drain(index);
     }
 
     /// Carries out all that a node wants done, and sets its alarm.
     fn drain(&mut self, index: usize) {
-        while let Some(output) = self.machines[index].node.as_mut().and_then(crate::node::Node::poll_output) {
+        while let Some(output) = self.machines[index].node.as_mut().and_then(Node::poll_output) {
             match output {
                 Output::Store { records, mark } => self.submit(index, mark, records),
-                Output::Transmit { to, bytes } => self.transmit(index, to, bytes),
+                Output::Transmit { to, bytes } => self.transmit(index, to, &bytes),
                 Output::Event(event) => {
                     self.trace(index, serde_json::to_string(&event).expect("events have a JSON form").as_bytes());
                     self.machines[index].told.push(event);
@@ -429,7 +434,7 @@ impl World {
             }
         }
         let machine = &mut self.machines[index];
-        let due = machine.node.as_ref().and_then(|node| node.poll_timeout()).map(|due| due.max(self.time));
+        let due = machine.node.as_ref().and_then(Node::poll_timeout).map(|due| due.max(self.time));
         if due != machine.alarm {
             machine.alarm = due;
             let life = machine.life;
@@ -439,19 +444,25 @@ impl World {
         }
     }
 
-    fn submit(&mut self, index: usize, mark: Mark, records: Vec<crate::node::Record>) {
+    fn submit(&mut self, index: usize, mark: Mark, records: Vec<Record>) {
         let time = self.time;
-        let life = self.machines[index].life;
         if let Some(done) = self.machines[index].disk.submit(time, mark, records) {
-            self.schedule(done, What::Commit { machine: index, life });
+            self.schedule_commit(index, done);
         }
     }
 
-    fn transmit(&mut self, from: usize, to: SocketAddr, bytes: Vec<u8>) {
-        self.trace(from, &bytes);
+    fn schedule_commit(&mut self, index: usize, at: Time) {
+        let machine = &mut self.machines[index];
+        machine.commit_at = Some(at);
+        let life = machine.life;
+        self.schedule(at, What::Commit { machine: index, life });
+    }
+
+    fn transmit(&mut self, from: usize, to: SocketAddr, bytes: &[u8]) {
+        self.trace(from, bytes);
         let source = self.machines[from].address;
         if let Some(captured) = self.captured.as_mut() {
-            captured.push(Captured { from: source, to, bytes: bytes.clone() });
+            captured.push(Captured { from: source, to, bytes: bytes.to_vec() });
         }
         let Some(&machine) = self.by_address.get(&to) else {
             *self.astray.entry(to).or_default() += 1;
@@ -459,7 +470,7 @@ impl World {
         };
         let ends = (self.machines[from].id(), self.machines[machine].id());
         for delay in self.network.arrivals(ends.0, ends.1) {
-            self.schedule(self.time + delay, What::Arrive { machine, from: source, bytes: bytes.clone() });
+            self.schedule(self.time + delay, What::Arrive { machine, from: source, bytes: bytes.to_vec() });
         }
     }
 

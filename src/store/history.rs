@@ -34,8 +34,8 @@ impl History {
         nick.clone_into(&mut self.nick);
     }
 
-    /// The last `count` messages, one's own among them, in the order in which they were committed: that is how
-    /// they were shown.
+    /// The last `count` messages to be committed, one's own among them, in causal order: each author's in its own
+    /// order, and an answer after what it answers.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -44,13 +44,13 @@ impl History {
         let read = || {
             let mut statement = self.db.prepare_cached(
                 "SELECT id, kind, author, cards.nick, receiver, seq, messages.incarnation, text, said_at, recovered,
-                 via, at FROM messages LEFT JOIN cards ON member = author ORDER BY n DESC LIMIT ?1",
+                 via, at FROM (SELECT * FROM messages ORDER BY n DESC LIMIT ?1) AS messages
+                 LEFT JOIN cards ON member = author
+                 ORDER BY lamport, author, messages.incarnation, messages.boot, seq",
             )?;
             statement.query_map([count], |row| self.message(row))?.collect::<Result<Vec<_>, _>>()
         };
-        let mut messages = read().map_err(|error| self.sort(error))?;
-        messages.reverse();
-        Ok(messages)
+        read().map_err(|error| self.sort(error))
     }
 
     /// The messages called `name`, at most `MATCHES_MAX`: those whose id begins with it, or `nick#seq`, which
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn the_log_has_everybodys_messages_in_the_order_shown() {
+    fn the_log_has_everybodys_messages_in_causal_order() {
         let dir = tempfile::tempdir().unwrap();
         let home = kit::home(&dir.path().join("home"));
         let [ana, bo, cy] = [0, 1, 2].map(|number| kit::identity(&home, number));
@@ -197,10 +197,10 @@ mod tests {
         let mut history = History::open(&home).unwrap();
         let log = history.log(10).unwrap();
         let cys = format!("{}: late", cy.id().short());
-        assert_eq!(texts(&log), ["bo: hello", "ana: hi bo", "bo: psst", &cys]);
-        assert_eq!((log[2].kind, log[2].to), (MessageKind::Private, Some(ana.id())));
-        assert_eq!((log[3].recovered, log[3].via, log[3].late_ms), (true, Some(bo.id()), Some(7_998)));
-        assert_eq!((log[0].recovered, log[0].via, log[0].late_ms), (false, None, None));
+        assert_eq!(texts(&log), ["ana: hi bo", "bo: psst", &cys, "bo: hello"]);
+        assert_eq!((log[1].kind, log[1].to), (MessageKind::Private, Some(ana.id())));
+        assert_eq!((log[2].recovered, log[2].via, log[2].late_ms), (true, Some(bo.id()), Some(7_998)));
+        assert_eq!((log[3].recovered, log[3].via, log[3].late_ms), (false, None, None));
         history.set_nick("anna");
         assert_eq!(texts(&history.log(3).unwrap()), ["anna: hi bo", "bo: psst", &cys]);
     }

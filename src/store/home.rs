@@ -22,6 +22,8 @@ pub struct Home {
     nick: String,
     room: Room,
     is_new: bool,
+    /// The database was made: if it is not there now, it was lost.
+    has_database: bool,
     _lock: Lock,
 }
 
@@ -74,14 +76,16 @@ impl Home {
         files::private_dir(dir)?;
         let lock = Lock::take(&dir.join(LOCK))?;
         let is_new = !files::private_file(&dir.join(KEYS))?;
-        let (identity, nick, room) = if is_new {
-            (found(dir, nick, &room, rng)?, nick.to_owned(), room)
+        let (identity, nick, room, has_database) = if is_new {
+            (found(dir, nick, &room, rng)?, nick.to_owned(), room, false)
         } else {
             let identity = read::<KeysFile>(&dir.join(KEYS))?.identity(&dir.join(KEYS))?;
-            let (nick, room) = read::<RoomFile>(&dir.join(ROOM))?.parts(&dir.join(ROOM))?;
-            (identity, nick, room)
+            let kept = read::<RoomFile>(&dir.join(ROOM))?;
+            let has_database = kept.has_database;
+            let (nick, room) = kept.parts(&dir.join(ROOM))?;
+            (identity, nick, room, has_database)
         };
-        Ok(Self { dir: dir.to_owned(), identity, nick, room, is_new, _lock: lock })
+        Ok(Self { dir: dir.to_owned(), identity, nick, room, is_new, has_database, _lock: lock })
     }
 
     #[must_use]
@@ -126,7 +130,7 @@ impl Home {
     /// [`StoreError`]; the old nick stays.
     pub fn set_nick(&mut self, nick: &str) -> Result<(), StoreError> {
         text::check_nick(nick)?;
-        write(&self.dir.join(ROOM), &RoomFile::of(nick, &self.room))?;
+        self.write_room(nick, &self.room)?;
         nick.clone_into(&mut self.nick);
         Ok(())
     }
@@ -145,9 +149,34 @@ impl Home {
         if !same && schema::was_used(&self.database())? {
             return Err(StoreError::RoomInUse { name: self.room.name.clone() });
         }
-        write(&self.dir.join(ROOM), &RoomFile::of(&self.nick, &room))?;
+        self.write_room(&self.nick, &room)?;
         self.room = room;
         Ok(())
+    }
+}
+
+impl Home {
+    /// Whether the database was made in an earlier start.
+    pub(super) fn has_database(&self) -> bool {
+        self.has_database
+    }
+
+    /// Notes that the database is made. From now on a home without it is refused: with it went what was seen, so
+    /// messages would be shown again.
+    ///
+    /// # Errors
+    /// [`StoreError`]; it is not noted then.
+    pub fn note_database(&mut self) -> Result<(), StoreError> {
+        if !self.has_database {
+            self.has_database = true;
+            self.write_room(&self.nick, &self.room)?;
+        }
+        Ok(())
+    }
+
+    fn write_room(&self, nick: &str, room: &Room) -> Result<(), StoreError> {
+        let file = RoomFile { has_database: self.has_database, ..RoomFile::of(nick, room) };
+        write(&self.dir.join(ROOM), &file)
     }
 }
 
@@ -230,6 +259,8 @@ struct RoomFile {
     name: String,
     secret: SecretText,
     addresses: Vec<SocketAddr>,
+    #[serde(default)]
+    has_database: bool,
 }
 
 impl RoomFile {
@@ -241,6 +272,7 @@ impl RoomFile {
             name: room.name.clone(),
             secret: SecretText::of(&*Zeroizing::new(room.secret.to_bytes())),
             addresses: room.addresses.clone(),
+            has_database: false,
         }
     }
 

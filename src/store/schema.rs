@@ -19,7 +19,10 @@ use crate::base::{MemberId, RoomId};
 pub(super) fn open(home: &Home) -> Result<Connection, StoreError> {
     let path = home.database();
     if size(&path)? > 0 {
+        roll_back(&path)?;
         examine(&path)?;
+    } else if home.has_database() {
+        return Err(StoreError::Missing { path });
     }
     drop(files::open_private(&path)?);
     files::sync_dir_of(&path)?;
@@ -36,6 +39,7 @@ pub(super) fn open(home: &Home) -> Result<Connection, StoreError> {
 pub(super) fn open_checked(home: &Home) -> Result<Connection, StoreError> {
     let path = home.database();
     if (1..=CHECKED_BYTES_MAX).contains(&size(&path)?) {
+        roll_back(&path)?;
         check(&path, &examine(&path)?)?;
     }
     open(home)
@@ -57,6 +61,7 @@ pub(super) fn was_used(path: &Path) -> Result<bool, StoreError> {
     if size(path)? == 0 {
         return Ok(false);
     }
+    roll_back(path)?;
     let db = examine(path)?;
     if !has_tables(&db).map_err(|error| sort(path, "read", error))? {
         return Ok(false);
@@ -79,6 +84,22 @@ pub(super) fn sort(path: &Path, doing: &'static str, error: rusqlite::Error) -> 
         // `ErrorCode` is SQLite's and open: the rest is told as it is.
         _ => StoreError::Database { doing, source: error },
     }
+}
+
+/// Takes back what was begun and not committed when the database was being made: before it has a write-ahead
+/// log, a process that was killed leaves a journal, and one that only reads cannot use it.
+fn roll_back(path: &Path) -> Result<(), StoreError> {
+    let journal = path.with_extension("db-journal");
+    if !journal.exists() {
+        return Ok(());
+    }
+    let roll = || {
+        let db =
+            Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        db.busy_timeout(BUSY_TIMEOUT)?;
+        has_tables(&db).map(drop)
+    };
+    roll().map_err(|error| sort(path, "mend", error))
 }
 
 /// Opens an existing database to read, if it is one of moot's and not newer.
@@ -193,6 +214,8 @@ const STATEMENTS_MAX: usize = 64;
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
     use crate::base::Rng;
     use crate::store::commit::Committer;
@@ -229,6 +252,42 @@ mod tests {
         }
         fs::write(home.database(), &sound).unwrap();
         assert!(!load(&home).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_database_that_was_lost_is_told_and_not_made_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut home = used_home(&dir.path().join("home"));
+        home.note_database().unwrap();
+        let truncate = |path: PathBuf| fs::OpenOptions::new().write(true).open(path).unwrap().set_len(0);
+        let remove = |path: PathBuf| fs::remove_file(path);
+        for lose in [truncate as fn(_) -> _, remove] {
+            lose(home.database()).unwrap();
+            let refused = load(&home).unwrap_err();
+            assert!(matches!(refused, StoreError::Missing { .. }), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_process_killed_while_it_made_the_database_leaves_one_that_opens() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = kit::home(&dir.path().join("home"));
+        let (path, journal) = (home.database(), home.database().with_extension("db-journal"));
+        drop(files::open_private(&path).unwrap());
+        let dying = Connection::open(&path).unwrap();
+        dying.execute_batch("CREATE TABLE begun (x); BEGIN; INSERT INTO begun VALUES (zeroblob(100000));").unwrap();
+        dying.cache_flush().unwrap();
+        let (half_made, hot) = (fs::read(&path).unwrap(), fs::read(&journal).unwrap());
+        dying.execute_batch("ROLLBACK; DROP TABLE begun; PRAGMA application_id = 0;").unwrap();
+        drop(dying);
+
+        fs::write(&path, half_made).unwrap();
+        fs::write(&journal, hot).unwrap();
+        roll_back(&path).unwrap();
+        assert!(!journal.exists());
+        let found =
+            open_to_read(&path).unwrap().query_row("SELECT count(*) FROM begun", (), |row| row.get::<_, i64>(0));
+        assert_eq!(found, Ok(0), "what was not committed is gone");
     }
 
     #[test]

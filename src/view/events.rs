@@ -3,7 +3,7 @@
 
 use super::{Tone, View, age, count, list};
 use crate::base::{MemberId, Presence, text};
-use crate::node::api::{Asked, AskedAnswer, Delivery, Event, EventKind, Evidence, Gap, Message, MessageKind, Outcome};
+use crate::node::api::{Answer, Asked, Delivery, Event, EventKind, Evidence, Gap, Message, MessageKind, Outcome};
 
 /// What begins a text that its author does rather than says, as in XEP-0245: `/me waves`.
 const ACTION: &str = "/me ";
@@ -134,9 +134,9 @@ impl View {
 
     fn asked(&self, asked: &Asked) -> String {
         let answer = match asked.answer {
-            AskedAnswer::NoLongerKeepsIt => "no longer keeps it",
-            AskedAnswer::NeverHadIt => "never had it",
-            AskedAnswer::NoAnswer => "no answer",
+            Answer::NoLongerKeepsIt => "no longer keeps it",
+            Answer::NeverHadIt => "never had it",
+            Answer::NoAnswer => "no answer",
         };
         format!("{} ({answer})", self.names.named(asked.member, &asked.nick))
     }
@@ -344,7 +344,7 @@ pub(super) mod tests {
             incarnation: 1,
             first: 13,
             last: 15,
-            asked: vec![asked(1, "ana", AskedAnswer::NoLongerKeepsIt), asked(3, "cy", AskedAnswer::NoAnswer)],
+            asked: vec![asked(1, "ana", Answer::NoLongerKeepsIt), asked(3, "cy", Answer::NoAnswer)],
         };
         assert_eq!(shown(EventKind::Gap(gap.clone())), "gap: bo#13–15, asked ana (no longer keeps it), cy (no answer)");
         assert_eq!(view().gap(&Gap { last: 13, asked: vec![], ..gap }), "gap: bo#13, nobody to ask");

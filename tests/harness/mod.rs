@@ -1,7 +1,6 @@
 //! Drives the real `moot` binary: homes in temporary directories, nodes on loopback, events read as they
 //! are printed. Everything is waited for by what it prints, with a deadline.
-
-#![allow(dead_code, reason = "each test binary uses a part of the harness")]
+#![allow(dead_code, clippy::allow_attributes, reason = "each test binary uses a part of the harness")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
