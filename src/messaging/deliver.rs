@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::book::OutId;
+use super::book::{OutId, Outgoing};
 use super::machine::{Messaging, Pending};
 use super::outbox::{DeliveryChange, EventKind};
 use super::own::wall_before;
@@ -199,7 +199,7 @@ impl Messaging {
             return;
         }
         self.tell_delivery(step, out, to, cause);
-        let place = self.book.message(out).and_then(|message| message.place());
+        let place = self.book.message(out).and_then(Outgoing::place);
         let Some(peer) = self.peers.get_mut(&to) else { return };
         match outcome {
             Outcome::Sending => {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::ranges::{Chain, Linked, Span};
-use super::record::{GapRecord, GroupKept, Restored};
+use super::record::{GapRecord, GroupKept, Proof, Restored};
 use crate::base::limits::{
     FORKS_PER_RUN_MAX, RETAINED_BYTES_MAX, RETAINED_MESSAGES_MAX, RUNS_PER_AUTHOR_MAX, STRANGE_AUTHORS_MAX,
 };
@@ -82,7 +82,7 @@ pub(super) struct RunLog {
     pub pruned: Seq,
     /// Up to here messages were said before this node came to the room, and are no gap.
     pub history: Seq,
-    pub proof: Option<(Arc<[u8]>, Arc<[u8]>)>,
+    pub proof: Option<Proof>,
     pub broken: bool,
 }
 
@@ -126,8 +126,8 @@ impl Log {
             let head = chain.head().map_or(0, |(head, _)| head);
             run.restored = head;
             let told_as_gap = |&(first, last): &(Seq, Seq)| {
-                let gaps = restored.gaps.range((author, run_of, 0)..=(author, run_of, first));
-                gaps.rev().next().is_some_and(|(_, gap)| last <= gap.last)
+                let mut gaps = restored.gaps.range((author, run_of, 0)..=(author, run_of, first));
+                gaps.next_back().is_some_and(|(_, gap)| last <= gap.last)
             };
             // What comes next still waits for a hole that was not told before the restart.
             let hole = chain.missing(run.history + 1, head).into_iter().find(|hole| !told_as_gap(hole));

@@ -145,7 +145,7 @@ impl Messaging {
             settled_upto: 0,
             log: Log::restore(&restored),
             privates: Privates::restore(&restored),
-            gaps: restored.gaps.clone(),
+            gaps: BTreeMap::new(),
             own: Own::default(),
             book: Book::default(),
             peers: BTreeMap::new(),
@@ -159,6 +159,7 @@ impl Messaging {
             provisional_messages: 0,
         };
         machine.restore_own(step, &restored);
+        machine.gaps = restored.gaps;
         machine.restore_recovery(step);
         machine.sweep(step);
         machine
@@ -320,7 +321,7 @@ impl Messaging {
     fn stored(&mut self, step: &mut Step, pending: Pending) {
         match pending {
             Pending::Own(out) => self.own_stored(step, out),
-            Pending::Group(arrival) => self.group_stored(step, arrival),
+            Pending::Group(arrival) => self.group_stored(step, &arrival),
             Pending::Private(arrival) => self.private_stored(step, arrival),
             Pending::Delivery { out, to, outcome, reason, cause } => {
                 self.delivery_stored(step, out, to, outcome, reason, cause);

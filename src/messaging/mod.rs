@@ -35,7 +35,7 @@ pub use outbox::{Alarm, DeliveryChange, Event, EventKind, Output, Shown};
 pub use own::Refused;
 pub use ranges::{Chain, Linked, Ranges, Span};
 pub use record::{
-    Answer, DeliveryKept, DeliveryRecord, GapRecord, GroupKept, Outcome, PrivateSeen, ReceiptKept, ReceiptRecord,
-    Record, Restored, Settled, Unsettled,
+    Answer, DeliveryKept, DeliveryRecord, GapRecord, GroupKept, Outcome, PrivateSeen, Proof, ReceiptKept,
+    ReceiptRecord, Record, Restored, Settled, Unsettled,
 };
 pub use status::{Counters, Fill, KnownMessage, Source};

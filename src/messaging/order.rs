@@ -310,12 +310,11 @@ impl Messaging {
             self.show_private(step, id, &private, false, message.untold.cause);
         }
         let held = self.privates.held.get(&author);
-        match held.and_then(|held| held.deadlines.first()) {
-            Some(&(deadline, _, _)) => self.timers.set(Timer::HoldPrivate(author), deadline),
-            None => {
-                self.privates.held.remove(&author);
-                self.timers.cancel(Timer::HoldPrivate(author));
-            }
+        if let Some(&(deadline, _, _)) = held.and_then(|held| held.deadlines.first()) {
+            self.timers.set(Timer::HoldPrivate(author), deadline);
+        } else {
+            self.privates.held.remove(&author);
+            self.timers.cancel(Timer::HoldPrivate(author));
         }
     }
 }

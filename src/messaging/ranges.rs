@@ -73,6 +73,7 @@ impl Ranges {
         self.floor
     }
 
+    #[must_use]
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (Seq, Seq)> + '_ {
         self.ranges.iter().copied()
     }

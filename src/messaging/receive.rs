@@ -160,7 +160,7 @@ impl Messaging {
     }
 
     /// A group message is on disk: it is receipted, and shown in its turn.
-    pub(super) fn group_stored(&mut self, step: &mut Step, arrival: GroupArrival) {
+    pub(super) fn group_stored(&mut self, step: &mut Step, arrival: &GroupArrival) {
         self.provisional_messages -= 1;
         self.provisional_bytes -= arrival.bytes.len();
         let signed = Signed::<GroupMessage>::open_trusted(&arrival.bytes).expect("it was verified when it came");
@@ -188,7 +188,7 @@ impl Messaging {
         match linked {
             Linked::Added => {}
             Linked::Broken => self.chain_broken(step, place),
-            Linked::Old => return self.fork_stored(step, place, &arrival),
+            Linked::Old => return self.fork_stored(step, place, arrival),
         }
         if let Prev::Earlier { run, seq, .. } = message.prev {
             self.name_last(message.author, run, seq);

@@ -189,7 +189,7 @@ pub struct Restored {
     pub unsettled: BTreeMap<MessageId, Unsettled>,
     /// Group receipts by (author: this node, its run, receiver), the newest last.
     pub receipts: BTreeMap<(MemberId, Run, MemberId), Vec<ReceiptKept>>,
-    pub equivocations: BTreeMap<(MemberId, Run), (Arc<[u8]>, Arc<[u8]>)>,
+    pub equivocations: BTreeMap<(MemberId, Run), Proof>,
     /// By author, run and first; what was recovered since is not taken off.
     pub gaps: BTreeMap<(MemberId, Run, Seq), GapRecord>,
     /// Up to where messages of a run are from before this node's time; what is not named here is of its time.
@@ -199,6 +199,9 @@ pub struct Restored {
     /// The highest `order` so far.
     pub lamport: u64,
 }
+
+/// Two `Signed<GroupMessage>` of one place.
+pub type Proof = (Arc<[u8]>, Arc<[u8]>);
 
 /// A group message as it is kept.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -377,7 +377,7 @@ impl World {
                 let (_, due) = self.heap.pop_first().expect("it was there");
                 self.happen(due);
             } else if let Some((_, index)) = timer {
-                self.with(index, |machine, step| machine.handle_timeout(step));
+                self.with(index, Messaging::handle_timeout);
                 let still = self.nodes[index].machine.as_ref().and_then(Messaging::poll_timeout);
                 assert!(still.is_none_or(|at| at > self.now), "seed {}: a timer did not move", self.seed);
             }
