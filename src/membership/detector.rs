@@ -9,7 +9,10 @@ use crate::base::{MemberId, Path, PerMille, Time, Wall};
 /// One heartbeat is due each second; silence begins after it and what the path has shown of jitter.
 const HEARTBEAT_PERIOD: Duration = Duration::from_secs(1);
 const JITTER_MIN: Duration = Duration::from_millis(250);
+/// A path that shook harder than this measured a process that stood still; silence must not wait for that.
+const JITTER_MAX: Duration = Duration::from_secs(1);
 const PROBE_SPACING_MIN: Duration = Duration::from_millis(250);
+const PROBE_SPACING_MAX: Duration = Duration::from_secs(1);
 /// Added to the last probe's time, so that a second heartbeat must be missing too.
 const SECOND_HEARTBEAT: Duration = Duration::from_millis(100);
 const PROBES_MIN: u32 = 3;
@@ -197,12 +200,12 @@ impl Link {
             return UNLINKED_SILENCE;
         }
         let jitter = self.path.rtt.map_or(Duration::ZERO, |rtt| rtt.variation * 4);
-        HEARTBEAT_PERIOD + jitter.max(JITTER_MIN)
+        HEARTBEAT_PERIOD + jitter.clamp(JITTER_MIN, JITTER_MAX)
     }
 
     fn probe_spacing(&self) -> Duration {
         let rtt = self.path.rtt.map_or(Duration::ZERO, |rtt| rtt.smoothed * 3 / 2);
-        rtt.max(PROBE_SPACING_MIN)
+        rtt.clamp(PROBE_SPACING_MIN, PROBE_SPACING_MAX)
     }
 
     fn probe_count(&self) -> u32 {

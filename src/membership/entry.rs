@@ -178,6 +178,12 @@ impl Entry {
         addresses
     }
 
+    /// Whether more than its card is known.
+    #[must_use]
+    pub fn is_shown(&self) -> bool {
+        self.presence.is_some()
+    }
+
     /// The member as it is shown; `None` while only its card is known.
     #[must_use]
     pub fn show(&self, me: MemberId, now: Now) -> Option<Member> {

@@ -9,6 +9,7 @@ use super::Membership;
 use super::budget::Budget;
 use super::entry::seconds;
 use super::evidence::{Evidence, EvidenceKind};
+use super::redial::DEAD_SESSION;
 use super::standing::Standing;
 use crate::base::limits::REPORTS_PER_HEARTBEAT_MAX;
 use crate::base::{MemberId, Path, Presence, Run, Step, Time};
@@ -106,10 +107,15 @@ impl Membership {
         // In a large room each second begins elsewhere, so that everyone is dialled in turn.
         let skip = usize::try_from(self.own.tick(now)).unwrap_or(0) * CONNECTS_PER_BEAT_MAX % watched.len().max(1);
         for &id in watched.iter().cycle().skip(skip).take(watched.len()) {
-            if self.members.get(&id).is_some_and(|entry| entry.link.is_open()) {
+            let Some(link) = self.members.get(&id).map(|entry| &entry.link) else { continue };
+            // Others may hear it well: then only the way that this session takes is gone.
+            let is_silent = link.is_open() && now.since(link.quiet_since) > DEAD_SESSION;
+            let is_open = link.is_open();
+            if is_open {
                 let frame = self.heartbeat(step, reports.clone(), false, false);
                 self.send(id, frame);
-            } else if connects < CONNECTS_PER_BEAT_MAX {
+            }
+            if (is_silent || !is_open) && connects < CONNECTS_PER_BEAT_MAX {
                 connects += 1;
                 self.connect(id);
             }

@@ -346,6 +346,20 @@ impl Membership {
         self.members.get(&id)?.show(self.own.id(), now)
     }
 
+    /// The ids and nicks of those whom [`Membership::members`] shows. Costs nothing beside: no evidence is put
+    /// together.
+    pub fn names(&self) -> impl Iterator<Item = (MemberId, &str)> {
+        let own = std::iter::once((self.own.id(), self.own.card().value().nick.as_str()));
+        let shown = self.members.iter().filter(|(_, entry)| entry.is_shown());
+        own.chain(shown.map(|(&id, entry)| (id, entry.card.value().nick.as_str())))
+    }
+
+    /// Whether [`Membership::member`] shows anybody.
+    #[must_use]
+    pub fn knows(&self, id: MemberId) -> bool {
+        id == self.own.id() || self.members.get(&id).is_some_and(Entry::is_shown)
+    }
+
     /// What a member calls itself, this node included.
     #[must_use]
     pub fn nick(&self, id: MemberId) -> Option<&str> {

@@ -22,7 +22,7 @@ const DEAF_REDIAL_SPACING: Duration = Duration::from_millis(20);
 const LEFT_EVERY: u64 = 10;
 /// A session on which nothing came for this long is replaced by a new handshake, at all addresses known: its
 /// peer may have restarted without any memory of us, and then only we can find it. Longer than a verdict takes.
-const DEAD_SESSION: Duration = Duration::from_secs(6);
+pub(super) const DEAD_SESSION: Duration = Duration::from_secs(6);
 /// A member that is gone is forgotten after this.
 const FORGET_AFTER_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 const FORGET_CHECK: Duration = Duration::from_secs(60 * 60);

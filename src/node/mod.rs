@@ -155,8 +155,9 @@ impl Node {
         reply
     }
 
-    /// Learns that the batch `mark` is durable, or that the disk took nothing of it. Batches are reported
-    /// in their order, each once.
+    /// Learns that all batches up to `mark` that were not reported yet are durable, or that the disk took nothing
+    /// of them. Those that one commit made durable are best reported at once: what they release shares
+    /// datagrams then.
     pub fn handle_stored(&mut self, now: Now, mark: Mark, result: Result<(), StoreFailed>) {
         let Some(batch) = self.ledger.settle(mark) else { return };
         let mut step = self.step(now, None);
@@ -232,7 +233,7 @@ impl Node {
                 if to == self.id() {
                     return Err(Refusal::Yourself);
                 }
-                if self.membership.member(step.now, to).is_none() {
+                if !self.membership.knows(to) {
                     return Err(Refusal::UnknownMember { nick: to.short() });
                 }
                 let id =
@@ -300,14 +301,16 @@ impl Ledger {
         Some(Output::Store { records: std::mem::take(&mut self.records), mark: self.marks })
     }
 
-    /// What the batch `mark` carried; `None` for one that is not the next to be reported.
+    /// What the batches up to `mark` carried; `None` where all of them were reported before.
     fn settle(&mut self, mark: Mark) -> Option<Batch> {
-        let &(next, batch) = self.open.front()?;
-        debug_assert_eq!(next, mark, "batches are reported in order");
-        if next != mark {
-            return None;
+        debug_assert!(mark <= self.marks, "a batch is reported after it was given out");
+        let mut settled = None;
+        while let Some(&(open, batch)) = self.open.front()
+            && open <= mark
+        {
+            self.open.pop_front();
+            settled = Some(batch);
         }
-        self.open.pop_front();
-        Some(batch)
+        settled
     }
 }

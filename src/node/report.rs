@@ -40,6 +40,12 @@ impl Node {
         }
     }
 
+    /// The ids and nicks of the members in [`Node::status`], for who only looks for a name.
+    #[must_use]
+    pub fn names(&self) -> Vec<(MemberId, String)> {
+        self.membership.names().map(|(id, nick)| (id, nick.to_owned())).collect()
+    }
+
     /// The evidence about a member; `None` for one that is not known.
     #[must_use]
     pub fn why_member(&self, now: Now, id: MemberId) -> Option<WhyMember> {
@@ -194,7 +200,7 @@ impl Node {
     /// How full each table is: name, used, limit.
     fn fills(&self) -> impl Iterator<Item = (&'static str, u64, u64)> {
         let wide = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-        let transport = self.transport.gauges();
+        let transport = self.transport.gauges().chain(self.membership.gauges());
         let messaging = self.messaging.fills().into_iter().map(|fill| (fill.name, fill.used, fill.max));
         transport.chain(messaging).map(move |(name, used, max)| (name, wide(used), wide(max)))
     }

@@ -24,7 +24,12 @@ impl Node {
         let mut is_active = false;
         while let Some(output) = self.transport.poll_output() {
             match output {
-                transport::Output::Transmit { to, bytes } => self.outputs.push_back(Output::Transmit { to, bytes }),
+                transport::Output::Transmit { to, bytes } => match self.phase {
+                    Phase::Dumb | Phase::Awake | Phase::Leaving => {
+                        self.outputs.push_back(Output::Transmit { to, bytes });
+                    }
+                    Phase::Left | Phase::Silent => {}
+                },
                 transport::Output::Event(event) => {
                     self.on_transport(step, event);
                     is_active = true;
@@ -90,7 +95,9 @@ impl Node {
         match output {
             membership::Output::Store(record) => self.ledger.membership(record),
             membership::Output::Run(run) => {
-                self.phase = Phase::Awake;
+                if self.phase == Phase::Dumb {
+                    self.phase = Phase::Awake;
+                }
                 self.messaging.handle_run(step, run);
             }
             membership::Output::Card(card) => self.transport.set_card(card),

@@ -89,7 +89,7 @@ impl EventLoop {
     /// A member goes before a message of the same name; a message that is not in memory is looked for on
     /// the disk.
     fn why(&self, now: Now, asker: Asker, what: String) -> Result<Option<Response>, RequestError> {
-        match self.member(now, &what) {
+        match self.member(&what) {
             Ok(id) => {
                 let why = self.node.why_member(now, id).ok_or_else(|| unknown(&what))?;
                 Ok(Some(Response::WhyMember(Box::new(why))))
@@ -118,7 +118,7 @@ impl EventLoop {
         let command = match to {
             None => Command::Say { text },
             Some(name) => {
-                let to = self.member(now, name).map_err(|error| RequestError::usage(error.to_string()))?;
+                let to = self.member(name).map_err(|error| RequestError::usage(error.to_string()))?;
                 Command::Tell { to, text }
             }
         };
@@ -145,7 +145,7 @@ impl EventLoop {
             match spec.parse::<Spec>().map_err(|error| RequestError::usage(error.to_string()))? {
                 Spec::Off => self.edge.clear(),
                 Spec::Add(rules) => {
-                    let members = names::of(&self.node.status(now).members);
+                    let members = self.node.names();
                     for nick in edge::nicks(&rules) {
                         names::resolve(nick, &members).map_err(|error| RequestError::usage(error.to_string()))?;
                     }
@@ -180,8 +180,8 @@ impl EventLoop {
         })
     }
 
-    fn member(&self, now: Now, name: &str) -> Result<MemberId, names::NameError> {
-        names::resolve(name, &names::of(&self.node.status(now).members))
+    fn member(&self, name: &str) -> Result<MemberId, names::NameError> {
+        names::resolve(name, &self.node.names())
     }
 }
 

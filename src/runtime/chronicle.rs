@@ -1,16 +1,18 @@
 //! What the log says of each event: its fields and its cause, at `info`, so that a chain can be followed
 //! from log to log. Never a message's text.
 
+use std::fmt;
+
+use tracing::field::display;
 use tracing::{info, warn};
 
-use crate::base::{Cause, MemberId};
+use crate::base::Cause;
 use crate::node::api::{Event, EventKind, Evidence};
 
 /// Logs one event.
 pub(super) fn note(event: &Event) {
     let n = event.n;
-    let cause = event.cause.map(name_of);
-    let cause = cause.as_deref();
+    let cause = event.cause.map(|cause| display(Named(cause)));
     match &event.kind {
         EventKind::Ready { id, nick, room, addr, incarnation, ticket: _ } => {
             info!(n, cause, %id, nick, room, addr, incarnation, "ready");
@@ -21,8 +23,7 @@ pub(super) fn note(event: &Event) {
         }
         EventKind::Message(message) => {
             let (id, from, kind, seq) = (message.id, message.from, message.kind, message.seq);
-            let (to, via) = (text_of(message.to), text_of(message.via));
-            let (to, via) = (to.as_deref(), via.as_deref());
+            let (to, via) = (message.to.map(display), message.via.map(display));
             let (incarnation, recovered, late_ms) = (message.incarnation, message.recovered, message.late_ms);
             info!(n, cause, %id, ?kind, %from, to, incarnation, seq, recovered, via, late_ms, "message");
         }
@@ -43,16 +44,18 @@ pub(super) fn note(event: &Event) {
     }
 }
 
-/// A cause in one word: `event:12`, or the datagram as its receiver names it.
-fn name_of(cause: Cause) -> String {
-    match cause {
-        Cause::Event(n) => format!("event:{n}"),
-        Cause::Datagram { peer, session, counter } => format!("datagram:{}/{session}/{counter}", peer.short()),
-    }
-}
+/// A cause in one word: `event:12`, or the datagram as its receiver names it. Written only where somebody logs it.
+struct Named(Cause);
 
-fn text_of(member: Option<MemberId>) -> Option<String> {
-    member.map(|member| member.to_string())
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Cause::Event(n) => write!(f, "event:{n}"),
+            Cause::Datagram { peer, session, counter } => {
+                write!(f, "datagram:{}/{session}/{counter}", peer.short())
+            }
+        }
+    }
 }
 
 /// The evidence in one line: who, what.
@@ -64,12 +67,13 @@ fn reasons(evidence: &[Evidence]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::MemberId;
 
     #[test]
     fn a_cause_is_one_word() {
-        assert_eq!(name_of(Cause::Event(12)), "event:12");
+        assert_eq!(Named(Cause::Event(12)).to_string(), "event:12");
         let peer = MemberId([1; 32]);
         let cause = Cause::Datagram { peer, session: 3, counter: 17 };
-        assert_eq!(name_of(cause), format!("datagram:{}/3/17", peer.short()));
+        assert_eq!(Named(cause).to_string(), format!("datagram:{}/3/17", peer.short()));
     }
 }

@@ -23,6 +23,8 @@ pub struct Client {
     last_id: RequestId,
     /// Events that came while an answer was waited for.
     events: VecDeque<Event>,
+    /// How long the socket lets a read wait.
+    timeout: Option<Duration>,
 }
 
 /// Why a node could not be asked.
@@ -80,7 +82,7 @@ impl Client {
 
     fn over(stream: UnixStream) -> Self {
         let lines = Lines::new(CONTROL_RESPONSE_BYTES_MAX);
-        Self { stream, lines, last_id: 0, events: VecDeque::new() }
+        Self { stream, lines, last_id: 0, events: VecDeque::new(), timeout: None }
     }
 
     /// Asks, and waits for the answer, [`Response::Error`] among them. Events that come before it are kept
@@ -172,7 +174,10 @@ impl Client {
         if left.is_some_and(|left| left.is_zero()) {
             return Ok(false);
         }
-        self.stream.set_read_timeout(left).map_err(ClientError::Io)?;
+        if self.timeout != left {
+            self.stream.set_read_timeout(left).map_err(ClientError::Io)?;
+            self.timeout = left;
+        }
         let mut bytes = [0; READ_BYTES];
         match self.stream.read(&mut bytes) {
             Ok(0) => Err(ClientError::Gone),

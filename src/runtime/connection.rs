@@ -7,6 +7,7 @@ use std::io::{self, Read as _, Write as _};
 use std::sync::Arc;
 
 use mio::net::UnixStream;
+use mio::{Interest, Registry, Token};
 
 use super::lines::Lines;
 use super::protocol::{RequestError, RequestId, RequestLine, Response, ResponseLine};
@@ -30,6 +31,9 @@ pub(super) struct Connection {
     awaits_answer: bool,
     /// The client is gone altogether, or will read no more.
     is_hung_up: bool,
+    /// Registered for writability too: only while something waits, because each line that the client takes
+    /// would wake the loop otherwise.
+    awaits_writable: bool,
     state: State,
 }
 
@@ -78,6 +82,7 @@ impl Connection {
             may_hold_line: false,
             awaits_answer: false,
             is_hung_up: false,
+            awaits_writable: false,
             state: State::Open,
         }
     }
@@ -197,6 +202,20 @@ impl Connection {
         // A backlog that was once long must not hold its memory for ever.
         if self.backlog.is_empty() && self.backlog.capacity() > IDLE_BYTES_MAX {
             self.backlog = VecDeque::new();
+        }
+    }
+
+    /// Has the poll tell of writability exactly while something waits to be written.
+    pub fn watch(&mut self, registry: &Registry, token: Token) {
+        let wanted = !self.is_flushed();
+        if wanted == self.awaits_writable {
+            return;
+        }
+        let interest = if wanted { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
+        match registry.reregister(&mut self.stream, token, interest) {
+            Ok(()) => self.awaits_writable = wanted,
+            // Nothing would ever wake the loop for it: it is as good as gone.
+            Err(_) => self.state = State::Closed,
         }
     }
 

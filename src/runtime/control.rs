@@ -94,8 +94,7 @@ impl Control {
             }
             let token = self.next_token;
             self.next_token = Token(token.0 + 1);
-            let interest = Interest::READABLE | Interest::WRITABLE;
-            if self.registry.register(&mut stream, token, interest).is_ok() {
+            if self.registry.register(&mut stream, token, Interest::READABLE).is_ok() {
                 self.connections.insert(token, Connection::new(stream));
             }
         }
@@ -185,8 +184,9 @@ impl Control {
 
     /// Writes what the clients take, and lets go of those that are done.
     pub fn flush(&mut self, at: Wall) {
-        for connection in self.connections.values_mut() {
+        for (&token, connection) in &mut self.connections {
             connection.flush(at);
+            connection.watch(&self.registry, token);
         }
         for mut gone in self.connections.extract_if(.., |_, connection| connection.is_done()) {
             let _ = self.registry.deregister(gone.1.stream_mut());

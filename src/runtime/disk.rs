@@ -15,13 +15,15 @@ pub(super) struct Disk {
     in_flight: usize,
     /// Batches that the writer has no room for.
     overflow: VecDeque<(Mark, Vec<Record>)>,
+    /// A result that came after the one that was given out last, and differs from it.
+    held: Option<Written>,
     prune_due: Time,
 }
 
 impl Disk {
     #[must_use]
     pub fn new(writer: Writer, time: Time) -> Self {
-        Self { writer, in_flight: 0, overflow: VecDeque::new(), prune_due: time + PRUNE_EVERY }
+        Self { writer, in_flight: 0, overflow: VecDeque::new(), held: None, prune_due: time + PRUNE_EVERY }
     }
 
     /// Queues a batch. Waits for the disk only where `STORE_OVERFLOW_BATCHES_MAX` batches overflowed.
@@ -33,8 +35,21 @@ impl Disk {
         }
     }
 
-    /// The next result, in the order of the batches.
+    /// The next result, in the order of the batches: of the batches in a row that fared the same, the last
+    /// one's.
     pub fn poll_written(&mut self) -> Option<Written> {
+        let mut written = self.held.take().or_else(|| self.take_written())?;
+        while let Some(next) = self.take_written() {
+            if !fared_alike(&written, &next) {
+                self.held = Some(next);
+                break;
+            }
+            written = next;
+        }
+        Some(written)
+    }
+
+    fn take_written(&mut self) -> Option<Written> {
         let written = self.writer.poll_written()?;
         self.in_flight = self.in_flight.saturating_sub(1);
         self.pass_on();
@@ -44,7 +59,7 @@ impl Disk {
     /// Whether every batch was reported.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.in_flight == 0
+        self.in_flight == 0 && self.held.is_none()
     }
 
     /// When [`Disk::handle_timeout`] is due.
@@ -80,6 +95,13 @@ impl Disk {
         let Some((mark, records)) = self.overflow.pop_front() else { return };
         self.writer.submit(mark, records);
         self.in_flight += 1;
+    }
+}
+
+fn fared_alike(one: &Written, other: &Written) -> bool {
+    match (one, other) {
+        (Written::Stored { result: one, .. }, Written::Stored { result: other, .. }) => one == other,
+        (Written::Stored { .. } | Written::Fatal(_), Written::Stored { .. } | Written::Fatal(_)) => false,
     }
 }
 

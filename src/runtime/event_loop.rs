@@ -16,7 +16,7 @@ use super::disk::Disk;
 use super::edge::{Edge, Passage, Way};
 use super::facts::Facts;
 use super::socket::Socket;
-use super::{chronicle, clock, names};
+use super::{chronicle, clock};
 use crate::base::limits::RECEIVE_BATCH_DATAGRAMS;
 use crate::base::{Now, Time};
 use crate::node::api::{Command, Event, EventKind};
@@ -108,14 +108,18 @@ impl EventLoop {
         }
     }
 
-    /// Does what the node asks for, to the end.
+    /// Does what the node asks for, to the end. Peers and the disk first: they work while people are told.
     pub(super) fn pump(&mut self, now: Now) {
+        let mut events = Vec::new();
         while let Some(output) = self.node.poll_output() {
             match output {
                 Output::Store { records, mark } => self.disk.submit(mark, records),
                 Output::Transmit { to, bytes } => self.transmit(now, to, bytes),
-                Output::Event(event) => self.tell(now, event),
+                Output::Event(event) => events.push(event),
             }
+        }
+        for event in events {
+            self.tell(now, event);
         }
         self.release(now);
     }
@@ -136,7 +140,7 @@ impl EventLoop {
     /// Tells fault injection who is who and where.
     pub(super) fn learn(&mut self, now: Now) {
         self.learn_due = now.time + LEARN_EVERY;
-        let members = names::of(&self.node.status(now).members);
+        let members = self.node.names();
         let link = |id| self.node.why_member(now, id)?.link.address.map(|address| (address, id));
         let addresses: Vec<_> = members.iter().filter_map(|&(id, _)| link(id)).collect();
         self.edge.learn(&members, &addresses);

@@ -2,7 +2,6 @@
 //! an id. Owns the sentences for what is unknown or ambiguous.
 
 use crate::base::MemberId;
-use crate::node::api::MemberStatus;
 
 /// Why a name stands for nobody.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -15,12 +14,6 @@ pub enum NameError {
 
 /// A member with its nick.
 pub(super) type Named = (MemberId, String);
-
-/// The names of the members in a status, one's own among them.
-#[must_use]
-pub(super) fn of(members: &[MemberStatus]) -> Vec<Named> {
-    members.iter().map(|member| (member.id, member.nick.clone())).collect()
-}
 
 /// Finds whom `name` means among `members`.
 ///

@@ -236,10 +236,6 @@ fn open(address: SocketAddr) -> io::Result<Socket> {
         socket.set_only_v6(true)?;
     }
     socket.set_nonblocking(true)?;
-    // A room whose addresses all changed is found again by a broadcast.
-    if address.is_ipv4() {
-        socket.set_broadcast(true)?;
-    }
     // The kernel grants what `net.core.rmem_max` allows and says nothing; what it granted is read back.
     let _ = socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES);
     let _ = socket.set_send_buffer_size(SOCKET_BUFFER_BYTES);
@@ -287,7 +283,7 @@ fn forbid_fragments(_socket: &socket2::Socket, _address: SocketAddr) -> io::Resu
     Ok(())
 }
 
-/// Where a room is looked for by broadcast, so where a node listens unless told otherwise.
+/// Where a node listens unless told otherwise.
 pub(super) const DEFAULT_PORT: u16 = 4460;
 const WILDCARD: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 /// One more than a datagram of ours, so that a longer one shows.

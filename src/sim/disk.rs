@@ -72,6 +72,7 @@ impl Disk {
     pub(super) fn crash(&mut self, unsynced: Unsynced) {
         let lost = std::mem::take(&mut self.writing).into_iter().chain(std::mem::take(&mut self.queued));
         match unsynced {
+            Unsynced::Keep if self.full => drop(lost),
             Unsynced::Keep => self.durable.extend(lost.flat_map(|(_, records)| records)),
             Unsynced::Lose => drop(lost),
         }

@@ -23,6 +23,8 @@ pub(super) struct Machine {
     pub told: Vec<Event>,
     /// When the timer that is scheduled now fires; later ones are void.
     pub alarm: Option<Time>,
+    /// When the commit under way is done.
+    pub commit_at: Option<Time>,
     identity: Identity,
     room: RoomId,
     secret: RoomSecret,
@@ -41,6 +43,7 @@ impl Machine {
             inbox: Vec::new(),
             told: Vec::new(),
             alarm: None,
+            commit_at: None,
             identity: Identity::generate(&mut rng.split("identity")),
             room,
             secret,

@@ -123,6 +123,7 @@ impl World {
         assert!(machine.node.take().is_some(), "{name} does not run");
         machine.disk.crash(unsynced);
         machine.alarm = None;
+        machine.commit_at = None;
         machine.paused = false;
         machine.inbox.clear();
     }
@@ -156,12 +157,15 @@ impl World {
             if let Some(node) = self.machines[index].node.as_mut() {
                 node.handle_datagram(now, from, &bytes);
             }
+            self.drain(index);
+        }
+        // The disk went on meanwhile.
+        if let Some(due) = self.machines[index].commit_at {
+            self.schedule_commit(index, due.max(self.time));
         }
         if let Some(node) = self.machines[index].node.as_mut() {
             node.handle_timeout(now);
         }
-        let (life, time) = (self.machines[index].life, self.time);
-        self.schedule(time, What::Commit { machine: index, life });
         self.drain(index);
     }
 
@@ -369,7 +373,7 @@ impl World {
         match entry.what {
             What::Arrive { machine, from, bytes } => self.arrive(machine, from, bytes),
             What::Alarm { machine, life } => self.ring(machine, life, entry.at),
-            What::Commit { machine, life } => self.commit(machine, life),
+            What::Commit { machine, life } => self.commit(machine, life, entry.at),
         }
         true
     }
@@ -398,12 +402,13 @@ impl World {
         self.drain(index);
     }
 
-    fn commit(&mut self, index: usize, life: u32) {
+    fn commit(&mut self, index: usize, life: u32, due: Time) {
         let now = self.now();
         let machine = &mut self.machines[index];
-        if machine.life != life || machine.node.is_none() || machine.paused {
+        if machine.life != life || machine.node.is_none() || machine.paused || machine.commit_at != Some(due) {
             return;
         }
+        machine.commit_at = None;
         let (results, next) = machine.disk.commit(now.time);
         if let Some(node) = machine.node.as_mut() {
             for (mark, result) in results {
@@ -411,7 +416,7 @@ impl World {
             }
         }
         if let Some(at) = next {
-            self.schedule(at, What::Commit { machine: index, life });
+            self.schedule_commit(index, at);
         }
         self.drain(index);
     }
@@ -441,10 +446,16 @@ impl World {
 
     fn submit(&mut self, index: usize, mark: Mark, records: Vec<Record>) {
         let time = self.time;
-        let life = self.machines[index].life;
         if let Some(done) = self.machines[index].disk.submit(time, mark, records) {
-            self.schedule(done, What::Commit { machine: index, life });
+            self.schedule_commit(index, done);
         }
+    }
+
+    fn schedule_commit(&mut self, index: usize, at: Time) {
+        let machine = &mut self.machines[index];
+        machine.commit_at = Some(at);
+        let life = machine.life;
+        self.schedule(at, What::Commit { machine: index, life });
     }
 
     fn transmit(&mut self, from: usize, to: SocketAddr, bytes: &[u8]) {

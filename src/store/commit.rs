@@ -54,8 +54,9 @@ impl Committer {
     /// Moves the write-ahead log into the database when it has grown long. On a full disk it stays as it is.
     pub(super) fn checkpoint(&self) -> Result<(), CommitError> {
         let pages = |mode| {
-            let row = self.db.query_row(&format!("PRAGMA wal_checkpoint({mode})"), (), |row| row.get::<_, i64>(1));
-            row.map_err(|error| self.sort(error.into()))
+            let statement = self.db.prepare_cached(&format!("PRAGMA wal_checkpoint({mode})"));
+            let pages = statement.and_then(|mut statement| statement.query_row((), |row| row.get::<_, i64>(1)));
+            pages.map_err(|error| self.sort(error.into()))
         };
         if pages("NOOP")? < WAL_PAGES_MAX {
             return Ok(());

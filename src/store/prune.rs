@@ -106,4 +106,19 @@ mod tests {
         assert!((100..1_000).contains(&left), "{left}");
         assert_eq!(prune_all(&home, Wall(2_000), 0), 100);
     }
+
+    #[test]
+    fn what_comes_after_all_history_was_pruned_is_still_counted_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = home_with_history(&dir.path().join("home"), 1_200);
+        assert_eq!(prune_all(&home, Wall(2_000), 0), 0);
+        let bo = kit::identity(&home, 1);
+        let pruned =
+            Record::GroupPruned { author: bo.id(), run: kit::run(5), upto: 1_201, chain: Chain::default(), lamport: 1 };
+        let records = [kit::received(&bo, 1_201, "again"), node::Record::Messaging(pruned)];
+        let mut all = load(&home).unwrap();
+        Committer::new(schema::open(&home).unwrap(), home.database()).commit(&records).unwrap();
+        all.extend(records);
+        assert_eq!(Restored::fold(&load(&home).unwrap()), Restored::fold(&all));
+    }
 }

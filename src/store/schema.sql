@@ -27,7 +27,7 @@ CREATE TABLE forgotten (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE messages (
-    n           INTEGER PRIMARY KEY AUTOINCREMENT,
+    n           INTEGER PRIMARY KEY,
     id          TEXT NOT NULL UNIQUE,
     kind        TEXT NOT NULL CHECK (kind IN ('group', 'private')),
     sent        INTEGER NOT NULL,
@@ -61,7 +61,7 @@ CREATE TABLE deliveries (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE receipts (
-    n                    INTEGER PRIMARY KEY AUTOINCREMENT,
+    n                    INTEGER PRIMARY KEY,
     receiver             TEXT NOT NULL,
     receiver_incarnation INTEGER NOT NULL,
     receiver_boot        INTEGER NOT NULL,
@@ -115,6 +115,7 @@ CREATE TABLE seen (
     seen        TEXT NOT NULL,
     PRIMARY KEY (kind, author, incarnation, boot)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX seen_by_upto ON seen (upto);
 
 CREATE TABLE floors (
     author      TEXT PRIMARY KEY,

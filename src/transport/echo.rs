@@ -92,12 +92,18 @@ impl PathMeter {
             self.path.hears_me = self.path.hears_me.max(Some(sent_at));
             // The peer held the datagram for a while before this echo left: that is not the path's time.
             let sample = now.since(sent_at).saturating_sub(Duration::from_micros(held_us));
-            self.path.rtt = Some(smoothed(self.path.rtt, sample));
+            if sample <= RTT_SAMPLE_MAX {
+                self.path.rtt = Some(smoothed(self.path.rtt, sample));
+            }
         }
         self.sent_from = counter + 1;
         true
     }
 }
+
+/// A longer sample measured a process that stood still, not the path: twice what a geostationary satellite link
+/// takes with full queues. A guess.
+const RTT_SAMPLE_MAX: Duration = Duration::from_secs(3);
 
 /// RFC 6298, sections 2.2 and 2.3, without its clock granularity.
 pub(super) fn smoothed(before: Option<Rtt>, sample: Duration) -> Rtt {
