@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::book::OutId;
+use super::book::{OutId, Outgoing};
 use super::machine::{Messaging, Pending};
 use super::outbox::{DeliveryChange, EventKind};
 use super::own::wall_before;
@@ -15,12 +15,6 @@ use crate::base::limits::{DELIVERY_DEADLINE, MESSAGE_LIFE};
 use crate::base::{Cause, MemberId, MessageId, Step, Stream};
 use crate::wire::{MessagingFrame, RefusedReason};
 
-/// An unknown message is sent again this often while its receiver is heard.
-const RESEND_EVERY: Duration = Duration::from_secs(60);
-/// A member that was asked this often and receipts no more never will: it came to the room later.
-const GROUP_PROBES_MAX: u8 = 5;
-/// A member that returned fetches what it missed of the room, and receipts it, well within this.
-const RETURN_TIME: Duration = Duration::from_secs(2);
 /// A loop that is later than this was stopped: what did not arrive meanwhile may lie in the socket.
 const LAG_JUDGED: Duration = Duration::from_millis(250);
 
@@ -207,7 +201,7 @@ impl Messaging {
             return;
         }
         self.tell_delivery(step, out, to, cause);
-        let place = self.book.message(out).and_then(super::book::Outgoing::place);
+        let place = self.book.message(out).and_then(Outgoing::place);
         let Some(peer) = self.peers.get_mut(&to) else { return };
         match outcome {
             Outcome::Sending => {
@@ -246,7 +240,7 @@ impl Messaging {
                     // What was to be given after that record is asked for again.
                     peer.giving.clear();
                 }
-                self.timers.set_earlier(Timer::Resend(to), step.now.time + RESEND_EVERY);
+                self.timers.set_earlier(Timer::Resend(to), step.now.time + super::resend::RESEND_EVERY);
             }
             Outcome::Unknown | Outcome::Waiting | Outcome::Refused | Outcome::Expired | Outcome::Delivered => {}
         }
@@ -276,118 +270,6 @@ impl Messaging {
             reason: delivery.reason,
         };
         self.out.tell(step, cause, EventKind::Delivery(change));
-    }
-
-    /// A member can be reached again, or was silent and is heard: what waits for it goes out.
-    pub(super) fn peer_returned(&mut self, step: &mut Step, id: MemberId) {
-        self.timers.cancel(Timer::Stalled(id));
-        let now = step.now.time;
-        let Some(peer) = self.peers.get_mut(&id) else { return };
-        let flights: Vec<OutId> = peer.flights().collect();
-        for out in flights {
-            if let Some(flight) = peer.flight_mut(out).filter(|flight| flight.is_pushed) {
-                flight.retry_at = now;
-                let due = flight.due();
-                self.timers.set(Timer::Flight(id, out), due);
-            }
-        }
-        peer.group_probes = 0;
-        if !peer.group.is_empty() {
-            self.timers.set_earlier(Timer::Resend(id), now + RETURN_TIME);
-        }
-        self.begin_waiting(step, id);
-        self.resend(step, id);
-        self.dirty.insert(id);
-    }
-
-    /// A group message that a reachable member was not sent is fetched by it; that it was is asked for later.
-    pub(super) fn expect_fetch(&mut self, step: &mut Step, to: MemberId) {
-        if let Some(peer) = self.peers.get_mut(&to) {
-            peer.group_probes = 0;
-        }
-        self.timers.set_earlier(Timer::Resend(to), step.now.time + RESEND_EVERY);
-    }
-
-    /// Waiting private messages are called sending on disk, and sent then.
-    pub(super) fn begin_waiting(&mut self, step: &mut Step, to: MemberId) {
-        let Some(peer) = self.peers.get(&to) else { return };
-        let waiting: Vec<OutId> = peer.private.keys().copied().collect();
-        for out in waiting {
-            let Some(delivery) = self.book.delivery(out, to) else { continue };
-            let is_durable = self.book.message(out).is_some_and(|message| message.is_durable);
-            if delivery.outcome == Outcome::Waiting && delivery.changing.is_none() && is_durable {
-                self.change(step, out, to, Outcome::Sending, None);
-            }
-        }
-    }
-
-    /// Private messages whose outcome is open, and that are not under way, are sent again.
-    fn resend(&mut self, step: &mut Step, to: MemberId) {
-        let Some(peer) = self.peers.get(&to) else { return };
-        let mut has_unknown = false;
-        let mut again = Vec::new();
-        for (&out, &bytes) in &peer.private {
-            let Some(delivery) = self.book.delivery(out, to) else { continue };
-            has_unknown |= delivery.outcome == Outcome::Unknown;
-            let is_open = matches!(delivery.outcome, Outcome::Sending | Outcome::Unknown);
-            let is_durable = self.book.message(out).is_some_and(|message| message.is_durable);
-            if is_open && is_durable && delivery.changing != Some(Outcome::Delivered) && !peer.is_under_way(out) {
-                again.push((out, bytes));
-            }
-        }
-        for (out, bytes) in again {
-            self.begin_sending(step, to, out, bytes);
-        }
-        if has_unknown {
-            self.timers.set(Timer::Resend(to), step.now.time + RESEND_EVERY);
-        }
-    }
-
-    pub(super) fn resend_due(&mut self, step: &mut Step, to: MemberId) {
-        if self.peers.get(&to).is_some_and(super::peer::Peer::is_reachable) {
-            self.begin_waiting(step, to);
-            self.resend(step, to);
-            self.resend_group(step, to);
-        }
-    }
-
-    /// Where a member has not receipted all of a run, the last message of the run is sent: if it holds it, it
-    /// receipts all that it holds again; if not, it learns what exists and fetches it.
-    fn resend_group(&mut self, step: &mut Step, to: MemberId) {
-        let Some(peer) = self.peers.get_mut(&to) else { return };
-        let mut runs = Vec::new();
-        let mut next = peer.group.last_key_value();
-        while let Some((&(run, _), _)) = next {
-            runs.push(run);
-            next = peer.group.range(..(run, 0)).next_back();
-        }
-        if runs.is_empty() || peer.group_probes >= GROUP_PROBES_MAX {
-            return;
-        }
-        peer.group_probes += 1;
-        self.timers.set_earlier(Timer::Resend(to), step.now.time + RESEND_EVERY);
-        for run in runs {
-            let head = self.log.run(self.me, run).and_then(|of| of.kept.last_key_value());
-            let Some((&seq, bytes)) = head.map(|(seq, kept)| (seq, kept.bytes.clone())) else { continue };
-            let open = self.peers.get(&to).and_then(|peer| peer.group.get(&(run, seq))).copied();
-            let Some((out, delivery)) = open.and_then(|out| Some((out, self.book.delivery(out, to)?))) else {
-                self.counters.probes += 1;
-                self.out.send(to, MessagingFrame::Group(bytes.to_vec()));
-                continue;
-            };
-            let is_idle =
-                delivery.changing.is_none() && self.peers.get(&to).is_some_and(|peer| !peer.is_under_way(out));
-            match delivery.outcome {
-                Outcome::Waiting if is_idle => drop(self.change(step, out, to, Outcome::Sending, None)),
-                Outcome::Sending | Outcome::Unknown if is_idle => self.begin_sending(step, to, out, bytes.len()),
-                Outcome::Waiting
-                | Outcome::Sending
-                | Outcome::Unknown
-                | Outcome::Refused
-                | Outcome::Expired
-                | Outcome::Delivered => {}
-            }
-        }
     }
 
     /// A member is out of reach: what is under way to it has until the deadline.

@@ -1,115 +1,21 @@
-//! Giving to others: what this node holds, said as digest and frontier, and given to those who pull it. Owns
-//! the bounds of what a peer may take; knows nothing of what this node asks for.
-
-use std::time::Duration;
+//! Giving to others what they pull. Owns the bounds of what a peer may take; knows nothing of what this node asks for.
 
 use super::book::OutId;
 use super::machine::Messaging;
-use super::own::wall_before;
 use super::peer::{Flight, Giving, Peer};
 use super::receive::SEQ_MAX;
 use super::record::Outcome;
 use super::timers::Timer;
-use crate::base::limits::{DELIVERY_DEADLINE, FRONTIER_ENTRIES_MAX, RECEIPT_RANGES_MAX, RECOVERY_AGE_MAX};
-use crate::base::{MemberId, MessageId, Run, Seq, Step, Time};
-use crate::wire::{FrontierEntry, Lacking, MessagingFrame};
+use crate::base::limits::DELIVERY_DEADLINE;
+use crate::base::{MemberId, MessageId, Run, Seq, Step};
+use crate::wire::{Lacking, MessagingFrame};
 
-/// Frontiers to one peer are at least this far apart, asked or answered.
-const FRONTIER_GAP: Duration = Duration::from_secs(1);
-/// The same difference between two nodes that stand still is followed up this often.
-const DIGEST_REST: Duration = Duration::from_secs(60);
-/// One frame of a frontier: it and its envelope stay within `FRAME_BYTES_MAX`.
-const FRONTIER_BYTES_MAX: usize = 14 * 1024;
-/// Most that an entry takes beside its ranges, and a range.
-const ENTRY_BYTES: usize = 110;
-const RANGE_BYTES: usize = 18;
+/// What the end of a pull counts for in a peer's allowance.
+const PULL_END_BYTES: usize = 100;
 /// Ranges that one pull can be told to lack: the next pull hears of the rest.
 pub(super) const LACKING_MAX: usize = 32;
 
 impl Messaging {
-    /// A heartbeat said what its sender holds: what differs while both stand still is followed up.
-    pub(super) fn handle_digest(&mut self, step: &mut Step, from: MemberId, theirs: u64) {
-        let now = step.now.time;
-        let ours = self.log.digest();
-        let Some(peer) = self.peers.get_mut(&from) else { return };
-        let stands_still = peer.digest.theirs == Some(theirs) && peer.digest.ours == ours;
-        peer.digest.theirs = Some(theirs);
-        peer.digest.ours = ours;
-        let was_followed = peer.digest.followed.is_some_and(|(before_theirs, before_ours, at)| {
-            (before_theirs, before_ours) == (theirs, ours) && now.since(at) < DIGEST_REST
-        });
-        if theirs != ours && stands_still && !was_followed {
-            peer.digest.followed = Some((theirs, ours, now));
-            tracing::debug!(peer = %from, "digests differ");
-            self.send_frontier(step, from, false);
-        }
-    }
-
-    /// A session opened, or a silence ended: both sides say what they hold.
-    pub(super) fn recovery_opened(&mut self, step: &mut Step, peer: MemberId) {
-        self.send_frontier(step, peer, false);
-    }
-
-    fn send_frontier(&mut self, step: &mut Step, to: MemberId, answer: bool) {
-        let now = step.now.time;
-        let Some(peer) = self.peers.get_mut(&to).filter(|peer| peer.session.is_some()) else { return };
-        let before = if answer { &mut peer.frontier_answered } else { &mut peer.frontier_sent };
-        if before.is_some_and(|at: Time| now.since(at) < FRONTIER_GAP) {
-            return;
-        }
-        *before = Some(now);
-        let mut parts: Vec<Vec<FrontierEntry>> = vec![Vec::new()];
-        let mut bytes = 0;
-        for entry in self.frontier(step) {
-            bytes += ENTRY_BYTES + RANGE_BYTES * entry.kept.len();
-            let part = parts.last_mut().expect("there is always one");
-            if bytes > FRONTIER_BYTES_MAX || part.len() >= FRONTIER_ENTRIES_MAX {
-                bytes = ENTRY_BYTES + RANGE_BYTES * entry.kept.len();
-                parts.push(vec![entry]);
-            } else {
-                part.push(entry);
-            }
-        }
-        let last = parts.len() - 1;
-        for (index, entries) in parts.into_iter().enumerate() {
-            self.out.send(to, MessagingFrame::Frontier { answer, entries, more: index < last });
-        }
-    }
-
-    fn frontier(&self, step: &Step) -> Vec<FrontierEntry> {
-        let oldest = wall_before(step.now.wall, RECOVERY_AGE_MAX);
-        let runs = self.log.authors().flat_map(|(id, author)| author.runs.iter().map(move |(&run, of)| (id, run, of)));
-        runs.filter_map(|(author, run, of)| {
-            let (head, head_id) = of.chain.head()?;
-            let recent = of.kept.iter().find(|(_, kept)| kept.at >= oldest).map_or(head + 1, |(&seq, _)| seq);
-            let mut kept: Vec<(Seq, Seq)> = of.given_ranges().rev().take(RECEIPT_RANGES_MAX).collect();
-            kept.reverse();
-            Some(FrontierEntry { author, run, head, head_id, recent, kept })
-        })
-        .collect()
-    }
-
-    /// What a peer holds; it wants to know the same of this node, unless it answers.
-    pub(super) fn handle_frontier(
-        &mut self,
-        step: &mut Step,
-        from: MemberId,
-        answer: bool,
-        entries: &[FrontierEntry],
-        more: bool,
-    ) {
-        let is_well_formed = entries.len() <= FRONTIER_ENTRIES_MAX
-            && entries.iter().all(|entry| entry.kept.len() <= RECEIPT_RANGES_MAX && is_ascending(&entry.kept));
-        if !is_well_formed {
-            self.counters.strange += 1;
-            return;
-        }
-        if !answer && !more {
-            self.send_frontier(step, from, true);
-        }
-        self.take_frontier(step, from, entries);
-    }
-
     /// A peer asks for messages of a run: it gets a window of them, and hears what is lacking.
     pub(super) fn handle_pull(
         &mut self,
@@ -220,7 +126,7 @@ impl Messaging {
                 self.gated_peers.insert(to);
                 return;
             }
-            let bytes = if let MessagingFrame::Recovered(bytes) = frame { bytes.len() } else { ENTRY_BYTES };
+            let bytes = if let MessagingFrame::Recovered(bytes) = frame { bytes.len() } else { PULL_END_BYTES };
             if let Err(wait) = peer.allowance.take(bytes, step.now.time) {
                 self.timers.set(Timer::Give(to), step.now.time + wait);
                 return;
@@ -233,10 +139,6 @@ impl Messaging {
             self.out.send(to, frame);
         }
     }
-}
-
-fn is_ascending(ranges: &[(Seq, Seq)]) -> bool {
-    ranges.iter().all(|&(first, last)| 0 < first && first <= last) && ranges.windows(2).all(|two| two[0].1 < two[1].0)
 }
 
 /// `first..=last`, of which no text is kept, as what was had once and what never was.

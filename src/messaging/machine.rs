@@ -283,7 +283,6 @@ impl Messaging {
 
     /// All records up to number `upto` that had no result yet have this one.
     pub fn handle_stored(&mut self, step: &mut Step, upto: u64, result: Result<(), StoreFailed>) {
-        self.settled_upto = self.settled_upto.max(upto);
         while let Some(&(number, _)) = self.pending.front()
             && number <= upto
         {
@@ -300,6 +299,7 @@ impl Messaging {
             }
             Err(StoreFailed) => self.counters.not_stored += 1,
         }
+        self.settled_upto = self.settled_upto.max(upto);
         self.tell_ungated(step);
         self.dirty.append(&mut self.gated_peers);
         self.finish(step);
@@ -318,7 +318,10 @@ impl Messaging {
                 Timer::Seek => self.seek(step),
                 Timer::Pull => self.pull_unanswered(step),
                 Timer::Give(peer) => drop(self.dirty.insert(peer)),
-                Timer::Sweep => self.sweep(step),
+                Timer::Sweep => {
+                    self.sweep(step);
+                    self.seek_gaps(step);
+                }
             }
             debug_assert!(self.timers.due(timer).is_none_or(|at| at > step.now.time), "{timer:?} is due again at once");
         }

@@ -1,11 +1,12 @@
 //! Subsystem 3: what messages mean, and what became of each. Owns the room, private messages, delivery,
 //! receipts and recovery. Decides nothing about who is a member and moves no datagram itself.
 //!
-//! Read `machine` first; then `own` (saying), `deliver` (until it is settled), `receive` and `order` (showing),
-//! `receipts`, `recovery` (asking) and `give` (answering). The other files hold what these work on.
+//! Read `machine` first; then `own` (saying), `deliver` and `resend` (until it is settled), `receive` and `order` (showing),
+//! `receipts`, `frontier`, `recovery` and `pull` (asking), and `give` (answering). The other files hold what these work on.
 
 mod book;
 mod deliver;
+mod frontier;
 mod give;
 mod log;
 mod machine;
@@ -15,11 +16,13 @@ mod own;
 mod peer;
 mod privates;
 mod pto;
+mod pull;
 mod ranges;
 mod receipts;
 mod receive;
 mod record;
 mod recovery;
+mod resend;
 mod retention;
 mod status;
 #[cfg(test)]

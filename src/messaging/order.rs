@@ -1,13 +1,14 @@
 //! The order in which messages are told: an author's wait for those before them, at most `HOLD`; then the gap is
 //! told and they follow. Owns that wait and the telling; what it tells is on disk already.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::log::{Place, RunTooOld, Telling, Untold};
 use super::machine::{Messaging, Pending, PrivateArrival};
 use super::outbox::{EventKind, Shown};
 use super::privates::HeldMessage;
-use super::record::{GapRecord, Record};
+use super::record::{Answer, GapRecord, Record};
 use super::timers::Timer;
 use crate::base::limits::{GAPS_MAX, HELD_BACK_MESSAGES_MAX};
 use crate::base::{Cause, EventNumber, MemberId, MessageId, Run, Seq, Step};
@@ -160,12 +161,23 @@ impl Messaging {
     /// Stores a gap, and tells it in its author's turn once it is on disk.
     pub(super) fn tell_gap(&mut self, step: &mut Step, place: Place, last: Seq, cause: Option<Cause>) {
         let (author, run, first) = place;
-        let asked = self.asked_for(author, run);
-        let gap = GapRecord { author, run, first, last, asked, at: step.now.wall };
-        let known = self.gaps.get(&(author, run, first));
-        if known.is_some_and(|known| known.last == last && known.asked == gap.asked) {
+        let around = self.gaps.range((author, run, 0)..=(author, run, first)).next_back();
+        let known = around.map(|(_, gap)| gap).filter(|gap| last <= gap.last);
+        let (first, last) = known.map_or((first, last), |gap| (gap.first, gap.last));
+        // A restart forgets who was asked before; the gap does not.
+        let mut asked: BTreeMap<MemberId, Answer> =
+            known.map_or_else(BTreeMap::new, |gap| gap.asked.iter().copied().collect());
+        for (peer, answer) in self.asked_for(author, run) {
+            if answer != Answer::NoAnswer || !asked.contains_key(&peer) {
+                asked.insert(peer, answer);
+            }
+        }
+        let asked: Vec<(MemberId, Answer)> = asked.into_iter().collect();
+        if known.is_some_and(|known| known.asked == asked) {
             return;
         }
+        let gap = GapRecord { author, run, first, last, asked, at: step.now.wall };
+        let known = self.gaps.get(&(author, run, first));
         tracing::debug!(%author, %run, first, last, asked = gap.asked.len(), "gap");
         if known.is_none() && self.gaps.len() >= GAPS_MAX {
             let oldest = self.gaps.iter().min_by_key(|(_, gap)| gap.at).map(|(&key, _)| key);

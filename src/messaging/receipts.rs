@@ -51,6 +51,12 @@ impl ReceiptsDue {
         self.fresh.remove(&member);
     }
 
+    /// The first message of a run that a member receipted: what is before it may be from before its time.
+    pub fn first_held(&self, run: Run, receiver: MemberId) -> Seq {
+        let covers = self.covers.get(&(run, receiver)).into_iter().flatten();
+        covers.map(|&(first, _)| first).min().unwrap_or(Seq::MAX)
+    }
+
     pub fn forget_runs(&mut self, below: Run) {
         self.covers.retain(|&(run, _), _| run >= below);
     }

@@ -418,3 +418,27 @@ fn a_recovery_is_over_once_its_last_message_is_shown() {
     assert_eq!(world.messages("bo").len(), 20);
     assert!(over > last, "{over} is before {last}");
 }
+
+#[test]
+fn a_gap_that_was_told_is_not_told_again_by_a_restart() {
+    let mut world = World::new(62, &["ana", "bo", "cy"]);
+    world.drop_frames(|from, _, frame| from == "ana" && matches!(kind_of(frame), "group" | "recovered" | "pull end"));
+    world.say("ana", "lost to all");
+    world.run_for(SEC * 12);
+    world.drop_frames(|from, _, frame| from == "ana" && matches!(kind_of(frame), "recovered" | "pull end"));
+    world.say("ana", "two");
+    world.run_for(SEC * 20);
+    let told = |world: &World| world.screen("bo").iter().filter(|line| line.starts_with("gap")).count();
+    let (before, asked) = (told(&world), world.machine("bo").gaps().next().expect("a gap").asked);
+    world.crash("ana");
+    world.crash("cy");
+    for _ in 0..3 {
+        world.crash_with("bo", true);
+        world.start("bo");
+        world.run_for(SEC * 20);
+    }
+    world.run_for(SEC * 700);
+    assert_eq!(told(&world), before);
+    assert_eq!(world.machine("bo").gaps().next().expect("a gap").asked, asked);
+    world.check_folds();
+}

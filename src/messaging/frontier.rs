@@ -1,0 +1,204 @@
+//! What nodes tell each other of what they hold: a digest with each heartbeat, and frontiers where digests differ or a
+//! session opened. Owns when a frontier goes out and what one that came in makes wanted.
+
+use std::time::Duration;
+
+use super::log::Place;
+use super::machine::Messaging;
+use super::own::wall_before;
+use super::receive::SEQ_MAX;
+use super::record::Record;
+use super::recovery::{HINTS_MAX, Wanted, window_first};
+use super::timers::Timer;
+use crate::base::limits::{
+    FRONTIER_ENTRIES_MAX, OFFERS_PER_PEER_MAX, RECEIPT_RANGES_MAX, RECOVERY_AGE_MAX, RECOVERY_MESSAGES_MAX,
+    RUNS_PER_AUTHOR_MAX,
+};
+use crate::base::{MemberId, Seq, Step, Time};
+use crate::wire::{FrontierEntry, MessagingFrame};
+
+/// Frontiers to one peer are at least this far apart, asked or answered.
+const FRONTIER_GAP: Duration = Duration::from_secs(1);
+/// The same difference between two nodes that stand still is followed up this often.
+const DIGEST_REST: Duration = Duration::from_secs(60);
+/// One frame of a frontier: it and its envelope stay within `FRAME_BYTES_MAX`.
+const FRONTIER_BYTES_MAX: usize = 14 * 1024;
+/// Most that an entry takes beside its ranges, and a range.
+const ENTRY_BYTES: usize = 110;
+const RANGE_BYTES: usize = 18;
+
+impl Messaging {
+    /// A heartbeat said what its sender holds: what differs while both stand still is followed up.
+    pub(super) fn handle_digest(&mut self, step: &mut Step, from: MemberId, theirs: u64) {
+        let now = step.now.time;
+        let ours = self.log.digest();
+        let Some(peer) = self.peers.get_mut(&from) else { return };
+        let stands_still = peer.digest.theirs == Some(theirs) && peer.digest.ours == ours;
+        peer.digest.theirs = Some(theirs);
+        peer.digest.ours = ours;
+        let was_followed = peer.digest.followed.is_some_and(|(before_theirs, before_ours, at)| {
+            (before_theirs, before_ours) == (theirs, ours) && now.since(at) < DIGEST_REST
+        });
+        if theirs != ours && stands_still && !was_followed {
+            peer.digest.followed = Some((theirs, ours, now));
+            tracing::debug!(peer = %from, "digests differ");
+            self.send_frontier(step, from, false);
+        }
+    }
+
+    /// A session opened, or a silence ended: both sides say what they hold.
+    pub(super) fn recovery_opened(&mut self, step: &mut Step, peer: MemberId) {
+        self.send_frontier(step, peer, false);
+    }
+
+    fn send_frontier(&mut self, step: &mut Step, to: MemberId, answer: bool) {
+        let now = step.now.time;
+        let Some(peer) = self.peers.get_mut(&to).filter(|peer| peer.session.is_some()) else { return };
+        let before = if answer { &mut peer.frontier_answered } else { &mut peer.frontier_sent };
+        if before.is_some_and(|at: Time| now.since(at) < FRONTIER_GAP) {
+            return;
+        }
+        *before = Some(now);
+        let mut parts: Vec<Vec<FrontierEntry>> = vec![Vec::new()];
+        let mut bytes = 0;
+        for entry in self.frontier(step) {
+            bytes += ENTRY_BYTES + RANGE_BYTES * entry.kept.len();
+            let part = parts.last_mut().expect("there is always one");
+            if bytes > FRONTIER_BYTES_MAX || part.len() >= FRONTIER_ENTRIES_MAX {
+                bytes = ENTRY_BYTES + RANGE_BYTES * entry.kept.len();
+                parts.push(vec![entry]);
+            } else {
+                part.push(entry);
+            }
+        }
+        let last = parts.len() - 1;
+        for (index, entries) in parts.into_iter().enumerate() {
+            self.out.send(to, MessagingFrame::Frontier { answer, entries, more: index < last });
+        }
+    }
+
+    fn frontier(&self, step: &Step) -> Vec<FrontierEntry> {
+        let oldest = wall_before(step.now.wall, RECOVERY_AGE_MAX);
+        let runs = self.log.authors().flat_map(|(id, author)| author.runs.iter().map(move |(&run, of)| (id, run, of)));
+        runs.filter_map(|(author, run, of)| {
+            let (head, head_id) = of.chain.head()?;
+            let recent = of.kept.iter().find(|(_, kept)| kept.at >= oldest).map_or(head + 1, |(&seq, _)| seq);
+            let mut kept: Vec<(Seq, Seq)> = of.given_ranges().rev().take(RECEIPT_RANGES_MAX).collect();
+            kept.reverse();
+            Some(FrontierEntry { author, run, head, head_id, recent, kept })
+        })
+        .collect()
+    }
+
+    /// What a peer holds; it wants to know the same of this node, unless it answers.
+    pub(super) fn handle_frontier(
+        &mut self,
+        step: &mut Step,
+        from: MemberId,
+        answer: bool,
+        entries: &[FrontierEntry],
+        more: bool,
+    ) {
+        let is_well_formed = entries.len() <= FRONTIER_ENTRIES_MAX
+            && entries.iter().all(|entry| entry.kept.len() <= RECEIPT_RANGES_MAX && is_ascending(&entry.kept));
+        if !is_well_formed {
+            self.counters.strange += 1;
+            return;
+        }
+        if !answer && !more {
+            self.send_frontier(step, from, true);
+        }
+        self.take_frontier(step, from, entries);
+    }
+
+    /// What a peer holds: what of it is missing here is pulled from it.
+    pub(super) fn take_frontier(&mut self, step: &mut Step, peer: MemberId, entries: &[FrontierEntry]) {
+        let mut budget = u64::try_from(RECOVERY_MESSAGES_MAX).unwrap_or(u64::MAX);
+        for entry in entries {
+            let (author, run) = (entry.author, entry.run);
+            if entry.head == 0 || entry.head > SEQ_MAX || (author == self.me && self.run.is_none_or(|mine| run >= mine))
+            {
+                continue;
+            }
+            let Some(known) = self.log.author(author) else {
+                self.hint_history(entry);
+                self.offer(peer, entry, &mut budget);
+                continue;
+            };
+            let is_tracked = known.runs.contains_key(&run);
+            let is_too_old = known.floor.is_some_and(|floor| run < floor)
+                || (!is_tracked
+                    && known.runs.len() >= RUNS_PER_AUTHOR_MAX
+                    && known.runs.keys().next().is_some_and(|&lowest| run < lowest));
+            if is_too_old {
+                continue;
+            }
+            self.hint_history(entry);
+            self.offer(peer, entry, &mut budget);
+        }
+        self.timers.set_earlier(Timer::Seek, step.now.time);
+    }
+
+    /// What a peer's frontier says of where the run begins for a node that is new in the room: as far back as recovery
+    /// goes, and as the peer can give. Nothing signed says so, hence it counts only once a message of the run came.
+    fn hint_history(&mut self, entry: &FrontierEntry) {
+        let key = (entry.author, entry.run);
+        if !self.is_newcomer || self.recovery.hints.len() >= HINTS_MAX || self.recovery.hints.contains_key(&key) {
+            return;
+        }
+        let first = window_first(entry.head).max(entry.recent.min(entry.head + 1));
+        let given = entry.kept.iter().map(|range| range.0).min().unwrap_or(first);
+        self.recovery.hints.insert(key, first.max(given) - 1);
+    }
+
+    /// The first message of a run reached a node that is new in the room: what was said before it, and further back
+    /// than is asked for, is history and no gap.
+    pub(super) fn note_history(&mut self, (author, run, seq): Place) {
+        if !self.is_newcomer {
+            return;
+        }
+        let hint = self.recovery.hints.get(&(author, run)).copied();
+        let Some(of) = self.log.run_mut(author, run) else { return };
+        let upto = hint.unwrap_or_else(|| window_first(seq) - 1).min(seq - 1);
+        if upto == 0 || of.history > 0 || of.last_known() > 0 {
+            return;
+        }
+        of.history = upto;
+        of.told = of.told.max(upto);
+        self.out.store(Record::History { author, run, upto });
+    }
+
+    fn offer(&mut self, peer: MemberId, entry: &FrontierEntry, budget: &mut u64) {
+        let (author, run) = (entry.author, entry.run);
+        let of = self.log.run(author, run);
+        let mut low = window_first(entry.head);
+        if self.is_newcomer {
+            low = low.max(entry.recent);
+        }
+        let offers = self.recovery.offers.entry(peer).or_default();
+        for &(first, last) in entry.kept.iter().rev() {
+            let (first, last) = (first.max(low), last.min(entry.head));
+            if first > last {
+                continue;
+            }
+            let missing = of.map_or_else(|| vec![(first, last)], |of| of.missing(first, last));
+            for (first, last) in missing.into_iter().rev() {
+                let first = first.max((last + 1).saturating_sub(*budget));
+                if *budget == 0 || offers.len() >= OFFERS_PER_PEER_MAX || first > last {
+                    return;
+                }
+                *budget -= last + 1 - first;
+                let wanted = Wanted { author, run, first, last };
+                if !offers.contains(&wanted) {
+                    offers.push_back(wanted);
+                }
+            }
+        }
+        // Older ones first: they show in order then.
+        offers.make_contiguous().sort_by_key(|wanted| (wanted.run, wanted.author, wanted.first));
+    }
+}
+
+fn is_ascending(ranges: &[(Seq, Seq)]) -> bool {
+    ranges.iter().all(|&(first, last)| 0 < first && first <= last) && ranges.windows(2).all(|two| two[0].1 < two[1].0)
+}

@@ -1,0 +1,147 @@
+//! Sending again what was left open: to a member that returned, and now and then to one that is heard. Owns when that
+//! is worth it; how an attempt goes is the delivery engine's.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::book::OutId;
+use super::machine::Messaging;
+use super::peer::Peer;
+use super::record::Outcome;
+use super::timers::Timer;
+use crate::base::{MemberId, Run, Seq, Step};
+use crate::wire::MessagingFrame;
+
+/// An unknown message is sent again this often while its receiver is heard.
+pub(super) const RESEND_EVERY: Duration = Duration::from_secs(60);
+/// A member that was asked this often and receipts no more never will: it came to the room later.
+const GROUP_PROBES_MAX: u8 = 5;
+/// Of what a member lacks between messages that it holds, this much is sent at once.
+const LACKED_AT_ONCE_MAX: usize = 32;
+/// A member that returned fetches what it missed of the room, and receipts it, well within this.
+const RETURN_TIME: Duration = Duration::from_secs(2);
+
+impl Messaging {
+    /// A member can be reached again, or was silent and is heard: what waits for it goes out.
+    pub(super) fn peer_returned(&mut self, step: &mut Step, id: MemberId) {
+        self.timers.cancel(Timer::Stalled(id));
+        let now = step.now.time;
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let flights: Vec<OutId> = peer.flights().collect();
+        for out in flights {
+            if let Some(flight) = peer.flight_mut(out).filter(|flight| flight.is_pushed) {
+                flight.retry_at = now;
+                let due = flight.due();
+                self.timers.set(Timer::Flight(id, out), due);
+            }
+        }
+        peer.group_probes = 0;
+        if !peer.group.is_empty() {
+            self.timers.set_earlier(Timer::Resend(id), now + RETURN_TIME);
+        }
+        self.begin_waiting(step, id);
+        self.resend(step, id);
+        self.dirty.insert(id);
+    }
+
+    /// A group message that a reachable member was not sent is fetched by it; that it was is asked for later.
+    pub(super) fn expect_fetch(&mut self, step: &mut Step, to: MemberId) {
+        if let Some(peer) = self.peers.get_mut(&to) {
+            peer.group_probes = 0;
+        }
+        self.timers.set_earlier(Timer::Resend(to), step.now.time + RESEND_EVERY);
+    }
+
+    /// Waiting private messages are called sending on disk, and sent then.
+    pub(super) fn begin_waiting(&mut self, step: &mut Step, to: MemberId) {
+        let Some(peer) = self.peers.get(&to) else { return };
+        let waiting: Vec<OutId> = peer.private.keys().copied().collect();
+        for out in waiting {
+            let Some(delivery) = self.book.delivery(out, to) else { continue };
+            let is_durable = self.book.message(out).is_some_and(|message| message.is_durable);
+            if delivery.outcome == Outcome::Waiting && delivery.changing.is_none() && is_durable {
+                self.change(step, out, to, Outcome::Sending, None);
+            }
+        }
+    }
+
+    /// Private messages whose outcome is open, and that are not under way, are sent again.
+    fn resend(&mut self, step: &mut Step, to: MemberId) {
+        let Some(peer) = self.peers.get(&to) else { return };
+        let mut has_unknown = false;
+        let mut again = Vec::new();
+        for (&out, &bytes) in &peer.private {
+            let Some(delivery) = self.book.delivery(out, to) else { continue };
+            has_unknown |= delivery.outcome == Outcome::Unknown;
+            let is_open = matches!(delivery.outcome, Outcome::Sending | Outcome::Unknown);
+            let is_durable = self.book.message(out).is_some_and(|message| message.is_durable);
+            if is_open && is_durable && delivery.changing != Some(Outcome::Delivered) && !peer.is_under_way(out) {
+                again.push((out, bytes));
+            }
+        }
+        for (out, bytes) in again {
+            self.begin_sending(step, to, out, bytes);
+        }
+        if has_unknown {
+            self.timers.set(Timer::Resend(to), step.now.time + RESEND_EVERY);
+        }
+    }
+
+    pub(super) fn resend_due(&mut self, step: &mut Step, to: MemberId) {
+        if self.peers.get(&to).is_some_and(Peer::is_reachable) {
+            self.begin_waiting(step, to);
+            self.resend(step, to);
+            self.resend_group(step, to);
+        }
+    }
+
+    /// Where a member has not receipted all of a run, the last message of the run is sent: if it holds it, it
+    /// receipts all that it holds again; if not, it learns what exists and fetches it. What it lacks between messages
+    /// that it did receipt is sent too.
+    fn resend_group(&mut self, step: &mut Step, to: MemberId) {
+        let Some(peer) = self.peers.get_mut(&to) else { return };
+        if peer.group.is_empty() || peer.group_probes >= GROUP_PROBES_MAX {
+            return;
+        }
+        peer.group_probes += 1;
+        self.timers.set_earlier(Timer::Resend(to), step.now.time + RESEND_EVERY);
+        let mut again = BTreeSet::new();
+        let mut next = peer.group.last_key_value();
+        while let Some((&(run, _), _)) = next {
+            let held_from = self.receipts.first_held(run, to);
+            let lacked = peer.group.range((run, held_from)..=(run, Seq::MAX)).take(LACKED_AT_ONCE_MAX);
+            again.extend(lacked.map(|(&place, &out)| (place, Some(out))));
+            let head = self.log.run(self.me, run).and_then(|of| of.kept.keys().next_back());
+            again.extend(head.map(|&head| ((run, head), peer.group.get(&(run, head)).copied())));
+            next = peer.group.range(..(run, 0)).next_back();
+        }
+        for (place, open) in again {
+            match open {
+                Some(out) => self.send_again(step, to, out),
+                None => self.ask_receipt(to, place),
+            }
+        }
+    }
+
+    /// One delivery of a group message is tried again, unless it is being tried.
+    fn send_again(&mut self, step: &mut Step, to: MemberId, out: OutId) {
+        let Some(delivery) = self.book.delivery(out, to) else { return };
+        let is_idle = delivery.changing.is_none() && self.peers.get(&to).is_some_and(|peer| !peer.is_under_way(out));
+        let bytes = self.book.message(out).and_then(|message| message.bytes.as_ref()).map(|bytes| bytes.len());
+        let Some(bytes) = bytes.filter(|_| is_idle) else { return };
+        match delivery.outcome {
+            Outcome::Waiting => drop(self.change(step, out, to, Outcome::Sending, None)),
+            Outcome::Sending | Outcome::Unknown => self.begin_sending(step, to, out, bytes),
+            Outcome::Refused | Outcome::Expired | Outcome::Delivered => {}
+        }
+    }
+
+    /// A message that the member holds goes out once more, for the receipt that it is answered with.
+    fn ask_receipt(&mut self, to: MemberId, (run, seq): (Run, Seq)) {
+        let kept = self.log.run(self.me, run).and_then(|of| of.kept.get(&seq));
+        if let Some(bytes) = kept.map(|kept| kept.bytes.to_vec()) {
+            self.counters.probes += 1;
+            self.out.send(to, MessagingFrame::Group(bytes));
+        }
+    }
+}
