@@ -64,6 +64,10 @@ fn a_killed_node_is_missed_with_evidence_and_catches_up_when_it_is_back() {
     let (id, incarnation) = (cy.id().to_owned(), cy.ready["incarnation"].as_u64().expect("a number"));
     cy.kill();
     let begun = Instant::now();
+    let output = homes[0].moot(&["send", "--wait", "all", "--timeout", "1s", "--json", "still there?"]);
+    let sent: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let tried = sent["deliveries"].as_array().expect("a list").iter().find(|delivery| delivery["nick"] == "cy");
+    assert!(tried.expect("in the roster")["attempts"].as_u64() >= Some(1), "as they stand at the end: {sent:#}");
     for node in [&mut ana, &mut bo] {
         node.sees("cy", "suspect");
         let gone = node.sees("cy", "unreachable");
@@ -80,6 +84,7 @@ fn a_killed_node_is_missed_with_evidence_and_catches_up_when_it_is_back() {
     let mut cy = homes[2].node(&[]);
     assert_eq!(cy.id(), id);
     assert!(cy.ready["incarnation"].as_u64() > Some(incarnation));
+    cy.shows("still there?");
     cy.shows("where is cy?");
     let handle = sent["handle"].as_str().expect("a handle");
     homes[0].until(&["why", handle], |why| outcome(why, "cy") == "delivered");
@@ -87,9 +92,9 @@ fn a_killed_node_is_missed_with_evidence_and_catches_up_when_it_is_back() {
     let members = homes[0].json(&["who"]);
     let same: Vec<_> = members.as_array().expect("a list").iter().filter(|member| member["nick"] == "cy").collect();
     assert_eq!(same.len(), 1, "the same member");
-    assert_eq!(cy.texts(), ["where is cy?"], "nothing twice");
+    assert_eq!(cy.texts(), ["still there?", "where is cy?"], "nothing twice");
     let log = homes[2].json(&["log"]);
-    assert_eq!(log.as_array().map(Vec::len), Some(1), "{log:#}");
+    assert_eq!(log.as_array().map(Vec::len), Some(2), "{log:#}");
 }
 
 #[test]

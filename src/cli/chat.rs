@@ -42,6 +42,8 @@ pub(super) fn chat(home: &Path, settings: Settings, program: String, output: Out
         answered,
         editing: output.editing,
     })?;
+    // Leaving the room was asked for over the socket; if that is gone, this still ends the node.
+    node.stop();
     node.wait()?;
     Ok(Exit::Well)
 }

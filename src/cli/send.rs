@@ -10,7 +10,7 @@ use super::exit::{Exit, Failure};
 use super::out::{self, Form, Output};
 use crate::base::limits::TEXT_BYTES_MAX;
 use crate::base::text::{self, TextError};
-use crate::node::api::{EventKind, Outcome, Sent};
+use crate::node::api::{Delivery, EventKind, Outcome, Sent};
 use crate::runtime::protocol::{Request, Response};
 use crate::runtime::{ClientError, clock};
 
@@ -37,6 +37,7 @@ pub(super) fn send(home: &Path, send: SendArgs, output: Output) -> Result<Exit, 
         }
     }
     let exit = errand.exit()?;
+    errand.refresh(home);
     match output.form {
         Form::Json => out::json(&errand.sent)?,
         Form::Text => {
@@ -86,6 +87,22 @@ enum State {
 impl Errand {
     fn new(sent: Sent, wait: Wait) -> Self {
         Self { sent, wait, state: State::Accepted, reason: None }
+    }
+
+    /// Takes the attempts as they stand now: events tell changes of outcome, not each try. Where the node cannot be
+    /// asked any more, what its events told stands.
+    fn refresh(&mut self, home: &Path) {
+        let what = self.sent.id.to_string();
+        let asked = Node::at(home).and_then(|mut node| node.ask(Request::Why { what }));
+        let Ok(Response::WhyMessage(why)) = asked else { return };
+        for evidence in why.deliveries {
+            let same = |known: &&mut Delivery| {
+                known.member == evidence.delivery.member && known.outcome == evidence.delivery.outcome
+            };
+            if let Some(known) = self.sent.deliveries.iter_mut().find(same) {
+                *known = evidence.delivery;
+            }
+        }
     }
 
     fn handle_event(&mut self, event: &EventKind) {
