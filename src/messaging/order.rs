@@ -107,6 +107,10 @@ impl Messaging {
         if let Some(id) = of.kept.get(&seq).map(|kept| kept.id) {
             known.telling.push_back(Telling::Message { place, id, cause: untold.cause, late });
         }
+        // Others of its place came while it waited.
+        for (_, fork) in of.forks.iter().filter(|(at, _)| *at == seq) {
+            known.telling.push_back(Telling::Message { place, id: fork.id, cause: untold.cause, late: true });
+        }
     }
 
     /// What the message waits for: the messages before it that were neither told nor given up, as (run, first,
@@ -262,9 +266,10 @@ impl Messaging {
         }
     }
 
-    /// A second message of one place shows beside the first, at once.
+    /// A second message of one place shows beside the first: at once, or with it.
     pub(super) fn tell_fork(&mut self, step: &mut Step, place: Place, id: MessageId, cause: Option<Cause>) {
-        if let Some(known) = self.log.author_mut(place.0) {
+        let known = self.log.author_mut(place.0);
+        if let Some(known) = known.filter(|known| !known.untold.contains_key(&(place.1, place.2))) {
             known.telling.push_back(Telling::Message { place, id, cause, late: true });
             self.tell_author(step, place.0);
         }
