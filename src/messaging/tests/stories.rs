@@ -335,6 +335,31 @@ fn two_messages_of_one_place_are_both_shown_and_the_proof_is_kept() {
 }
 
 #[test]
+fn a_second_message_of_one_place_waits_with_the_first() {
+    let mut world = World::new(48, &["ana", "bo"]);
+    world.has_liars = true;
+    let identity = world.identity("ana");
+    let run = world.run_of("ana");
+    for text in ["yes", "no"] {
+        let message = GroupMessage {
+            room: room(),
+            author: identity.id(),
+            run,
+            seq: 2,
+            prev: Prev::Same(crate::base::MessageId([1; 32])),
+            lamport: 2,
+            said_at: crate::base::Wall(1),
+            text: text.to_owned(),
+        };
+        world.inject("ana", "bo", MessagingFrame::Group(Signed::sign(message, &identity).bytes().to_vec()));
+        world.run_for(MS * 100);
+    }
+    assert_eq!(world.screen("bo"), Vec::<String>::new());
+    world.run_for(SEC * 5);
+    assert_eq!(world.screen("bo")[..3], ["gap ana#1-1", "ana: yes", "ana: no"]);
+}
+
+#[test]
 fn a_rolled_back_home_is_no_liar() {
     let mut world = World::new(25, &["ana", "bo"]);
     world.say("ana", "one");
