@@ -15,12 +15,18 @@ pub mod transport;
 
 pub mod node;
 
+pub mod check;
+pub mod lua;
 pub mod store;
 pub mod view;
 
+pub mod host;
+
+pub mod report;
 pub mod runtime;
 pub mod sim;
 
 pub mod repl;
+pub mod scenario;
 
 pub mod cli;

@@ -20,6 +20,7 @@ use crate::crypto::{Identity, RoomSecret};
 use crate::membership::{self, Membership};
 use crate::messaging::{self, Messaging};
 use crate::transport::{self, Transport};
+use crate::wire::Label;
 use api::{Command, Event, EventKind, Refusal, Reply};
 
 pub use record::{Record, Restored};
@@ -38,6 +39,8 @@ pub struct Config {
     pub nick: String,
     /// Where this node believes that others reach it; for its card.
     pub addresses: Vec<SocketAddr>,
+    /// Whether each datagram says which frames it carries; it costs a hash a message.
+    pub labels_frames: bool,
 }
 
 /// What the driver is to do.
@@ -47,7 +50,12 @@ pub enum Output {
     /// Make these durable, then call [`Node::handle_stored`] with `mark`.
     Store { records: Vec<Record>, mark: Mark },
     /// Send one datagram.
-    Transmit { to: SocketAddr, bytes: Vec<u8> },
+    Transmit {
+        to: SocketAddr,
+        bytes: Vec<u8>,
+        /// Of the frames that it carries; empty unless [`Config::labels_frames`].
+        labels: Vec<Label>,
+    },
     /// Tell whoever listens.
     Event(Event),
 }
@@ -55,6 +63,7 @@ pub enum Output {
 /// A node of a room. See the module's words for how it is driven.
 pub struct Node {
     room_name: String,
+    labels_frames: bool,
     started: Time,
     transport: Transport,
     membership: Membership,
@@ -114,6 +123,7 @@ impl Node {
         });
         let mut node = Self {
             room_name: config.room_name,
+            labels_frames: config.labels_frames,
             started: now.time,
             transport,
             membership,

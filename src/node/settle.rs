@@ -24,9 +24,9 @@ impl Node {
         let mut is_active = false;
         while let Some(output) = self.transport.poll_output() {
             match output {
-                transport::Output::Transmit { to, bytes } => match self.phase {
+                transport::Output::Transmit { to, bytes, labels } => match self.phase {
                     Phase::Dumb | Phase::Awake | Phase::Leaving => {
-                        self.outputs.push_back(Output::Transmit { to, bytes });
+                        self.outputs.push_back(Output::Transmit { to, bytes, labels });
                     }
                     Phase::Left | Phase::Silent => {}
                 },
@@ -102,10 +102,10 @@ impl Node {
             }
             membership::Output::Card(card) => self.transport.set_card(card),
             membership::Output::Send { to, frame } => {
-                self.transport.send(to, Channel::Membership, &codec::encode(&frame));
+                let label = self.labels_frames.then(|| frame.label());
+                self.transport.send(to, Channel::Membership, &codec::encode(&frame), label);
                 if matches!(frame, MembershipFrame::Heartbeat(_)) {
-                    let digest = codec::encode(&self.messaging.digest());
-                    self.transport.send(to, Channel::Messaging, &digest);
+                    self.send_messaging(to, &self.messaging.digest());
                 }
             }
             membership::Output::Dial(address) => self.transport.dial(step, address),
@@ -133,12 +133,17 @@ impl Node {
             match output {
                 messaging::Output::Store(record) => self.ledger.messaging(record),
                 messaging::Output::Send { to, frame } => {
-                    self.transport.send(to, Channel::Messaging, &codec::encode(&frame));
+                    self.send_messaging(to, &frame);
                 }
                 messaging::Output::Event(event) => self.on_messaging_event(step.now, event),
             }
             is_active = true;
         }
         is_active
+    }
+
+    fn send_messaging(&mut self, to: MemberId, frame: &MessagingFrame) {
+        let label = self.labels_frames.then(|| frame.label());
+        self.transport.send(to, Channel::Messaging, &codec::encode(frame), label);
     }
 }

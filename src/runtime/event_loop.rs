@@ -114,7 +114,7 @@ impl EventLoop {
         while let Some(output) = self.node.poll_output() {
             match output {
                 Output::Store { records, mark } => self.disk.submit(mark, records),
-                Output::Transmit { to, bytes } => self.transmit(now, to, bytes),
+                Output::Transmit { to, bytes, labels: _ } => self.transmit(now, to, bytes),
                 Output::Event(event) => events.push(event),
             }
         }

@@ -153,6 +153,7 @@ fn build(
         secret: home.room().secret.clone(),
         nick: home.nick().to_owned(),
         addresses: addresses.clone(),
+        labels_frames: false,
     };
     let mut node = Node::new(config, restored, rng.split("node").bytes(), now);
     let known = home.room().addresses.iter().chain(&options.dial).copied().collect();

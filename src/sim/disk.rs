@@ -14,6 +14,8 @@ pub enum Unsynced {
     Keep,
     /// They are gone.
     Lose,
+    /// Some of them had reached the disk: those up to a place that the seed decides.
+    Torn,
 }
 
 /// Durable records, and the queue before them. Batches that are submitted while one is being written share
@@ -74,7 +76,7 @@ impl Disk {
         match unsynced {
             Unsynced::Keep if self.full => drop(lost),
             Unsynced::Keep => self.durable.extend(lost.flat_map(|(_, records)| records)),
-            Unsynced::Lose => drop(lost),
+            Unsynced::Lose | Unsynced::Torn => drop(lost),
         }
     }
 

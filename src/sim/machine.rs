@@ -66,6 +66,7 @@ impl Machine {
             secret: self.secret.clone(),
             nick: self.name.clone(),
             addresses: vec![self.address],
+            labels_frames: true,
         };
         let seed = self.rng.split(&format!("life {}", self.life)).bytes();
         self.node = Some(Node::new(config, Restored::fold(self.disk.durable()), seed, now));

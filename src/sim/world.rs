@@ -426,7 +426,7 @@ impl World {
         while let Some(output) = self.machines[index].node.as_mut().and_then(Node::poll_output) {
             match output {
                 Output::Store { records, mark } => self.submit(index, mark, records),
-                Output::Transmit { to, bytes } => self.transmit(index, to, &bytes),
+                Output::Transmit { to, bytes, labels: _ } => self.transmit(index, to, &bytes),
                 Output::Event(event) => {
                     self.trace(index, serde_json::to_string(&event).expect("events have a JSON form").as_bytes());
                     self.machines[index].told.push(event);

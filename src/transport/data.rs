@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tracing::{debug, trace};
 
+use super::pack::Packed;
 use super::peer::{Lower, Peer};
 use super::reassembly::{Assembled, Reassembly};
 use super::session::Session;
@@ -14,7 +15,7 @@ use super::{Event, Transport};
 use crate::base::limits::ALL_PEERS_BYTES_MAX;
 use crate::base::{Cause, MemberId, Run, Step, Time};
 use crate::wire::sealed::{Channel, Echo, Fragment, Item, read_items};
-use crate::wire::{Card, Signed};
+use crate::wire::{Card, Label, Signed};
 
 /// At most one handshake a peer in this time because of data for an unknown index.
 const UNKNOWN_QUIET: Duration = Duration::from_secs(5);
@@ -65,8 +66,9 @@ impl Transport {
     }
 
     /// Queues a frame for the datagrams of this settle pass. False, and nothing queued, when there is no session
-    /// with `peer` or its queue is full.
-    pub fn send(&mut self, peer: MemberId, channel: Channel, frame: &[u8]) -> bool {
+    /// with `peer` or its queue is full. `label` comes out again with the datagram that carries the frame, for
+    /// whoever draws what was sent; nothing here depends on it.
+    pub fn send(&mut self, peer: MemberId, channel: Channel, frame: &[u8], label: Option<Label>) -> bool {
         let Some(known) = self.peers.get_mut(&peer).filter(|known| known.current.is_some()) else {
             self.counters.unsent += 1;
             return false;
@@ -74,7 +76,7 @@ impl Transport {
         if known.packer.is_empty() {
             self.dirty.push(peer);
         }
-        let queued = known.packer.push(channel, frame);
+        let queued = known.packer.push(channel, frame, label);
         if queued {
             self.counters.frames_out += 1;
         } else {
@@ -96,23 +98,23 @@ impl Transport {
                 continue;
             };
             owed.retain(|&other| other != index);
-            for items in datagrams {
-                self.seal_and_transmit(now, index, &items);
+            for packed in datagrams {
+                self.seal_and_transmit(now, index, packed);
             }
             self.replace_if_spent(step, peer, index);
         }
         for index in owed {
-            self.seal_and_transmit(now, index, &[]);
+            self.seal_and_transmit(now, index, Packed::default());
         }
     }
 
-    pub(super) fn seal_and_transmit(&mut self, now: Time, index: u32, items: &[u8]) {
+    pub(super) fn seal_and_transmit(&mut self, now: Time, index: u32, packed: Packed) {
         let Some(session) = self.sessions.get_mut(&index) else {
             return;
         };
         let to = session.address;
-        if let Some(datagram) = session.seal(now, items) {
-            self.transmit(to, datagram);
+        if let Some(datagram) = session.seal(now, &packed.items) {
+            self.transmit_labelled(to, datagram, packed.labels);
         }
     }
 

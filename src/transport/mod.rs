@@ -36,7 +36,7 @@ use crate::base::{Cause, MemberId, Path, Rng, RoomId, Run, Step, Time};
 use crate::crypto::{Identity, RoomKeys};
 use crate::wire::datagram::{Datagram, DatagramError};
 pub use crate::wire::sealed::Channel;
-use crate::wire::{Card, Signed};
+use crate::wire::{Card, Label, Signed};
 
 /// What a transport is made of.
 pub struct Settings {
@@ -52,7 +52,12 @@ pub struct Settings {
 #[expect(clippy::large_enum_variant, reason = "an event is moved once; a box would cost more than the move")]
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Output {
-    Transmit { to: SocketAddr, bytes: Vec<u8> },
+    /// Send one datagram. `labels` are those of its frames, where they were given with them.
+    Transmit {
+        to: SocketAddr,
+        bytes: Vec<u8>,
+        labels: Vec<Label>,
+    },
     Event(Event),
 }
 
@@ -301,10 +306,14 @@ impl Transport {
     }
 
     fn transmit(&mut self, to: SocketAddr, bytes: Vec<u8>) {
+        self.transmit_labelled(to, bytes, Vec::new());
+    }
+
+    fn transmit_labelled(&mut self, to: SocketAddr, bytes: Vec<u8>, labels: Vec<Label>) {
         trace!(%to, bytes = bytes.len(), "transmit");
         self.counters.datagrams_out += 1;
         self.counters.bytes_out += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        self.outputs.push_back(Output::Transmit { to, bytes });
+        self.outputs.push_back(Output::Transmit { to, bytes, labels });
     }
 
     fn tell(&mut self, event: Event) {

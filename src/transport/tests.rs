@@ -112,7 +112,7 @@ impl Net {
 
     fn send(&mut self, from: usize, to: usize, frame: &[u8]) -> bool {
         let peer = self.id(to);
-        self.with(from, |transport, _| transport.send(peer, Channel::Messaging, frame))
+        self.with(from, |transport, _| transport.send(peer, Channel::Messaging, frame, None))
     }
 
     /// Hands a datagram in as if it came from `from` just now.
@@ -131,7 +131,7 @@ impl Net {
         while let Some(output) = self.nodes[who].transport.poll_output() {
             match output {
                 Output::Event(event) => self.nodes[who].events.push(event),
-                Output::Transmit { to, bytes } => self.transmit(Datagram { from, to, bytes }),
+                Output::Transmit { to, bytes, labels: _ } => self.transmit(Datagram { from, to, bytes }),
             }
         }
         result

@@ -6,6 +6,7 @@ pub mod codec;
 #[cfg(test)]
 mod damage;
 pub mod datagram;
+mod label;
 mod layout;
 mod membership;
 mod message;
@@ -15,6 +16,7 @@ pub mod sealed;
 mod ticket;
 
 pub use card::{Card, Leave};
+pub use label::{FrameKind, Label};
 pub use layout::{Layout, LayoutError, Reader, Signed, SignedLayout, Writer, decode_layout, encode_layout, layout_id};
 pub use membership::{Heartbeat, Held as HeldMember, MembershipFrame, OpenReport, Report, ShownCard};
 pub use message::{GroupMessage, Prev, PrivateMessage};

@@ -63,7 +63,7 @@ fn frames_of_one_pass_share_datagrams_and_keep_their_order() {
     let frames: Vec<Vec<u8>> = (0..100u8).map(|number| vec![number; 40]).collect();
     net.with(0, |transport, _| {
         for frame in &frames {
-            assert!(transport.send(peer, Channel::Messaging, frame));
+            assert!(transport.send(peer, Channel::Messaging, frame, None));
         }
     });
     assert_eq!(net.sent_by(0).len(), 4);
@@ -78,8 +78,8 @@ fn an_idle_heartbeat_keeps_to_its_budget() {
     for _ in 0..200 {
         for (from, peer) in [(0, bo), (1, ana)] {
             net.with(from, |transport, _| {
-                assert!(transport.send(peer, Channel::Membership, &[1; 25]));
-                assert!(transport.send(peer, Channel::Messaging, &[2; 10]));
+                assert!(transport.send(peer, Channel::Membership, &[1; 25], None));
+                assert!(transport.send(peer, Channel::Messaging, &[2; 10], None));
             });
             net.run_for(SECOND / 2);
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::super::pack::{Packed, Packer};
 use super::{Event, Net, SECRET};
 use crate::base::RoomId;
 use crate::base::limits::REASSEMBLY_BYTES_MAX;
@@ -90,12 +91,12 @@ fn false_fragments_of_a_member_keep_to_its_bounds() {
     for seed in 0..60u8 {
         let mut frame = vec![seed; 20_000];
         frame[0] = 1;
-        let mut packer = super::super::pack::Packer::default();
-        assert!(packer.push(super::Channel::Messaging, &frame));
+        let mut packer = Packer::default();
+        assert!(packer.push(super::Channel::Messaging, &frame, None));
         let first = packer.take().swap_remove(0);
         net.with(0, |transport, step| {
             let index = transport.peers[&peer].current.unwrap();
-            transport.seal_and_transmit(step.now.time, index, &first);
+            transport.seal_and_transmit(step.now.time, index, first);
         });
     }
     net.run_for(SECOND);
@@ -117,7 +118,7 @@ fn a_card_that_is_not_ours_supersedes_nothing() {
         crate::wire::sealed::Item::Superseded { card: &card }.write(&mut items);
         net.with(0, |transport, step| {
             let index = transport.peers[&peer].current.unwrap();
-            transport.seal_and_transmit(step.now.time, index, &items);
+            transport.seal_and_transmit(step.now.time, index, Packed { items, labels: Vec::new() });
         });
     }
     net.run_for(SECOND);
@@ -192,7 +193,7 @@ proptest! {
         let peer = net.id(1);
         net.with(0, |transport, step| {
             let index = transport.peers[&peer].current.unwrap();
-            transport.seal_and_transmit(step.now.time, index, &text);
+            transport.seal_and_transmit(step.now.time, index, Packed { items: text, labels: Vec::new() });
         });
         net.run_for(20 * SECOND);
         prop_assert_eq!(net.nodes[1].transport.reassembly_bytes, 0);

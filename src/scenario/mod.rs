@@ -1,0 +1,6 @@
+//! Scenarios: straight-line Lua over a fleet of nodes, with expectations and a checker beside it. Owns the
+//! words of a scenario, sweeps over seeds, and the shrinking of what failed; a fleet does what it is asked.
+
+mod fleet;
+
+pub use fleet::{Change, Fleet, FleetError, Unsynced};
