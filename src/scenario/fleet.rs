@@ -12,14 +12,13 @@ pub use crate::sim::Unsynced;
 /// Nodes by name, and the network between them.
 ///
 /// Time passes in [`Fleet::step`] only, as far as the scenario can tell. Lines of the trace are fetched after each call by
-/// [`Fleet::poll_line`], to the end; what is not fetched is kept.
+/// [`Fleet::poll_line`], to the end; what is not fetched is kept. A call that fails changed nothing, unless its
+/// [`FleetError`] says otherwise.
+#[expect(clippy::missing_errors_doc, reason = "they are the same for all: see FleetError")]
 pub trait Fleet {
     fn driver(&self) -> Driver;
 
     /// Makes a machine with a new home, which does not run yet. `name` keeps to the rules of a nick and is new.
-    ///
-    /// # Errors
-    /// [`FleetError`]; nothing was made then.
     fn add(&mut self, name: &str) -> Result<MemberId, FleetError>;
 
     /// Starts a process on the home of `name`; it knows the address of the first machine that was added, unless that is itself.
@@ -59,10 +58,7 @@ pub trait Fleet {
     fn elapsed(&self) -> Duration;
 
     /// Lets time pass until something happened that an answer of the fleet may depend on, or until `until` at the
-    /// latest. Returns whether something happened.
-    ///
-    /// # Errors
-    /// [`FleetError::Failed`] when a process ended that nobody ended.
+    /// latest. Returns whether something happened. It fails when a process ended that nobody ended.
     fn step(&mut self, until: Duration) -> Result<bool, FleetError>;
 
     /// The next line of the trace.
