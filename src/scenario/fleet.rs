@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::base::{MemberId, MessageId};
-use crate::check::{Driver, Line};
+use crate::check::{Driver, Line, LineNumber, What};
 use crate::faults::Rule;
 use crate::node::api::{Command, Gap, Message, Refusal, Reply, Status, WhyMember, WhyMessage};
 pub use crate::sim::Unsynced;
@@ -63,6 +63,13 @@ pub trait Fleet {
 
     /// The next line of the trace.
     fn poll_line(&mut self) -> Option<Line>;
+
+    /// Adds a line of the scenario's own to the trace, now, and returns its number: how the run began (before anything else
+    /// is asked), a step, a check that does not hold. It comes out of [`Fleet::poll_line`] like any other.
+    fn note(&mut self, node: Option<&str>, cause: Option<LineNumber>, what: What) -> LineNumber;
+
+    /// A hash of all that happened so far, with its times, where the run repeats from its seed.
+    fn trace_hash(&self) -> Option<[u8; 32]>;
 }
 
 /// Something that can be done to one machine.
