@@ -3,6 +3,7 @@
 
 mod harness;
 
+use std::io::{BufRead as _, BufReader};
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
@@ -125,6 +126,21 @@ fn sigterm_says_goodbye_within_a_second() {
     let left = ana.sees("cy", "left");
     assert_eq!(left["evidence"][0]["kind"], "leave", "{left:#}");
     homes[0].meet(2);
+}
+
+#[test]
+fn a_node_may_end_with_its_standard_input_and_says_goodbye_then() {
+    let home = Home::new("ana");
+    let mut child = home.spawn(&["node", "--listen", "127.0.0.1:0", "--until-eof"]);
+    let input = child.stdin.take();
+    let mut tail = BufReader::new(child.stdout.take().expect("piped"));
+    let mut ready = String::new();
+    tail.read_line(&mut ready).expect("a line");
+    assert!(ready.contains(r#""event":"ready""#), "{ready}");
+    drop(input);
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("says_goodbye=true"), "{output:?}");
 }
 
 #[test]

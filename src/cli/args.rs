@@ -111,6 +111,9 @@ pub(super) enum Command {
         /// The form of the logs; `RUST_LOG` chooses what is logged
         #[arg(long, value_name = "FORMAT", default_value = "text")]
         log_format: LogFormat,
+        /// Leave when standard input ends, so as not to outlive who started this
+        #[arg(long)]
+        until_eof: bool,
     },
     /// Print the ticket that lets others in
     Invite {
@@ -194,9 +197,9 @@ struct StartArgs {
     /// Where to listen [default: 0.0.0.0:4460, or a free port where that is taken]
     #[arg(long, value_name = "ADDR", value_parser = read_address)]
     listen: Option<SocketAddr>,
-    /// Start with a bad network, such as loss=5%,delay=200ms
-    #[arg(long, value_name = "SPEC", value_parser = read_fault)]
-    fault: Option<String>,
+    /// Start with a bad network, such as loss=5%,delay=200ms; may be repeated
+    #[arg(long = "fault", value_name = "SPEC", value_parser = read_fault)]
+    faults: Vec<String>,
 }
 
 #[derive(Debug, ArgGroup)]
@@ -291,7 +294,7 @@ impl JoinArgs {
 
 impl StartArgs {
     fn settings(self, room: Option<String>, ticket: Option<Ticket>, dial: Vec<SocketAddr>) -> Settings {
-        Settings { nick: self.nick, room, ticket, dial, listen: self.listen, fault: self.fault }
+        Settings { nick: self.nick, room, ticket, dial, listen: self.listen, faults: self.faults }
     }
 }
 

@@ -1,13 +1,16 @@
 //! The commands that run a node in this process: `chat`, `join` and `node`.
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use super::args::LogFormat;
 use super::exit::{Exit, Failure};
 use super::out::{self, Form, Output};
 use crate::base::text;
 use crate::repl;
+use crate::runtime::protocol::Request;
 use crate::runtime::{self, Client, LogOutput, Options, Running};
 use crate::view::{Answered, Names};
 use crate::wire::Ticket;
@@ -20,7 +23,7 @@ pub(super) struct Settings {
     pub(super) ticket: Option<Ticket>,
     pub(super) dial: Vec<SocketAddr>,
     pub(super) listen: Option<SocketAddr>,
-    pub(super) fault: Option<String>,
+    pub(super) faults: Vec<String>,
 }
 
 /// Where typed lines are kept, in the home.
@@ -48,16 +51,29 @@ pub(super) fn chat(home: &Path, settings: Settings, program: String, output: Out
     Ok(Exit::Well)
 }
 
-pub(super) fn node(home: &Path, settings: Settings, format: LogFormat) -> Result<Exit, Failure> {
+pub(super) fn node(home: &Path, settings: Settings, format: LogFormat, until_eof: bool) -> Result<Exit, Failure> {
     let format = match format {
         LogFormat::Json => runtime::LogFormat::Json,
         LogFormat::Text => runtime::LogFormat::Text,
     };
     let _logs = runtime::init_logs(&LogOutput::Stderr, format)?;
     let node = start(home, settings)?;
+    if until_eof {
+        leave_at_eof(home.to_owned());
+    }
     print_events(home)?;
     node.wait()?;
     Ok(Exit::Well)
+}
+
+/// Has the node leave once standard input ends, which it also does when the process at its other end is killed.
+fn leave_at_eof(home: PathBuf) {
+    thread::spawn(move || {
+        // A read that fails is an end too.
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        // It fails only where the node has ended already.
+        let _ = Client::connect(&socket_in(&home)).and_then(|mut client| client.ask(Request::Leave));
+    });
 }
 
 /// Prints every event until the node ends. Where nobody reads them any more, the node goes on without.
@@ -79,9 +95,9 @@ pub(super) fn socket_in(home: &Path) -> PathBuf {
 }
 
 fn start(home: &Path, settings: Settings) -> Result<Running, Failure> {
-    let Settings { nick, room, ticket, dial, listen, fault } = settings;
+    let Settings { nick, room, ticket, dial, listen, faults } = settings;
     let nick_default = login_nick();
-    Ok(runtime::start(&Options { home: home.to_owned(), nick, nick_default, room, ticket, dial, listen, fault })?)
+    Ok(runtime::start(&Options { home: home.to_owned(), nick, nick_default, room, ticket, dial, listen, faults })?)
 }
 
 /// The login name as a nick, without what a nick cannot have.

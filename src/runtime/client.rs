@@ -44,6 +44,8 @@ pub enum ClientError {
     TooLong,
     #[error("the node answers what this program does not understand ({0}); both must be of one version")]
     NotUnderstood(String),
+    #[error("the node did not answer within {} s", .0.as_secs())]
+    Late(Duration),
     /// The node's own words, where there is nothing else to hear any more.
     #[error(transparent)]
     Refused(#[from] RequestError),
@@ -91,13 +93,26 @@ impl Client {
     /// # Errors
     /// What broke the connection, or [`ClientError::TooLong`].
     pub fn ask(&mut self, request: Request) -> Result<Response, ClientError> {
+        self.ask_until(request, None).map(|answer| answer.expect("without a deadline it waits for the answer"))
+    }
+
+    /// Asks as [`Client::ask`] does, of a node that may have come to a stand.
+    ///
+    /// # Errors
+    /// [`ClientError::Late`] when there is no answer within `span`: this connection is of no use then. Else what broke the
+    /// connection, or [`ClientError::TooLong`].
+    pub fn ask_within(&mut self, request: Request, span: Duration) -> Result<Response, ClientError> {
+        self.ask_until(request, Some(clock::time() + span))?.ok_or(ClientError::Late(span))
+    }
+
+    fn ask_until(&mut self, request: Request, until: Option<Time>) -> Result<Option<Response>, ClientError> {
         let id = self.write(request)?;
         loop {
-            let line = self.next_line(None)?.ok_or(ClientError::Gone)?;
+            let Some(line) = self.next_line(until)? else { return Ok(None) };
             match line.response {
                 Response::Event(event) => self.events.push_back(*event),
                 Response::Error(error) if line.id == NOT_UNDERSTOOD => return Err(error.into()),
-                response if line.id == id => return Ok(response),
+                response if line.id == id => return Ok(Some(response)),
                 other => return Err(ClientError::unexpected(&other)),
             }
         }
@@ -244,6 +259,13 @@ mod tests {
         assert_eq!(client.next_event_within(Duration::from_millis(20)).unwrap(), None);
         drop(node);
         assert!(matches!(client.next_event_within(Duration::from_secs(5)), Err(ClientError::Gone)));
+    }
+
+    #[test]
+    fn a_node_that_came_to_a_stand_is_not_waited_for_longer_than_asked() {
+        let (mut client, _node) = told(vec![(1, tells(7))]);
+        let late = client.ask_within(Request::Status, Duration::from_millis(20)).unwrap_err();
+        assert!(matches!(late, ClientError::Late(_)), "{late}");
     }
 
     #[test]

@@ -28,5 +28,5 @@ pub use control::ControlError;
 pub use event_loop::RunError;
 pub use logs::{LogError, LogFormat, LogGuard, LogOutput, init as init_logs};
 pub use names::NameError;
-pub use socket::BindError;
-pub use start::{Options, Running, StartError, socket_in, start};
+pub use socket::{BindError, free_address};
+pub use start::{Options, Running, StartError, seeded, socket_in, start};

@@ -67,6 +67,15 @@ pub enum BindError {
     Other(SocketAddr, io::Error),
 }
 
+/// An address of `ip` at which nothing listens now, for a node that is to have one before it starts. Nothing keeps another
+/// process from taking it meanwhile.
+///
+/// # Errors
+/// [`BindError`], such as for an address that this machine does not have.
+pub fn free_address(ip: IpAddr) -> Result<SocketAddr, BindError> {
+    Ok(Socket::bind(Some(SocketAddr::new(ip, 0)))?.bound)
+}
+
 impl Socket {
     /// Binds `address`, which must be free. Without one it is the default port on all interfaces, or any
     /// free port where that one is taken.

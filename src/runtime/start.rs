@@ -44,8 +44,8 @@ pub struct Options {
     pub dial: Vec<SocketAddr>,
     /// Must be free if it is given; else the default port on all interfaces, or any.
     pub listen: Option<SocketAddr>,
-    /// A fault spec that is on from the start.
-    pub fault: Option<String>,
+    /// Fault specs that are on from the start.
+    pub faults: Vec<String>,
 }
 
 /// Why a node did not start. Nothing was sent; a new home may have been made.
@@ -123,7 +123,7 @@ fn build(
     let now = clock::now(Duration::ZERO);
     let rng = seeded()?;
     check_path(&socket_in(&options.home))?;
-    let rules = rules_of(options.fault.as_deref())?;
+    let rules = rules_of(&options.faults)?;
     let is_there = Home::exists(&options.home);
     if !is_there && options.ticket.is_none() && !options.dial.is_empty() {
         return Err(StartError::NoRoom { home: options.home.clone() });
@@ -179,7 +179,11 @@ fn build(
     })
 }
 
-fn seeded() -> Result<Rng, StartError> {
+/// A generator that the system seeded: no two are the same, and nobody can guess what it draws.
+///
+/// # Errors
+/// [`StartError::Randomness`].
+pub fn seeded() -> Result<Rng, StartError> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| StartError::Randomness(error.to_string()))?;
     Ok(Rng::from_seed(seed))
@@ -191,11 +195,15 @@ fn watch_signals(poll: &Poll) -> io::Result<Signals> {
     Ok(signals)
 }
 
-fn rules_of(spec: Option<&str>) -> Result<Vec<Rule>, SpecError> {
-    match spec.map(str::parse).transpose()? {
-        Some(Spec::Add(rules)) => Ok(rules),
-        Some(Spec::Off) | None => Ok(Vec::new()),
+fn rules_of(specs: &[String]) -> Result<Vec<Rule>, SpecError> {
+    let mut rules = Vec::new();
+    for spec in specs {
+        match spec.parse()? {
+            Spec::Add(more) => rules.extend(more),
+            Spec::Off => rules.clear(),
+        }
     }
+    Ok(rules)
 }
 
 /// Opens the home as it is. Where there is none, makes it with the nick and the room that were asked for.
@@ -253,7 +261,7 @@ mod tests {
             ticket: None,
             dial: Vec::new(),
             listen: Some("127.0.0.1:0".parse().unwrap()),
-            fault: None,
+            faults: Vec::new(),
         }
     }
 
@@ -314,7 +322,7 @@ mod tests {
     fn faults_are_told_and_shown_while_they_are_on() {
         let dir = tempfile::tempdir().unwrap();
         let home = dir.path().join("home");
-        let running = start(&Options { fault: Some("loss=5%".into()), ..options(&home) }).unwrap();
+        let running = start(&Options { faults: vec!["loss=5%".into()], ..options(&home) }).unwrap();
         let mut client = Client::connect(&socket_in(&home)).unwrap();
         client.begin_tail(Some(0)).unwrap();
         heard(&mut client, |kind| matches!(kind, EventKind::Fault { spec: Some(spec) } if spec == "loss=5%"));
@@ -335,7 +343,7 @@ mod tests {
         let address = taken.local_addr().unwrap();
         let wrong = [
             Options { listen: Some(address), ..options(&home) },
-            Options { fault: Some("lose 5%".into()), ..options(&home) },
+            Options { faults: vec!["lose 5%".into()], ..options(&home) },
             Options { dial: vec![address], ..options(&home) },
             Options { nick: Some("2bo".into()), ..options(&home) },
         ];

@@ -40,9 +40,14 @@ impl Home {
     }
 
     pub fn moot_with_input(&self, args: &[&str], input: &[u8]) -> Output {
-        let mut child = moot(&self.path(), args).stdin(Stdio::piped()).spawn().expect("moot starts");
+        let mut child = self.spawn(args);
         child.stdin.take().expect("piped").write_all(input).expect("written");
         child.wait_with_output().expect("moot ends")
+    }
+
+    /// Starts `moot ARGS` against this home.
+    pub fn spawn(&self, args: &[&str]) -> Child {
+        moot(&self.path(), args).stdin(Stdio::piped()).spawn().expect("moot starts")
     }
 
     /// Runs a query and reads its JSON.
