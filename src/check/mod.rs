@@ -4,4 +4,4 @@
 
 mod trace;
 
-pub use trace::{Driver, DropReason, Ended, Kept, Line, LineNumber, Name, Trace, What};
+pub use trace::{Driver, DropReason, Ended, Kept, Line, LineNumber, Name, Noted, Trace, What};

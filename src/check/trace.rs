@@ -49,10 +49,15 @@ pub enum What {
         driver: Driver,
         seed: u64,
     },
-    /// A machine exists, with a home and nothing running on it.
+    /// A machine exists, with a home and nothing running on it. Again, when its home was made a copy of another: it is that
+    /// member then.
     Home {
         member: MemberId,
         address: SocketAddr,
+    },
+    /// The scenario declares a member dishonest: no check holds it to its word, and none believes it.
+    Dishonest {
+        member: MemberId,
     },
     /// A process was started on its home. `epoch` grows when the home is rolled back, or copied from another: what was shown
     /// and signed before counts anew from there.
@@ -60,7 +65,7 @@ pub enum What {
         epoch: u32,
         run: Option<Run>,
     },
-    /// The process is over.
+    /// The process is over. All that it told stands before this line.
     Ended {
         how: Ended,
     },
@@ -95,7 +100,8 @@ pub enum What {
         why: String,
     },
     /// A datagram left its sender. Its number is this line's own. `bytes` is its length; what it said is at hand for the
-    /// checks while the run lasts, and is never written.
+    /// checks while the run lasts, and is never written. It is left out where nothing is sealed (a simulator's plain
+    /// suite): such bytes show nothing.
     Sent {
         /// `None` when nobody is at the address.
         to: Option<Name>,
@@ -118,10 +124,13 @@ pub enum What {
         copy: u8,
         is_damaged: bool,
     },
-    /// A batch of records is durable on this node's disk.
+    /// A batch of records is durable on this node's disk; see [`What::stored`]. It stands before what the node does about
+    /// it, and at a crash for what had reached the disk although nobody was told.
     Stored {
         records: u32,
         kept: Vec<Kept>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        noted: Vec<Noted>,
     },
     /// The disk took nothing of a batch: it is full.
     NotStored {
@@ -195,6 +204,62 @@ pub struct Kept {
     pub seq: Seq,
     /// Whether the node is its author.
     pub is_own: bool,
+}
+
+/// What a node's disk says of messages that are not on it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "noted", rename_all = "snake_case")]
+pub enum Noted {
+    /// They exist and are missing.
+    Gap { author: MemberId, incarnation: Incarnation, first: Seq, last: Seq },
+    /// They were said before the node came to the room, up to `last`.
+    History { author: MemberId, incarnation: Incarnation, last: Seq },
+    /// One's own message was never sent and never will be; it is taken off the disk.
+    Undone { id: MessageId },
+}
+
+impl What {
+    /// A batch of records that became durable.
+    #[must_use]
+    pub fn stored(records: &[Record]) -> Self {
+        Self::Stored {
+            records: u32::try_from(records.len()).unwrap_or(u32::MAX),
+            kept: records.iter().filter_map(Kept::of).collect(),
+            noted: records.iter().filter_map(Noted::of).collect(),
+        }
+    }
+}
+
+impl Noted {
+    /// What `record` says of messages that are not on this disk, if anything.
+    #[must_use]
+    pub fn of(record: &Record) -> Option<Self> {
+        let Record::Messaging(record) = record else { return None };
+        match record {
+            messaging::Record::Gap(gap) => Some(Self::Gap {
+                author: gap.author,
+                incarnation: gap.run.incarnation,
+                first: gap.first,
+                last: gap.last,
+            }),
+            messaging::Record::History { author, run, upto } => {
+                Some(Self::History { author: *author, incarnation: run.incarnation, last: *upto })
+            }
+            messaging::Record::Undone { id, .. } => Some(Self::Undone { id: *id }),
+            messaging::Record::GroupReceived { .. }
+            | messaging::Record::GroupSent { .. }
+            | messaging::Record::PrivateReceived { .. }
+            | messaging::Record::PrivateSent { .. }
+            | messaging::Record::Delivery(_)
+            | messaging::Record::Receipt(_)
+            | messaging::Record::Equivocation { .. }
+            | messaging::Record::GapClosed { .. }
+            | messaging::Record::GroupPruned { .. }
+            | messaging::Record::PrivatePruned { .. }
+            | messaging::Record::RunsForgotten { .. }
+            | messaging::Record::GivenUp { .. } => None,
+        }
+    }
 }
 
 impl Kept {

@@ -197,8 +197,18 @@ pub struct Evidence {
     pub nick: String,
     pub run: Option<Run>,
     pub tick: Option<u64>,
+    /// When it came to be known here; of a report that made a verdict, since when it stood uncontradicted.
     pub at: Wall,
     pub detail: String,
+    /// Who passed it on, where that was not `by` itself: then it is as good as that member's word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<MemberId>,
+    /// A report whose author is mostly deaf: it counts under the longer rule only.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mostly_deaf: bool,
+    /// A report that is a whole verdict: `by` had called the member unreachable, and this node took that over.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub verdict: bool,
 }
 
 /// The JSON of `status`.

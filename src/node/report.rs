@@ -219,6 +219,9 @@ impl Node {
             tick: item.tick,
             at: item.at,
             detail,
+            via: item.via,
+            mostly_deaf: item.mostly_deaf,
+            verdict: item.verdict,
         }
     }
 

@@ -338,6 +338,9 @@ pub(super) mod tests {
             tick: None,
             at: Wall(1_700_000_000_000),
             detail: detail.into(),
+            via: None,
+            mostly_deaf: false,
+            verdict: false,
         }
     }
 

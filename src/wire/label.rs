@@ -4,11 +4,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::layout::layout_id;
-use super::{GroupMessage, MembershipFrame, MessagingFrame, PrivateMessage};
+use super::{GroupMessage, Held, MembershipFrame, MessagingFrame, PrivateMessage, Receipt, Signed};
 use crate::base::MessageId;
 use crate::crypto::SIGNATURE_BYTES;
 
-/// A frame's kind, and the message it carries or is about, where there is one.
+/// A frame's kind, and the message it carries or is about, where there is one; of the several that a receipt names, the
+/// last.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Label {
     pub frame: FrameKind,
@@ -66,7 +67,7 @@ impl MessagingFrame {
         let (frame, message) = match self {
             Self::Group(bytes) => (FrameKind::Group, signed_id(bytes)),
             Self::Private(bytes) => (FrameKind::Private, Some(layout_id::<PrivateMessage>(bytes))),
-            Self::Receipt(_) => (FrameKind::Receipt, None),
+            Self::Receipt(bytes) => (FrameKind::Receipt, receipted(bytes)),
             Self::Refused { id, .. } => (FrameKind::Refused, Some(*id)),
             Self::Digest(_) => (FrameKind::Digest, None),
             Self::Frontier { .. } => (FrameKind::Frontier, None),
@@ -75,6 +76,15 @@ impl MessagingFrame {
             Self::PullEnd { .. } => (FrameKind::PullEnd, None),
         };
         Label { frame, message }
+    }
+}
+
+/// The last message that a receipt names, without a look at its signature.
+fn receipted(bytes: &[u8]) -> Option<MessageId> {
+    let receipt = Signed::<Receipt>::open_trusted(bytes).ok()?;
+    match &receipt.value().held {
+        Held::Group { ranges, .. } => ranges.last().map(|range| range.last_id),
+        Held::Private { ids } => ids.last().copied(),
     }
 }
 

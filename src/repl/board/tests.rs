@@ -138,6 +138,9 @@ fn member(nick: &str, state: Presence, kind: EvidenceKind, detail: &str) -> Even
         tick: None,
         at: Wall(0),
         detail: detail.into(),
+        via: None,
+        mostly_deaf: false,
+        verdict: false,
     }];
     event(EventKind::Member { id: MemberId([2; 32]), nick: nick.into(), state, incarnation: 1, evidence })
 }
