@@ -23,6 +23,8 @@ pub enum Fate {
 pub enum DropReason {
     Cut,
     Loss,
+    /// More was to be held back than there is room for.
+    Queue,
 }
 
 /// What the rules of a plan add up to on one link.

@@ -2,6 +2,7 @@
 //! nothing.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::Node;
@@ -44,6 +45,12 @@ impl Node {
     #[must_use]
     pub fn names(&self) -> Vec<(MemberId, String)> {
         self.membership.names().map(|(id, nick)| (id, nick.to_owned())).collect()
+    }
+
+    /// Where the members are that this node has a session with.
+    pub fn addresses(&self) -> impl Iterator<Item = (SocketAddr, MemberId)> {
+        let address = |(id, _)| self.transport.address(id).map(|address| (address, id));
+        self.membership.names().filter_map(address)
     }
 
     /// The evidence about a member; `None` for one that is not known.

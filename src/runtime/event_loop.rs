@@ -1,5 +1,5 @@
 //! The loop of one node: waits for what is due, for datagrams, the disk, clients and signals; hands each to
-//! the node and does what the node then asks for. Owns the order within a turn. Decides nothing about
+//! the node's host and does what it then asks for. Owns the order within a turn. Decides nothing about
 //! members or messages.
 
 use std::io;
@@ -13,22 +13,20 @@ use signal_hook_mio::v1_0::Signals;
 use super::clerk::Clerk;
 use super::control::Control;
 use super::disk::Disk;
-use super::edge::{Edge, Passage, Way};
 use super::facts::Facts;
 use super::socket::Socket;
 use super::{chronicle, clock};
 use crate::base::limits::RECEIVE_BATCH_DATAGRAMS;
 use crate::base::{Now, Time};
-use crate::node::api::{Command, Event, EventKind};
-use crate::node::{Node, Output};
+use crate::host::{Host, Output};
+use crate::node::api::{Command, Event};
 use crate::store::Written;
 
 /// One running node with everything that it touches.
 pub(super) struct EventLoop {
-    pub(super) node: Node,
+    pub(super) host: Host,
     pub(super) facts: Facts,
     pub(super) socket: Socket,
-    pub(super) edge: Edge,
     pub(super) disk: Disk,
     pub(super) clerk: Clerk,
     pub(super) control: Control,
@@ -40,7 +38,6 @@ pub(super) struct EventLoop {
     pub(super) has_input: bool,
     /// Turns in a row in which deadlines had to wait for input that was there before them.
     pub(super) postponed: u32,
-    pub(super) learn_due: Time,
 }
 
 /// How far the life of the node has got.
@@ -79,7 +76,7 @@ impl EventLoop {
     /// [`RunError`].
     pub fn run(mut self) -> Result<(), RunError> {
         let mut events = Events::with_capacity(EVENTS_A_TURN);
-        self.pump(clock::now(Duration::ZERO));
+        self.pump();
         while !self.is_over() {
             let due = self.due();
             self.wait(&mut events, due)?;
@@ -103,32 +100,30 @@ impl EventLoop {
         self.phase = Phase::Ending { until: now.time + ENDING_TIME_MAX, says_goodbye };
         if says_goodbye {
             // Refused only by a node that is silent already.
-            let _ = self.node.handle_command(now, Command::Leave);
-            self.pump(now);
+            let _ = self.host.handle_command(now, Command::Leave);
+            self.pump();
         }
     }
 
-    /// Does what the node asks for, to the end. Peers and the disk first: they work while people are told.
-    pub(super) fn pump(&mut self, now: Now) {
+    /// Does what the host asks for, to the end. Peers and the disk first: they work while people are told.
+    pub(super) fn pump(&mut self) {
         let mut events = Vec::new();
-        while let Some(output) = self.node.poll_output() {
+        while let Some(output) = self.host.poll_output() {
             match output {
                 Output::Store { records, mark } => self.disk.submit(mark, records),
-                Output::Transmit { to, bytes, labels: _ } => self.transmit(now, to, bytes),
+                Output::Transmit { to, bytes, labels: _ } => self.socket.send(to, bytes),
                 Output::Event(event) => events.push(event),
+                // The host counts it.
+                Output::Dropped { way, address, why, .. } => tracing::trace!(?way, %address, ?why, "fault"),
             }
         }
         for event in events {
-            self.tell(now, event);
+            self.tell(event);
         }
-        self.release(now);
     }
 
     /// Tells everybody who listens.
-    pub(super) fn tell(&mut self, now: Now, event: Event) {
-        if self.edge.is_on() && matches!(event.kind, EventKind::Member { .. }) {
-            self.learn(now);
-        }
+    fn tell(&mut self, event: Event) {
         if let Phase::Starting { held } = &mut self.phase {
             held.push(event);
         } else {
@@ -137,18 +132,9 @@ impl EventLoop {
         }
     }
 
-    /// Tells fault injection who is who and where.
-    pub(super) fn learn(&mut self, now: Now) {
-        self.learn_due = now.time + LEARN_EVERY;
-        let members = self.node.names();
-        let link = |id| self.node.why_member(now, id)?.link.address.map(|address| (address, id));
-        let addresses: Vec<_> = members.iter().filter_map(|&(id, _)| link(id)).collect();
-        self.edge.learn(&members, &addresses);
-    }
-
     fn is_over(&self) -> bool {
         let Phase::Ending { until, says_goodbye } = self.phase else { return false };
-        let is_said = !says_goodbye || self.node.poll_timeout().is_none();
+        let is_said = !says_goodbye || self.host.poll_timeout().is_none();
         let is_flushed = self.socket.is_flushed() && self.control.is_flushed() && self.disk.is_idle();
         (is_said && is_flushed) || clock::time() >= until
     }
@@ -159,10 +145,7 @@ impl EventLoop {
             Phase::Ending { until, .. } => Some(until),
             Phase::Starting { .. } | Phase::Running => None,
         };
-        [self.node.poll_timeout(), self.edge.poll_timeout(), Some(self.disk.poll_timeout()), ending]
-            .into_iter()
-            .flatten()
-            .min()
+        [self.host.poll_timeout(), Some(self.disk.poll_timeout()), ending].into_iter().flatten().min()
     }
 
     fn wait(&mut self, events: &mut Events, due: Option<Time>) -> io::Result<()> {
@@ -222,13 +205,8 @@ impl EventLoop {
                 return;
             };
             let now = clock::now(lag);
-            if self.edge.is_on() {
-                let passage = Passage { way: Way::In, address: from, bytes: bytes.to_vec() };
-                self.edge.handle_datagram(now.time, passage);
-            } else {
-                self.node.handle_datagram(now, from, bytes);
-            }
-            self.pump(now);
+            self.host.handle_datagram(now, from, bytes);
+            self.pump();
         }
     }
 
@@ -236,10 +214,10 @@ impl EventLoop {
         while let Some(written) = self.disk.poll_written() {
             let now = clock::now(lag);
             match written {
-                Written::Stored { mark, result } => self.node.handle_stored(now, mark, result),
+                Written::Stored { mark, result } => self.host.handle_stored(now, mark, result),
                 Written::Fatal(why) => return Err(RunError::Store(why)),
             }
-            self.pump(now);
+            self.pump();
             self.begin(now)?;
         }
         Ok(())
@@ -248,20 +226,17 @@ impl EventLoop {
     /// The node is ready once its run is durable.
     fn begin(&mut self, now: Now) -> Result<(), RunError> {
         let Phase::Starting { held } = &mut self.phase else { return Ok(()) };
-        if !self.node.is_awake() {
+        if !self.host.node().is_awake() {
             // The run is in the first batch, and nothing can be said without it.
             return Err(RunError::DiskFull);
         }
         let held = std::mem::take(held);
         self.phase = Phase::Running;
-        let ready = self.facts.ready(now.wall, &self.node);
+        let ready = self.facts.ready(now.wall, self.host.node());
         chronicle::note(&ready);
         self.control.announce(&ready);
         for event in held {
-            self.tell(now, event);
-        }
-        if self.edge.is_on() {
-            self.tell_faults(now);
+            self.tell(event);
         }
         Ok(())
     }
@@ -275,13 +250,9 @@ impl EventLoop {
         }
         self.postponed = 0;
         let now = clock::now(lag);
-        self.release(now);
-        if self.node.poll_timeout().is_some_and(|due| due <= now.time) {
-            if self.edge.is_on() && now.time >= self.learn_due {
-                self.learn(now);
-            }
-            self.node.handle_timeout(now);
-            self.pump(now);
+        if self.host.poll_timeout().is_some_and(|due| due <= now.time) {
+            self.host.handle_timeout(now);
+            self.pump();
         }
         self.disk.handle_timeout(now.time, now.wall);
     }
@@ -293,27 +264,6 @@ impl EventLoop {
         self.control.begin_turn();
         while let Some((asker, request)) = self.control.poll_request() {
             self.handle_request(clock::now(lag), asker, request);
-        }
-    }
-
-    fn transmit(&mut self, now: Now, to: std::net::SocketAddr, bytes: Vec<u8>) {
-        if self.edge.is_on() {
-            self.edge.handle_datagram(now.time, Passage { way: Way::Out, address: to, bytes });
-        } else {
-            self.socket.send(to, bytes);
-        }
-    }
-
-    /// Lets pass what fault injection held back until now.
-    fn release(&mut self, now: Now) {
-        while let Some(Passage { way, address, bytes }) = self.edge.poll_passage(now.time) {
-            match way {
-                Way::Out => self.socket.send(address, bytes),
-                Way::In => {
-                    self.node.handle_datagram(now, address, &bytes);
-                    self.pump(now);
-                }
-            }
         }
     }
 }
@@ -337,5 +287,3 @@ const EVENTS_A_TURN: usize = 64;
 const POSTPONED_TURNS_MAX: u32 = 64;
 /// A node that was asked to end is gone within a second, the disk's last commit included.
 const ENDING_TIME_MAX: Duration = Duration::from_millis(700);
-/// How old the addresses may be that fault injection knows members by.
-const LEARN_EVERY: Duration = Duration::from_secs(1);

@@ -16,13 +16,13 @@ use signal_hook_mio::v1_0::Signals;
 use super::clerk::Clerk;
 use super::control::{Control, ControlError, check_path};
 use super::disk::Disk;
-use super::edge::Edge;
 use super::event_loop::{CONTROL, EventLoop, Phase, RunError, SIGNALS, UDP, WAKE};
 use super::facts::Facts;
 use super::socket::{BindError, Socket};
 use super::{addresses, clock};
-use crate::base::{Rng, Time};
+use crate::base::Rng;
 use crate::faults::{PlanFull, Rule, Spec, SpecError};
+use crate::host::Host;
 use crate::node::api::Command;
 use crate::node::{Config, Node, Restored};
 use crate::store::{self, Home, Room, StoreError, Writer};
@@ -138,8 +138,6 @@ fn build(
     };
     let control = Control::bind(&home.socket(), poll.registry(), CONTROL)?;
     let signals = watch_signals(&poll)?;
-    let mut edge = Edge::new(home.identity().id(), rng.split("faults").bytes());
-    edge.add(rules)?;
 
     let restored = Restored::fold(&store::load(&home)?);
     home.note_database()?;
@@ -155,17 +153,20 @@ fn build(
         addresses: addresses.clone(),
         labels_frames: false,
     };
-    let mut node = Node::new(config, restored, rng.split("node").bytes(), now);
+    let node = Node::new(config, restored, rng.split("node").bytes(), now);
+    let mut host = Host::new(node, rng.split("faults").bytes(), now);
+    if !rules.is_empty() {
+        host.put_on(now, rules)?;
+    }
     let known = home.room().addresses.iter().chain(&options.dial).copied().collect();
     // A node that has just begun refuses nothing.
-    let _ = node.handle_command(now, Command::Join { addresses: known });
+    let _ = host.handle_command(now, Command::Join { addresses: known });
 
     let facts = Facts { nick: home.nick().to_owned(), room: home.room().clone(), addresses };
     Ok(EventLoop {
-        node,
+        host,
         facts,
         socket,
-        edge,
         disk: Disk::new(writer, now.time),
         clerk: Clerk::start(home, waking(waker))?,
         control,
@@ -175,7 +176,6 @@ fn build(
         phase: Phase::Starting { held: Vec::new() },
         has_input: false,
         postponed: 0,
-        learn_due: Time::ZERO,
     })
 }
 

@@ -1,14 +1,14 @@
-//! Fault injection between the node and its socket: on the way out and on the way in. Owns the plan, each
-//! datagram's number on its link, and what is held back until it is due. Sans-IO: the loop does the sending.
+//! The faults of one node's own end of its links. Owns the plan, each datagram's number on its link, who is
+//! where, and what is held back until it is due. Moves no datagram itself.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use super::names;
 use crate::base::limits::{DELAYED_DATAGRAMS_MAX, MEMBERS_MAX};
 use crate::base::{MemberId, Time};
 use crate::faults::{Ends, Fate, Plan, PlanFull, Rule};
+use crate::wire::Label;
 
 /// The faults of one node's own end of its links.
 pub(super) struct Edge {
@@ -24,17 +24,20 @@ pub(super) struct Edge {
     counters: Counters,
 }
 
-/// A datagram that may pass now.
+/// A datagram on its way, or a copy of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Passage {
     pub way: Way,
     /// Where it goes, or where it came from.
     pub address: SocketAddr,
     pub bytes: Vec<u8>,
+    /// Of its frames, on its way out.
+    pub labels: Vec<Label>,
 }
 
+/// Past which side of the node a datagram goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Way {
+pub enum Way {
     Out,
     In,
 }
@@ -89,9 +92,13 @@ impl Edge {
     }
 
     /// Learns who is who and where, for rules that name somebody.
-    pub fn learn(&mut self, members: &[(MemberId, String)], addresses: &[(SocketAddr, MemberId)]) {
+    pub fn learn(
+        &mut self,
+        members: &[(MemberId, String)],
+        addresses: impl IntoIterator<Item = (SocketAddr, MemberId)>,
+    ) {
         self.plan.resolve(|nick| names::resolve(nick, members).ok());
-        for &(address, member) in addresses {
+        for (address, member) in addresses {
             // At the bound a new address is not learnt: its datagrams meet the rules that name nobody.
             if self.members.len() < MEMBERS_MAX || self.members.contains_key(&address) {
                 self.members.insert(address, member);
@@ -99,17 +106,32 @@ impl Edge {
         }
     }
 
-    /// Decides about one datagram. What passes, now or later, comes from [`Edge::poll_passage`].
-    pub fn handle_datagram(&mut self, time: Time, passage: Passage) {
-        let Fate::Deliver { after, again } = self.fate(passage.way, passage.address) else {
-            self.counters.dropped += 1;
-            return;
+    /// The fate of the next datagram on its link.
+    pub fn fate(&mut self, way: Way, address: SocketAddr) -> Fate {
+        let member = self.members.get(&address).copied();
+        let index = self.links.entry((way, member)).or_default();
+        *index += 1;
+        let fate = match way {
+            Way::Out => self.plan.fate_out(self.me, member, *index),
+            Way::In => self.plan.fate_in(self.me, member, *index),
         };
-        if let Some(again) = again {
-            self.counters.duplicated += 1;
-            self.hold(time, again, passage.clone());
+        self.counters.note(fate);
+        fate
+    }
+
+    /// Holds a datagram back until it is due.
+    ///
+    /// # Errors
+    /// The datagram, where there is no room for it.
+    pub fn hold(&mut self, due: Time, passage: Passage) -> Result<(), Passage> {
+        if self.delayed.len() >= DELAYED_DATAGRAMS_MAX {
+            self.counters.overflowed += 1;
+            return Err(passage);
         }
-        self.hold(time, after, passage);
+        self.counters.delayed += 1;
+        self.held += 1;
+        self.delayed.insert((due, self.held), passage);
+        Ok(())
     }
 
     /// The next datagram that is due.
@@ -135,25 +157,14 @@ impl Edge {
         ]
         .into_iter()
     }
+}
 
-    fn fate(&mut self, way: Way, address: SocketAddr) -> Fate {
-        let member = self.members.get(&address).copied();
-        let index = self.links.entry((way, member)).or_default();
-        *index += 1;
-        match way {
-            Way::Out => self.plan.fate_out(self.me, member, *index),
-            Way::In => self.plan.fate_in(self.me, member, *index),
+impl Counters {
+    fn note(&mut self, fate: Fate) {
+        match fate {
+            Fate::Drop(_) => self.dropped += 1,
+            Fate::Deliver { after: _, again } => self.duplicated += u64::from(again.is_some()),
         }
-    }
-
-    fn hold(&mut self, time: Time, after: Duration, passage: Passage) {
-        if self.delayed.len() >= DELAYED_DATAGRAMS_MAX {
-            self.counters.overflowed += 1;
-            return;
-        }
-        self.counters.delayed += u64::from(!after.is_zero());
-        self.held += 1;
-        self.delayed.insert((time + after, self.held), passage);
     }
 }
 
@@ -170,77 +181,11 @@ mod tests {
     use super::*;
     use crate::faults::Spec;
 
-    const BO: MemberId = MemberId([2; 32]);
-
     fn rules(spec: &str) -> Vec<Rule> {
         match spec.parse().unwrap() {
             Spec::Add(rules) => rules,
             Spec::Off => panic!("off"),
         }
-    }
-
-    fn edge(spec: &str) -> Edge {
-        let mut edge = Edge::new(MemberId([1; 32]), [7; 32]);
-        edge.add(rules(spec)).unwrap();
-        edge.learn(&[(BO, "bo".into())], &[(address(2), BO)]);
-        edge
-    }
-
-    fn address(port: u16) -> SocketAddr {
-        SocketAddr::new([127, 0, 0, 1].into(), port)
-    }
-
-    fn passage(way: Way, port: u16) -> Passage {
-        Passage { way, address: address(port), bytes: vec![0] }
-    }
-
-    fn at_ms(ms: u64) -> Time {
-        Time::from_micros(ms * 1000)
-    }
-
-    #[test]
-    fn what_is_delayed_comes_when_it_is_due_and_in_its_order() {
-        let mut edge = edge("delay=200ms");
-        for (ms, port) in [(0, 2), (0, 3), (10, 2)] {
-            edge.handle_datagram(at_ms(ms), passage(Way::Out, port));
-        }
-        assert_eq!(edge.poll_timeout(), Some(at_ms(200)));
-        assert_eq!(edge.poll_passage(at_ms(199)), None);
-        assert_eq!(edge.poll_passage(at_ms(200)), Some(passage(Way::Out, 2)));
-        assert_eq!(edge.poll_passage(at_ms(200)), Some(passage(Way::Out, 3)));
-        assert_eq!(edge.poll_passage(at_ms(200)), None);
-        assert_eq!(edge.poll_timeout(), Some(at_ms(210)));
-    }
-
-    #[test]
-    fn faults_that_are_off_let_the_delayed_come_and_the_new_pass_at_once() {
-        let mut edge = edge("delay=200ms");
-        edge.handle_datagram(at_ms(0), passage(Way::Out, 2));
-        edge.clear();
-        edge.handle_datagram(at_ms(1), passage(Way::Out, 3));
-        assert_eq!(edge.poll_passage(at_ms(1)), Some(passage(Way::Out, 3)));
-        assert_eq!(edge.poll_passage(at_ms(200)), Some(passage(Way::Out, 2)));
-    }
-
-    #[test]
-    fn a_rule_meets_the_member_it_names_in_the_direction_it_names() {
-        let mut edge = edge("drop 100% to bo");
-        edge.handle_datagram(at_ms(0), passage(Way::Out, 2));
-        assert_eq!(edge.poll_passage(at_ms(0)), None);
-        for spared in [passage(Way::In, 2), passage(Way::Out, 3)] {
-            edge.handle_datagram(at_ms(0), spared.clone());
-            assert_eq!(edge.poll_passage(at_ms(0)), Some(spared));
-        }
-    }
-
-    #[test]
-    fn no_more_is_held_back_than_there_is_room_for() {
-        let mut edge = edge("delay=10s");
-        for _ in 0..=DELAYED_DATAGRAMS_MAX {
-            edge.handle_datagram(at_ms(0), passage(Way::Out, 2));
-        }
-        assert_eq!(edge.delayed.len(), DELAYED_DATAGRAMS_MAX);
-        assert_eq!(edge.counters.overflowed, 1);
     }
 
     #[test]
