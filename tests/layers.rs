@@ -21,6 +21,7 @@ const OWNED_CRATES: &[(&str, &str)] = &[
     ("humantime", "cli/"),
     ("humantime", "faults/"),
     ("humantime", "view/"),
+    ("maud", "report/"),
     ("mio", "runtime/"),
     ("rand_chacha", "base/rng.rs"),
     ("ring", "crypto/"),

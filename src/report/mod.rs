@@ -1,1 +1,11 @@
-//! A trace as something to look at: a diagram for a document, a page that opens offline. Reads traces only.
+//! A trace as something to look at: a diagram for a document, a page that opens offline. Reads traces only;
+//! the same trace gives the same text, to the byte.
+
+mod diagram;
+mod page;
+mod past;
+mod story;
+mod words;
+
+pub use diagram::{Kind, diagram};
+pub use page::{Finding, Verdict, page};
