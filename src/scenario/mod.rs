@@ -2,5 +2,7 @@
 //! words of a scenario, sweeps over seeds, and the shrinking of what failed; a fleet does what it is asked.
 
 mod fleet;
+mod processes;
 
 pub use fleet::{Change, Fleet, FleetError, Unsynced};
+pub use processes::ProcessFleet;

@@ -1,0 +1,84 @@
+//! One machine of the fleet: where its home and its address are, and the process that runs there, if one does. Owns what is
+//! remembered of them; does nothing to them.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use super::child::Child;
+use super::network::OwnFaults;
+use crate::base::{Cause, EventNumber, MemberId, MessageId, Time};
+use crate::check::{LineNumber, Name};
+use crate::node::api::{Event, EventKind};
+
+pub(super) struct Machine {
+    pub name: Name,
+    pub member: MemberId,
+    pub address: SocketAddr,
+    /// Holds the home, and what is kept beside it.
+    pub dir: PathBuf,
+    pub home: PathBuf,
+    /// What its processes wrote to standard error, one after the other.
+    pub log: PathBuf,
+    /// Grows when the home goes back in time.
+    pub epoch: u32,
+    pub own: OwnFaults,
+    pub snapshots: BTreeMap<String, PathBuf>,
+    pub process: Option<Process>,
+}
+
+/// A process that was started and is not over.
+pub(super) struct Process {
+    pub child: Child,
+    pub paused: Option<Time>,
+    /// The fault specs that are on at the node.
+    pub faults: Vec<String>,
+    /// The lines of the events of this run, and of the messages that it accepted.
+    pub told: BTreeMap<EventNumber, LineNumber>,
+    pub accepted: BTreeMap<MessageId, LineNumber>,
+    /// It was told to end, or killed.
+    pub is_ending: bool,
+    /// Its output is over.
+    pub is_silent: bool,
+}
+
+impl Machine {
+    pub fn new(name: &str, member: MemberId, address: SocketAddr, dir: &Path, home: PathBuf) -> Self {
+        Self {
+            name: name.into(),
+            member,
+            address,
+            dir: dir.to_owned(),
+            home,
+            log: dir.join("log"),
+            epoch: 0,
+            own: OwnFaults::default(),
+            snapshots: BTreeMap::new(),
+            process: None,
+        }
+    }
+}
+
+impl Process {
+    pub fn new(child: Child, faults: Vec<String>) -> Self {
+        Self {
+            child,
+            paused: None,
+            faults,
+            told: BTreeMap::new(),
+            accepted: BTreeMap::new(),
+            is_ending: false,
+            is_silent: false,
+        }
+    }
+
+    /// The line that `event` rests on, where it is one of this run. What a datagram caused has none: nobody sees the datagrams
+    /// between real processes.
+    pub fn cause_of(&self, event: &Event) -> Option<LineNumber> {
+        match (&event.cause, &event.kind) {
+            (Some(Cause::Event(n)), _) => self.told.get(n).copied(),
+            (None, EventKind::Message(message)) => self.accepted.get(&message.id).copied(),
+            (Some(Cause::Datagram { .. }) | None, _) => None,
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The network between real processes: what its rules come to at each node's own end of its links. Owns the translation; the
+//! nodes do the dropping, as live faults.
+//!
+//! A rule acts on the way out of its sender. A cut acts on the way into its receiver too, so that nothing slips through while
+//! one end starts or changes its rules.
+
+use super::machine::Machine;
+use crate::base::MemberId;
+use crate::faults::{Ends, Fault, Rule, Spec};
+use crate::runtime::protocol::Request;
+use crate::scenario::FleetError;
+
+/// The rules that are on, in the order in which they were put on.
+#[derive(Default)]
+pub(super) struct Network {
+    rules: Vec<Rule>,
+}
+
+/// The faults that a scenario put on one node itself.
+#[derive(Default)]
+pub(super) struct OwnFaults {
+    rules: Vec<Rule>,
+}
+
+impl Network {
+    /// Puts `rule` on, or takes it off.
+    pub fn change(&mut self, rule: &Rule, is_on: bool) -> Result<(), FleetError> {
+        let was_on = self.rules.iter().any(|other| other == rule);
+        match (was_on, is_on) {
+            (false, true) => self.rules.push(rule.clone()),
+            (true, false) => self.rules.retain(|other| other != rule),
+            (true, true) => {}
+            (false, false) => return Err(FleetError::Misuse(format!("no rule {rule} is on"))),
+        }
+        Ok(())
+    }
+
+    /// What is on at the node of machine `index`: its part of the rules of the network, and its own faults.
+    pub fn specs(&self, machines: &[Machine], index: usize) -> Result<Vec<String>, FleetError> {
+        let me = machines[index].member;
+        let others = machines.iter().map(|machine| machine.member).filter(|&member| member != me);
+        let others: Vec<MemberId> = others.collect();
+        let network = self.rules.iter().flat_map(|rule| at_the_end_of(me, &others, rule));
+        let mut rules: Vec<Rule> = Vec::new();
+        for rule in network.chain(machines[index].own.rules.iter().cloned()) {
+            match rules.iter().find(|other| is_alike(other, &rule)) {
+                None => rules.push(rule),
+                Some(same) if *same == rule && rule.fault == Fault::Cut => {}
+                // The node would take the one in the place of the other, where a network has both act.
+                Some(same) => {
+                    let name = &machines[index].name;
+                    return Err(FleetError::Cannot(format!(
+                        "{name} cannot have both {same} and {rule} on, so this needs the simulator"
+                    )));
+                }
+            }
+        }
+        Ok(rules.iter().map(ToString::to_string).collect())
+    }
+}
+
+impl OwnFaults {
+    /// Does what `spec` says, as `moot fault` would.
+    pub fn change(&mut self, spec: &str) -> Result<(), FleetError> {
+        match spec.parse::<Spec>().map_err(|error| FleetError::Misuse(error.to_string()))? {
+            Spec::Off => self.rules.clear(),
+            Spec::Add(rules) => {
+                for rule in rules {
+                    self.rules.retain(|other| !is_alike(other, &rule));
+                    if !rule.fault.is_nothing() {
+                        self.rules.push(rule);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The requests that bring a node from one set of specs to another. What stays is not touched where that is possible.
+pub(super) fn changes(from: &[String], to: &[String]) -> Vec<Request> {
+    let stays = from.iter().all(|spec| to.contains(spec));
+    let off = (!stays).then(|| "off".to_owned());
+    let on = to.iter().filter(|spec| !stays || !from.contains(spec)).cloned();
+    off.into_iter().chain(on).map(|spec| Request::Fault { spec: Some(spec) }).collect()
+}
+
+/// What `rule` comes to at the node of `me`.
+fn at_the_end_of(me: MemberId, others: &[MemberId], rule: &Rule) -> Vec<Rule> {
+    let mut rules = Vec::new();
+    let is_cut = rule.fault == Fault::Cut;
+    if rule.from == Ends::Any && rule.to == Ends::Any {
+        // A node does this to what it sends; a cut that names nobody to what it receives, too.
+        return vec![rule.clone()];
+    }
+    if rule.from.include(Some(me)) && !rule.to.include(Some(me)) {
+        rules.push(rule.clone());
+    }
+    if rule.from == Ends::Member(me) && rule.to == Ends::Any {
+        // What names its sender alone is for the way in: each receiver is named instead.
+        let to = |&member: &MemberId| Rule { to: Ends::Member(member), ..rule.clone() };
+        rules = others.iter().map(to).collect();
+    }
+    if is_cut && rule.to.include(Some(me)) && rule.from != Ends::Member(me) {
+        let senders = others.iter().filter(|&&member| rule.from.include(Some(member)));
+        let from = |&member: &MemberId| Rule { from: Ends::Member(member), to: Ends::Any, ..rule.clone() };
+        rules.extend(senders.map(from));
+    }
+    rules
+}
+
+/// Whether a plan would take one in the place of the other.
+fn is_alike(one: &Rule, other: &Rule) -> bool {
+    let kind = std::mem::discriminant(&one.fault) == std::mem::discriminant(&other.fault);
+    kind && one.from == other.from && one.to == other.to
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ME: MemberId = MemberId([1; 32]);
+    const BO: MemberId = MemberId([2; 32]);
+    const CY: MemberId = MemberId([3; 32]);
+
+    fn rule(from: Ends, to: Ends, fault: Fault) -> Rule {
+        Rule { from, to, fault }
+    }
+
+    fn here(from: Ends, to: Ends, fault: Fault) -> Vec<String> {
+        at_the_end_of(ME, &[BO, CY], &rule(from, to, fault)).iter().map(ToString::to_string).collect()
+    }
+
+    fn loss() -> Fault {
+        Fault::Loss(crate::faults::Share::from_ppm(50_000).unwrap())
+    }
+
+    #[test]
+    fn a_rule_acts_at_its_senders_end_alone() {
+        let me = || Ends::Member(ME);
+        let bo = || Ends::Member(BO);
+        assert_eq!(here(Ends::Any, Ends::Any, loss()), ["loss=5%"]);
+        assert_eq!(here(Ends::Any, bo(), loss()), [format!("loss=5% to {BO}")]);
+        assert_eq!(here(me(), bo(), loss()), [format!("loss=5% from {ME} to {BO}")]);
+        let to_all = [format!("loss=5% from {ME} to {BO}"), format!("loss=5% from {ME} to {CY}")];
+        assert_eq!(here(me(), Ends::Any, loss()), to_all);
+        for (from, to) in [(bo(), me()), (bo(), Ends::Member(CY)), (Ends::Any, me()), (bo(), Ends::Any)] {
+            assert!(here(from.clone(), to.clone(), loss()).is_empty(), "{from:?} to {to:?}");
+        }
+    }
+
+    #[test]
+    fn a_cut_acts_at_both_ends() {
+        let me = || Ends::Member(ME);
+        let bo = || Ends::Member(BO);
+        assert_eq!(here(Ends::Any, Ends::Any, Fault::Cut), ["cut"]);
+        assert_eq!(here(me(), bo(), Fault::Cut), [format!("cut from {ME} to {BO}")]);
+        assert_eq!(here(bo(), me(), Fault::Cut), [format!("cut from {BO}")]);
+        assert_eq!(here(bo(), Ends::Any, Fault::Cut), [format!("cut from {BO}")]);
+        assert_eq!(here(Ends::Any, me(), Fault::Cut), [format!("cut from {BO}"), format!("cut from {CY}")]);
+        assert!(here(bo(), Ends::Member(CY), Fault::Cut).is_empty());
+    }
+
+    #[test]
+    fn what_stays_on_is_not_touched() {
+        let specs = |specs: &[&str]| specs.iter().map(|&spec| spec.to_owned()).collect::<Vec<_>>();
+        let texts = |from: &[&str], to: &[&str]| -> Vec<String> {
+            let spec = |request| match request {
+                Request::Fault { spec: Some(spec) } => spec,
+                other => panic!("{other:?}"),
+            };
+            changes(&specs(from), &specs(to)).into_iter().map(spec).collect()
+        };
+        assert_eq!(texts(&["a"], &["a", "b"]), ["b"]);
+        assert_eq!(texts(&["a", "b"], &["b"]), ["off", "b"]);
+        assert_eq!(texts(&["a"], &[]), ["off"]);
+    }
+
+    #[test]
+    fn a_nodes_own_faults_are_changed_as_by_its_person() {
+        let mut own = OwnFaults::default();
+        own.change("loss=5%,delay=10ms").unwrap();
+        own.change("loss=9%").unwrap();
+        let shown: Vec<_> = own.rules.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["delay=10ms", "loss=9%"]);
+        own.change("off").unwrap();
+        assert!(own.rules.is_empty());
+        assert!(matches!(own.change("lose 5%"), Err(FleetError::Misuse(_))));
+    }
+}
