@@ -1,0 +1,228 @@
+//! Check 7, for the promises M2, M4 and S2: each change of a member's state follows from the evidence shown with it, worked
+//! out anew by the table of the design, and a run that a node told of is never followed by an older one.
+//!
+//! | state | what makes it |
+//! |---|---|
+//! | left | a leave of that run, by the member itself |
+//! | suspect | a report; or, at the start, what was restored; or a card of a higher run that nobody vouches for yet |
+//! | unreachable | two reports by different members, over different sessions, neither mostly deaf, that stood for 1 s; or one that stood for 3 s; or somebody's verdict with its reports, where this node is silent on the member too |
+//! | alive | a tick heard, by this node or another; a contradiction newer than what the member was accused of; a withdrawal; a card of a higher run than before |
+//!
+//! It is another implementation than `membership`'s, on purpose. It cannot cry wolf: only what an event itself shows counts,
+//! and of what was told before only the state and the ticks in it. Reports are timed by the node's own wall clock,
+//! as they are shown; where that was seen to jump, their times are not judged for 15 s. Milliseconds are cut off, so 20 of
+//! them are forgiven.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::checker::Findings;
+use super::facts::{Facts, NodeIndex};
+use super::{Check, Driver, Line, What};
+use crate::base::{Incarnation, MemberId, Presence, Time};
+use crate::node::api::{EventKind, Evidence, EvidenceKind};
+
+const PAIR_MS: u64 = 1_000;
+const ALONE_MS: u64 = 3_000;
+const FORGIVEN_MS: u64 = 20;
+/// A clock that moved against the run's by more than this between two events was set.
+const JUMP_MS_SIM: i64 = 5;
+const JUMP_MS_PROCESSES: i64 = 1_000;
+const UNTIMED: Duration = Duration::from_secs(15);
+
+#[derive(Debug, Default)]
+pub(super) struct Verdicts {
+    by_node: BTreeMap<NodeIndex, Observer>,
+}
+
+/// What the present process of one machine told.
+#[derive(Debug, Default)]
+struct Observer {
+    members: BTreeMap<MemberId, Told>,
+    /// The run's clock less the node's, at its newest event, in milliseconds.
+    offset: Option<i64>,
+    jumped: Option<Time>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    state: Presence,
+    incarnation: Incarnation,
+    /// The highest tick in the reports against it, where it stands accused.
+    accused: Option<u64>,
+}
+
+/// A change of a member's state, as it was told.
+struct Claim<'a> {
+    observer: Option<MemberId>,
+    subject: MemberId,
+    state: Presence,
+    incarnation: Incarnation,
+    evidence: &'a [Evidence],
+    at_ms: u64,
+    is_timed: bool,
+}
+
+impl Verdicts {
+    pub fn handle(&mut self, facts: &Facts, line: &Line, node: NodeIndex, found: &mut Findings) {
+        match &line.what {
+            What::Started { .. } => drop(self.by_node.insert(node, Observer::default())),
+            What::Told { event } => {
+                let observer = self.by_node.entry(node).or_default();
+                observer.read_clock(facts.driver, line.at, event.at.0);
+                let EventKind::Member { id, nick, state, incarnation, evidence } = &event.kind else { return };
+                let is_timed = observer.jumped.is_none_or(|jumped| line.at.since(jumped) > UNTIMED);
+                let claim = Claim {
+                    observer: facts.nodes[node].member,
+                    subject: *id,
+                    state: *state,
+                    incarnation: *incarnation,
+                    evidence,
+                    at_ms: event.at.0,
+                    is_timed,
+                };
+                let before = observer.members.get(id).copied();
+                if facts.is_honest_node(node)
+                    && let Err(lack) = claim.judge(before, facts.has_liars())
+                {
+                    let name = &facts.nodes[node].name;
+                    let text = format!("{name} calls {nick} {}, {lack}", word(*state));
+                    found.push(Check::Evidence, line.n, text);
+                }
+                observer.members.insert(*id, claim.told(before));
+            }
+            _ => {}
+        }
+    }
+
+    /// The incarnation of a member that the present process of `node` told last.
+    pub fn incarnation_told(&self, node: NodeIndex, member: MemberId) -> Option<Incarnation> {
+        Some(self.by_node.get(&node)?.members.get(&member)?.incarnation)
+    }
+}
+
+impl Observer {
+    fn read_clock(&mut self, driver: Driver, at: Time, wall_ms: u64) {
+        let run_ms = i64::try_from(at.as_micros() / 1_000).unwrap_or(i64::MAX);
+        let offset = run_ms.saturating_sub(i64::try_from(wall_ms).unwrap_or(i64::MAX));
+        let slack = match driver {
+            Driver::Sim => JUMP_MS_SIM,
+            Driver::Processes => JUMP_MS_PROCESSES,
+        };
+        if let Some(before) = self.offset.replace(offset)
+            && offset.abs_diff(before) > slack.unsigned_abs()
+        {
+            self.jumped = Some(at);
+        }
+    }
+}
+
+impl Claim<'_> {
+    /// What is remembered of it, after `before`.
+    fn told(&self, before: Option<Told>) -> Told {
+        let accused = match self.state {
+            Presence::Suspect | Presence::Unreachable => {
+                let reported = self.reports().filter_map(|report| report.tick).max();
+                let earlier = before.filter(|before| before.incarnation == self.incarnation);
+                reported.max(earlier.and_then(|before| before.accused))
+            }
+            Presence::Alive | Presence::Left => None,
+        };
+        Told { state: self.state, incarnation: self.incarnation, accused }
+    }
+
+    fn judge(&self, before: Option<Told>, has_liars: bool) -> Result<(), String> {
+        if before.is_some_and(|before| before.incarnation > self.incarnation) {
+            return Err("in an older run than the one that it told before".to_owned());
+        }
+        let is_same = before.is_some_and(|told| (told.state, told.incarnation) == (self.state, self.incarnation));
+        if is_same && self.has(EvidenceKind::Card) {
+            // Another nick on its card.
+            return Ok(());
+        }
+        let follows = match self.state {
+            Presence::Left => self.items(EvidenceKind::Leave).any(|leave| leave.by == self.subject),
+            Presence::Suspect => {
+                let is_restored = before.is_none() && self.has(EvidenceKind::Restored);
+                is_restored || self.standing().next().is_some() || self.has_risen(before)
+            }
+            Presence::Unreachable => self.is_condemned(),
+            Presence::Alive => self.is_cleared(before, has_liars) || self.has_risen(before),
+        };
+        let shown: Vec<&str> = self.evidence.iter().map(|item| item.detail.as_str()).collect();
+        if follows { Ok(()) } else { Err(format!("which does not follow from what it shows: {shown:?}")) }
+    }
+
+    /// Items of a kind that speak of this run.
+    fn items(&self, kind: EvidenceKind) -> impl Iterator<Item = &Evidence> {
+        let fits = move |item: &&Evidence| {
+            item.kind == kind && item.run.is_some_and(|run| run.incarnation == self.incarnation)
+        };
+        self.evidence.iter().filter(fits)
+    }
+
+    fn has(&self, kind: EvidenceKind) -> bool {
+        self.items(kind).next().is_some()
+    }
+
+    fn reports(&self) -> impl Iterator<Item = &Evidence> {
+        self.items(EvidenceKind::Report).filter(|report| !report.verdict && report.by != self.subject)
+    }
+
+    /// The reports that nothing shown beside them contradicts.
+    fn standing(&self) -> impl Iterator<Item = &Evidence> {
+        let newest = self.items(EvidenceKind::Contradiction).filter_map(|item| item.tick).max();
+        self.reports().filter(move |report| report.tick >= newest)
+    }
+
+    /// A card of a higher run than the one before.
+    fn has_risen(&self, before: Option<Told>) -> bool {
+        self.has(EvidenceKind::Card) && before.is_some_and(|before| before.incarnation < self.incarnation)
+    }
+
+    fn is_condemned(&self) -> bool {
+        let stood =
+            |report: &Evidence, ms: u64| !self.is_timed || self.at_ms.saturating_sub(report.at.0) + FORGIVEN_MS >= ms;
+        let standing: Vec<&Evidence> = self.standing().collect();
+        let alone = standing.iter().any(|report| stood(report, ALONE_MS));
+        let pair = standing.iter().enumerate().any(|(index, one)| {
+            standing[index + 1..].iter().any(|other| {
+                let are_two = one.by != other.by && voice(one) != voice(other);
+                are_two && [one, other].iter().all(|report| !report.mostly_deaf && stood(report, PAIR_MS))
+            })
+        });
+        let taken_over = self.items(EvidenceKind::Report).filter(|item| item.verdict).any(|verdict| {
+            verdict.by != self.subject
+                && Some(verdict.by) != self.observer
+                && self.reports().any(|report| report.tick <= verdict.tick)
+                && self.items(EvidenceKind::Silence).any(|silence| Some(silence.by) == self.observer)
+        });
+        alone || pair || taken_over
+    }
+
+    fn is_cleared(&self, before: Option<Told>, has_liars: bool) -> bool {
+        let accused = before.filter(|before| before.incarnation == self.incarnation).and_then(|before| before.accused);
+        let was_unreachable = before.is_some_and(|before| before.state == Presence::Unreachable);
+        // Whom this node hears itself nobody talks it out of, whatever ticks others claim; but a verdict takes a newer
+        // tick, unless a liar had claimed one that was never sent.
+        let heard = self
+            .items(EvidenceKind::Heard)
+            .any(|heard| !was_unreachable || has_liars || accused.is_none() || heard.tick > accused);
+        let contradicted = self.items(EvidenceKind::Contradiction).any(|item| item.tick > accused);
+        heard || contradicted || self.has(EvidenceKind::Withdrawal)
+    }
+}
+
+/// Over whose session it came.
+fn voice(report: &Evidence) -> MemberId {
+    report.via.unwrap_or(report.by)
+}
+
+fn word(state: Presence) -> &'static str {
+    match state {
+        Presence::Alive => "alive",
+        Presence::Suspect => "suspect",
+        Presence::Unreachable => "unreachable",
+        Presence::Left => "left",
+    }
+}
