@@ -354,6 +354,14 @@ impl Membership {
         own.chain(shown.map(|(&id, entry)| (id, entry.card.value().nick.as_str())))
     }
 
+    /// The state of those whom [`Membership::members`] shows, without the evidence, which costs more.
+    pub fn presences(&self) -> impl Iterator<Item = (MemberId, Run, Presence)> {
+        let card = self.own.card().value();
+        let own = std::iter::once((card.member, card.run, self.own_presence()));
+        let others = self.members.iter().filter_map(|(&id, entry)| Some((id, entry.run(), entry.presence?)));
+        own.chain(others)
+    }
+
     /// Whether [`Membership::member`] shows anybody.
     #[must_use]
     pub fn knows(&self, id: MemberId) -> bool {
@@ -416,7 +424,7 @@ impl Membership {
             id: card.member,
             nick: card.nick.clone(),
             run: card.run,
-            presence: if self.leaving.is_some() { Presence::Left } else { Presence::Alive },
+            presence: self.own_presence(),
             since: self.started,
             told: None,
             heard: None,
@@ -424,6 +432,10 @@ impl Membership {
             addresses: card.addresses.clone(),
             evidence: vec![Evidence::new(EvidenceKind::Card, card.member, card.run, self.started, detail)],
         }
+    }
+
+    fn own_presence(&self) -> Presence {
+        if self.leaving.is_some() { Presence::Left } else { Presence::Alive }
     }
 
     /// Members that a frame can be sent to now, by id.

@@ -227,6 +227,12 @@ impl Node {
         self.phase != Phase::Dumb
     }
 
+    /// Whether it has said goodbye to all, so that its process may end.
+    #[must_use]
+    pub fn has_left(&self) -> bool {
+        self.phase == Phase::Left
+    }
+
     fn step(&self, now: Now, cause: Option<Cause>) -> Step {
         Step::new(now, cause, self.told)
     }

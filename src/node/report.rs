@@ -10,7 +10,7 @@ use super::api::{
     Asked, Delivery, DeliveryEvidence, Evidence, EvidenceKind, Gap, Link, MemberStatus, MessageCounts, MessageKind,
     NodeStatus, OutcomeCounts, ReceiptEvidence, Sent, Source, Status, Try, Verdict, WhyMember, WhyMessage,
 };
-use crate::base::{MemberId, MessageId, Now, Stream, Time};
+use crate::base::{MemberId, MessageId, Now, Presence, Run, Stream, Time};
 use crate::membership::{self, Member};
 use crate::messaging;
 
@@ -51,6 +51,11 @@ impl Node {
     pub fn addresses(&self) -> impl Iterator<Item = (SocketAddr, MemberId)> {
         let address = |(id, _)| self.transport.address(id).map(|address| (address, id));
         self.membership.names().filter_map(address)
+    }
+
+    /// The state of the members in [`Node::status`], for who asks often.
+    pub fn presences(&self) -> impl Iterator<Item = (MemberId, Run, Presence)> {
+        self.membership.presences()
     }
 
     /// The evidence about a member; `None` for one that is not known.

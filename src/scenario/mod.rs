@@ -3,6 +3,8 @@
 
 mod fleet;
 mod processes;
+mod simulated;
 
 pub use fleet::{Change, Fleet, FleetError, Unsynced};
 pub use processes::ProcessFleet;
+pub use simulated::{SimFleet, SimOptions};

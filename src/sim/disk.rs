@@ -1,10 +1,12 @@
-//! A disk that takes its time. Owns what is durable, what is on its way there, and what a crash makes of
-//! that; knows nothing of what the records say.
+//! A disk that takes its time. Owns what is durable, what is on its way there, what a crash makes of that, and
+//! copies of it under a name; knows nothing of what the records say.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::{StoreFailed, Time};
+use crate::base::{Rng, StoreFailed, Time};
+use crate::check::LineNumber;
 use crate::node::{Mark, Record};
 
 /// What a crash does to batches that were submitted and not yet reported durable.
@@ -14,37 +16,52 @@ pub enum Unsynced {
     Keep,
     /// They are gone.
     Lose,
-    /// Some of them had reached the disk: those up to a place that the seed decides.
+    /// Some of them had reached the disk: those up to a place that the seed decides. A batch is there as a whole or not
+    /// at all, because the real store writes it in one SQLite transaction, with no more than the batches that came
+    /// before and after it, and a transaction whose commit record is not whole on the disk counts for nothing.
     Torn,
 }
 
 /// Durable records, and the queue before them. Batches that are submitted while one is being written share
 /// the next commit, as with the real writer.
 pub(super) struct Disk {
-    durable: Vec<Record>,
-    writing: Vec<(Mark, Vec<Record>)>,
-    queued: VecDeque<(Mark, Vec<Record>)>,
+    durable: Arc<Vec<Record>>,
+    writing: Vec<Batch>,
+    queued: VecDeque<Batch>,
     latency: Duration,
-    full: bool,
+    is_full: bool,
+    snapshots: BTreeMap<String, Arc<Vec<Record>>>,
 }
 
-/// A batch, and what became of it.
-pub(super) type Written = (Mark, Result<(), StoreFailed>);
+/// Records that become durable together.
+pub(super) struct Batch {
+    pub mark: Mark,
+    pub records: Vec<Record>,
+    /// The line of the trace that led to it.
+    pub cause: Option<LineNumber>,
+}
 
 /// How long one commit takes: an fsync of a consumer SSD.
 const LATENCY: Duration = Duration::from_millis(2);
 
 impl Disk {
     pub(super) fn new() -> Self {
-        Self { durable: Vec::new(), writing: Vec::new(), queued: VecDeque::new(), latency: LATENCY, full: false }
+        Self {
+            durable: Arc::default(),
+            writing: Vec::new(),
+            queued: VecDeque::new(),
+            latency: LATENCY,
+            is_full: false,
+            snapshots: BTreeMap::new(),
+        }
     }
 
     pub(super) fn durable(&self) -> &[Record] {
         &self.durable
     }
 
-    pub(super) fn set_full(&mut self, full: bool) {
-        self.full = full;
+    pub(super) fn set_full(&mut self, is_full: bool) {
+        self.is_full = is_full;
     }
 
     pub(super) fn set_latency(&mut self, latency: Duration) {
@@ -52,39 +69,141 @@ impl Disk {
     }
 
     /// Queues a batch. Returns when the commit that this starts will be done, if it starts one.
-    pub(super) fn submit(&mut self, now: Time, mark: Mark, records: Vec<Record>) -> Option<Time> {
-        self.queued.push_back((mark, records));
+    pub(super) fn submit(&mut self, now: Time, batch: Batch) -> Option<Time> {
+        self.queued.push_back(batch);
         self.begin(now)
     }
 
-    /// Ends the commit under way. Returns what became of each of its batches, and when the next is done.
-    pub(super) fn commit(&mut self, now: Time) -> (Vec<Written>, Option<Time>) {
-        let result = if self.full { Err(StoreFailed) } else { Ok(()) };
-        let mut results = Vec::with_capacity(self.writing.len());
-        for (mark, records) in std::mem::take(&mut self.writing) {
-            if result.is_ok() {
-                self.durable.extend(records);
-            }
-            results.push((mark, result));
+    /// Ends the commit under way: its batches, and what became of them together.
+    pub(super) fn commit(&mut self) -> (Vec<Batch>, Result<(), StoreFailed>) {
+        let batches = std::mem::take(&mut self.writing);
+        if self.is_full {
+            return (batches, Err(StoreFailed));
         }
-        (results, self.begin(now))
+        let durable = Arc::make_mut(&mut self.durable);
+        for batch in &batches {
+            durable.extend_from_slice(&batch.records);
+        }
+        (batches, Ok(()))
     }
 
-    /// The power is gone.
-    pub(super) fn crash(&mut self, unsynced: Unsynced) {
-        let lost = std::mem::take(&mut self.writing).into_iter().chain(std::mem::take(&mut self.queued));
-        match unsynced {
-            Unsynced::Keep if self.full => drop(lost),
-            Unsynced::Keep => self.durable.extend(lost.flat_map(|(_, records)| records)),
-            Unsynced::Lose | Unsynced::Torn => drop(lost),
-        }
-    }
-
-    fn begin(&mut self, now: Time) -> Option<Time> {
+    /// Begins to write what is queued, unless a commit is under way. Returns when that is done.
+    pub(super) fn begin(&mut self, now: Time) -> Option<Time> {
         if !self.writing.is_empty() || self.queued.is_empty() {
             return None;
         }
         self.writing = std::mem::take(&mut self.queued).into();
         Some(now + self.latency)
+    }
+
+    /// The process, or the power, is gone. Returns the batches that are durable all the same.
+    pub(super) fn crash(&mut self, unsynced: Unsynced, rng: &mut Rng) -> Vec<Batch> {
+        let mut open = std::mem::take(&mut self.writing);
+        open.extend(std::mem::take(&mut self.queued));
+        let kept = match unsynced {
+            Unsynced::Keep => open.len(),
+            Unsynced::Lose => 0,
+            Unsynced::Torn => {
+                let places = u64::try_from(open.len()).unwrap_or(u64::MAX) + 1;
+                usize::try_from(rng.below(places)).unwrap_or(0)
+            }
+        };
+        open.truncate(if self.is_full { 0 } else { kept });
+        let durable = Arc::make_mut(&mut self.durable);
+        for batch in &open {
+            durable.extend_from_slice(&batch.records);
+        }
+        open
+    }
+
+    /// Remembers what is durable now.
+    pub(super) fn snapshot(&mut self, name: &str) {
+        self.snapshots.insert(name.to_owned(), Arc::clone(&self.durable));
+    }
+
+    /// Goes back to a snapshot; says whether there is one of that name.
+    pub(super) fn roll_back(&mut self, name: &str) -> bool {
+        let Some(snapshot) = self.snapshots.get(name) else { return false };
+        self.durable = Arc::clone(snapshot);
+        true
+    }
+
+    /// Holds from now on what `other` holds.
+    pub(super) fn copy_from(&mut self, other: &Self) {
+        self.durable = Arc::clone(&other.durable);
+    }
+
+    /// Puts records on it that no node stored.
+    pub(super) fn install(&mut self, records: Vec<Record>) {
+        self.durable = Arc::new(records);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Run;
+    use crate::membership;
+
+    fn batch(mark: Mark) -> Batch {
+        let record = |boot| Record::Membership(membership::Record::Run(Run { incarnation: mark, boot }));
+        Batch { mark, records: vec![record(1), record(2)], cause: None }
+    }
+
+    fn crashed(unsynced: Unsynced, seed: u8) -> usize {
+        let mut disk = Disk::new();
+        disk.submit(Time::ZERO, batch(1));
+        for mark in 2..6 {
+            disk.submit(Time::ZERO, batch(mark));
+        }
+        disk.crash(unsynced, &mut Rng::from_seed([seed; 32]));
+        disk.durable().len()
+    }
+
+    #[test]
+    fn a_torn_write_keeps_whole_batches_and_any_number_of_them() {
+        let kept: std::collections::BTreeSet<usize> = (0..64).map(|seed| crashed(Unsynced::Torn, seed)).collect();
+        assert_eq!(kept.into_iter().collect::<Vec<_>>(), [0, 2, 4, 6, 8, 10]);
+        assert_eq!(crashed(Unsynced::Keep, 1), 10);
+        assert_eq!(crashed(Unsynced::Lose, 1), 0);
+    }
+
+    #[test]
+    fn what_comes_while_a_commit_is_under_way_shares_the_next() {
+        let mut disk = Disk::new();
+        let done = disk.submit(Time::ZERO, batch(1)).expect("it begins");
+        assert!(disk.submit(Time::ZERO, batch(2)).is_none());
+        assert!(disk.submit(Time::ZERO, batch(3)).is_none());
+        let (batches, result) = disk.commit();
+        assert_eq!((batches.len(), result), (1, Ok(())));
+        assert!(disk.begin(done).is_some());
+        let (batches, _) = disk.commit();
+        assert_eq!(batches.iter().map(|batch| batch.mark).collect::<Vec<_>>(), [2, 3]);
+        assert!(disk.begin(done).is_none());
+    }
+
+    #[test]
+    fn a_full_disk_takes_nothing_not_even_in_a_crash() {
+        let mut disk = Disk::new();
+        disk.set_full(true);
+        disk.submit(Time::ZERO, batch(1));
+        assert_eq!(disk.commit().1, Err(StoreFailed));
+        disk.submit(Time::ZERO, batch(2));
+        assert!(disk.crash(Unsynced::Keep, &mut Rng::from_seed([0; 32])).is_empty());
+        assert!(disk.durable().is_empty());
+    }
+
+    #[test]
+    fn a_disk_goes_back_to_its_snapshot() {
+        let mut disk = Disk::new();
+        disk.submit(Time::ZERO, batch(1));
+        assert_eq!(disk.commit().1, Ok(()));
+        disk.snapshot("early");
+        disk.submit(Time::ZERO, batch(2));
+        assert_eq!(disk.commit().1, Ok(()));
+        assert!(!disk.roll_back("late"));
+        assert_eq!(disk.durable().len(), 4);
+        assert!(disk.roll_back("early"));
+        assert_eq!(disk.durable().len(), 2);
     }
 }

@@ -1,82 +1,146 @@
-//! One machine of the world: a home that outlives its processes, a disk, and the node that runs now, if one
-//! does. Owns the node's driving; knows nothing of other machines.
+//! One machine of the world: a home that outlives its processes, a disk, clocks, and the process that runs now,
+//! if one does. Owns what belongs to one machine; knows nothing of others.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::time::Duration;
 
+use super::clock::Clock;
 use super::disk::Disk;
-use crate::base::{MemberId, Now, Rng, RoomId, Time};
+use super::drive::Because;
+use super::recorder::Lines;
+use crate::base::{MemberId, Now, Rng, RoomId, StoreFailed, Time};
+use crate::check::{LineNumber, Name};
 use crate::crypto::{Identity, RoomSecret};
-use crate::node::api::{Event, Status};
-use crate::node::{Config, Node, Restored};
+use crate::node::api::Event;
+use crate::node::{Config, Mark, Node, Restored};
 
 pub(super) struct Machine {
-    pub name: String,
+    pub name: Name,
     pub address: SocketAddr,
-    pub disk: Disk,
+    pub home: Home,
+    pub clock: Clock,
+    pub process: Option<Process>,
     /// Counts processes; what was scheduled for an earlier one is void.
     pub life: u32,
-    pub node: Option<Node>,
-    /// A paused process takes nothing in; what arrives waits in its socket.
-    pub paused: bool,
-    pub inbox: Vec<(SocketAddr, Vec<u8>)>,
     /// All that the nodes of this home told, across restarts.
     pub told: Vec<Event>,
-    /// When the timer that is scheduled now fires; later ones are void.
+    /// How late its loop wakes up.
+    pub stall: Duration,
+    /// The process dies at its next commit.
+    pub death: Option<Death>,
+    pub rng: Rng,
+}
+
+/// What a process finds when it starts.
+pub(super) struct Home {
+    pub id: MemberId,
+    pub identity: Identity,
+    pub room: RoomId,
+    pub secret: RoomSecret,
+    pub nick: String,
+    pub disk: Disk,
+    /// Grows when the disk goes back, or becomes a copy of another.
+    pub epoch: u32,
+}
+
+/// Where around a commit a process dies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Death {
+    /// Just before it: nothing of it is on disk.
+    BeforeCommit,
+    /// All of it is on disk, and the node was not told.
+    BeforeReport,
+    /// The node was told, and nothing that it wanted to do then was done.
+    AfterReport,
+}
+
+/// A node that runs, and what is on its way to it inside its machine.
+pub(super) struct Process {
+    pub node: Node,
+    /// Since when it stands still. A paused process takes nothing in.
+    pub paused: Option<Time>,
+    /// What waits for the loop, while that is paused or late.
+    pub inbox: VecDeque<Input>,
+    /// Of the datagrams in it, which wait in the socket.
+    pub inbox_bytes: usize,
+    /// When the loop that is late looks at its inbox.
+    pub wakes_at: Option<Time>,
+    /// The earliest alarm that is scheduled.
     pub alarm: Option<Time>,
     /// When the commit under way is done.
     pub commit_at: Option<Time>,
-    identity: Identity,
-    room: RoomId,
-    secret: RoomSecret,
-    rng: Rng,
+    pub is_leaving: bool,
+    pub lines: Lines,
 }
+
+/// What a loop takes in.
+pub(super) enum Input {
+    Datagram(Flight),
+    Stored { mark: Mark, result: Result<(), StoreFailed>, because: Because },
+}
+
+/// A datagram under way.
+pub(super) struct Flight {
+    pub from: SocketAddr,
+    pub bytes: Vec<u8>,
+    /// The line of its sending.
+    pub line: Option<LineNumber>,
+    pub copy: u8,
+    pub is_damaged: bool,
+}
+
+/// What a socket holds for a loop that does not read: what a node asks its system for.
+pub(super) const SOCKET_BYTES: usize = 4 * 1024 * 1024;
 
 impl Machine {
     pub(super) fn new(name: &str, address: SocketAddr, room: RoomId, secret: RoomSecret, rng: Rng) -> Self {
+        let identity = Identity::generate(&mut rng.split("identity"));
+        let home =
+            Home { id: identity.id(), identity, room, secret, nick: name.to_owned(), disk: Disk::new(), epoch: 0 };
         Self {
-            name: name.to_owned(),
+            name: name.into(),
             address,
-            disk: Disk::new(),
+            home,
+            clock: Clock::new(),
+            process: None,
             life: 0,
-            node: None,
-            paused: false,
-            inbox: Vec::new(),
             told: Vec::new(),
-            alarm: None,
-            commit_at: None,
-            identity: Identity::generate(&mut rng.split("identity")),
-            room,
-            secret,
+            stall: Duration::ZERO,
+            death: None,
             rng,
         }
     }
 
-    pub(super) fn id(&self) -> MemberId {
-        self.identity.id()
-    }
-
     /// Starts a process on this home.
-    pub(super) fn start(&mut self, now: Now) {
-        assert!(self.node.is_none(), "{} runs already", self.name);
+    pub(super) fn start(&mut self, now: Now, labels_frames: bool) {
+        assert!(self.process.is_none(), "{} runs already", self.name);
         self.life += 1;
         let config = Config {
-            identity: self.identity.clone(),
-            room: self.room,
+            identity: self.home.identity.clone(),
+            room: self.home.room,
             room_name: "the moot".to_owned(),
-            secret: self.secret.clone(),
-            nick: self.name.clone(),
+            secret: self.home.secret.clone(),
+            nick: self.home.nick.clone(),
             addresses: vec![self.address],
-            labels_frames: true,
+            labels_frames,
         };
         let seed = self.rng.split(&format!("life {}", self.life)).bytes();
-        self.node = Some(Node::new(config, Restored::fold(self.disk.durable()), seed, now));
-    }
-
-    pub(super) fn status(&self, now: Now) -> Status {
-        self.running().status(now)
+        let node = Node::new(config, Restored::fold(self.home.disk.durable()), seed, now);
+        self.process = Some(Process {
+            node,
+            paused: None,
+            inbox: VecDeque::new(),
+            inbox_bytes: 0,
+            wakes_at: None,
+            alarm: None,
+            commit_at: None,
+            is_leaving: false,
+            lines: Lines::default(),
+        });
     }
 
     pub(super) fn running(&self) -> &Node {
-        self.node.as_ref().unwrap_or_else(|| panic!("{} does not run", self.name))
+        &self.process.as_ref().unwrap_or_else(|| panic!("{} does not run", self.name)).node
     }
 }

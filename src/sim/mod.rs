@@ -1,10 +1,17 @@
 //! A room in virtual time: machines with clocks, disks and a network between them, from one seed. Runs the
 //! very node that ships; two runs of a seed are the same, byte for byte.
 
+mod ask;
+mod clock;
 mod disk;
+mod drive;
+mod life;
+mod log;
 mod machine;
 mod network;
+mod recorder;
 mod world;
 
 pub use disk::Unsynced;
-pub use world::World;
+pub use machine::Death;
+pub use world::{Options, World};

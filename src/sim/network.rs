@@ -1,17 +1,26 @@
 //! What lies between the machines: delay, loss and cuts, by the very plan and fates that a real node injects
 //! faults with. Knows members by their ids; carries no bytes itself.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::World;
 use crate::base::MemberId;
-use crate::faults::{Ends, Fate, Fault, Plan, Rule, Share};
+use crate::check;
+use crate::check::What;
+use crate::faults::{DropReason, Ends, Fate, Fault, Plan, PlanFull, Rule, Share};
 
 pub(super) struct Network {
     plan: Plan,
-    /// How many datagrams went each way of each link.
-    passed: BTreeMap<(MemberId, MemberId), u64>,
+    /// How many datagrams went each way of each link; made when the first goes.
+    passed: HashMap<(usize, usize), u64>,
+}
+
+/// The next datagram from one machine to another, each with its member.
+#[derive(Clone, Copy)]
+pub(super) struct Passage {
+    pub from: (usize, MemberId),
+    pub to: (usize, MemberId),
 }
 
 /// One way between two machines of a building, until a story says otherwise.
@@ -21,24 +30,23 @@ impl Network {
     pub(super) fn new(seed: [u8; 32]) -> Self {
         let mut plan = Plan::new(seed);
         plan.add([everywhere(DELAY)]).expect("an empty plan has room");
-        Self { plan, passed: BTreeMap::new() }
+        Self { plan, passed: HashMap::new() }
     }
 
-    /// How long each copy of the next datagram from `from` to `to` takes; no copy when it is lost.
-    pub(super) fn arrivals(&mut self, from: MemberId, to: MemberId) -> impl Iterator<Item = Duration> + use<> {
-        let index = self.passed.entry((from, to)).or_default();
-        let fate = self.plan.fate(Some(from), Some(to), *index);
+    /// How long the next datagram takes, and its copy; or why it is lost.
+    pub(super) fn fate(
+        &mut self,
+        Passage { from, to }: Passage,
+    ) -> Result<(Duration, Option<Duration>), check::DropReason> {
+        let index = self.passed.entry((from.0, to.0)).or_default();
+        let fate = self.plan.fate(Some(from.1), Some(to.1), *index);
         *index += 1;
         match fate {
-            Fate::Drop(_) => [None, None],
-            Fate::Deliver { after, again } => [Some(after), again],
+            Fate::Drop(DropReason::Cut) => Err(check::DropReason::Cut),
+            Fate::Drop(DropReason::Loss) => Err(check::DropReason::Loss),
+            Fate::Drop(DropReason::Queue) => Err(check::DropReason::Queue),
+            Fate::Deliver { after, again } => Ok((after, again)),
         }
-        .into_iter()
-        .flatten()
-    }
-
-    fn put_on(&mut self, rules: impl IntoIterator<Item = Rule>) {
-        self.plan.add(rules).expect("a story has fewer rules than a plan holds");
     }
 }
 
@@ -47,27 +55,47 @@ fn everywhere(fault: Fault) -> Rule {
 }
 
 impl World {
+    /// Puts a rule on the network. Its ends are anybody or a member's id.
+    ///
+    /// # Errors
+    /// [`PlanFull`]; nothing changed.
+    pub fn put_on(&mut self, rule: &Rule) -> Result<(), PlanFull> {
+        self.network.plan.add([rule.clone()])?;
+        self.fault_line(rule, true);
+        Ok(())
+    }
+
+    /// Takes a rule off the network; says whether it was on. Where no delay is left, that of a building is.
+    pub fn take_off(&mut self, rule: &Rule) -> bool {
+        let was_on = self.network.plan.remove(rule);
+        if was_on {
+            self.fault_line(rule, false);
+            if matches!(rule.fault, Fault::Delay { .. }) && rule.from == Ends::Any && rule.to == Ends::Any {
+                self.network.plan.add([everywhere(DELAY)]).expect("there is room for one rule where one was");
+            }
+        }
+        was_on
+    }
+
     /// Lets every link, each way, lose this many of a thousand datagrams.
     pub fn loss(&mut self, per_mille: u32) {
-        let share = Share::from_ppm(per_mille * 1_000).expect("at most 1,000 per mille");
-        self.network.put_on([everywhere(Fault::Loss(share))]);
+        self.put_everywhere(Fault::Loss(share(per_mille)));
     }
 
     /// Lets every link, each way, take `by`, give or take up to `jitter`.
     pub fn delay(&mut self, by: Duration, jitter: Duration) {
-        self.network.put_on([everywhere(Fault::Delay { by, jitter })]);
+        self.put_everywhere(Fault::Delay { by, jitter });
     }
 
     /// Lets every link, each way, deliver this many of a thousand datagrams twice.
     pub fn duplicate(&mut self, per_mille: u32) {
-        let share = Share::from_ppm(per_mille * 1_000).expect("at most 1,000 per mille");
-        self.network.put_on([everywhere(Fault::Duplicate(share))]);
+        self.put_everywhere(Fault::Duplicate(share(per_mille)));
     }
 
     /// Lets nothing pass from `from` to `to`; the other way stays open.
     pub fn cut(&mut self, from: &str, to: &str) {
         let (from, to) = (Ends::Member(self.id(from)), Ends::Member(self.id(to)));
-        self.network.put_on([Rule { from, to, fault: Fault::Cut }]);
+        self.put(&Rule { from, to, fault: Fault::Cut });
     }
 
     /// Lets nothing pass between the two sides, either way.
@@ -85,7 +113,41 @@ impl World {
         let cuts: Vec<Rule> =
             self.network.plan.rules().iter().filter(|rule| rule.fault == Fault::Cut).cloned().collect();
         for cut in &cuts {
-            self.network.plan.remove(cut);
+            self.take_off(cut);
         }
     }
+
+    fn put_everywhere(&mut self, fault: Fault) {
+        self.put(&everywhere(fault));
+    }
+
+    fn put(&mut self, rule: &Rule) {
+        self.put_on(rule).expect("a story has fewer rules than a plan holds");
+    }
+
+    fn fault_line(&mut self, rule: &Rule, is_on: bool) {
+        if self.recorder.is_on() {
+            let text = self.with_names(rule).to_string();
+            self.line(None, None, || What::Fault { text, is_on });
+        }
+    }
+
+    /// The rule with the names of machines for the ids of members.
+    fn with_names(&self, rule: &Rule) -> Rule {
+        let named = |ends: &Ends| match ends {
+            Ends::Member(id) => {
+                let machine = self.machines.iter().find(|machine| machine.home.id == *id);
+                machine.map_or_else(
+                    || ends.clone(),
+                    |machine| Ends::Named { nick: machine.name.to_string(), member: Some(*id) },
+                )
+            }
+            Ends::Any | Ends::Named { .. } => ends.clone(),
+        };
+        Rule { from: named(&rule.from), to: named(&rule.to), fault: rule.fault }
+    }
+}
+
+fn share(per_mille: u32) -> Share {
+    Share::from_ppm(per_mille * 1_000).expect("at most 1,000 per mille")
 }

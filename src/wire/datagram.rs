@@ -169,6 +169,16 @@ pub fn data_header(receiver: u32, counter: u64) -> [u8; DATA_HEADER_BYTES] {
     header
 }
 
+/// The receiver's index and the counter of a data datagram, which stand in the clear; `None` for any other.
+#[must_use]
+pub fn read_data_header(bytes: &[u8]) -> Option<(u32, u64)> {
+    let (header, _) = bytes.split_first_chunk::<DATA_HEADER_BYTES>()?;
+    let (&kind, numbers) = header.split_first()?;
+    let (receiver, counter) = numbers.split_first_chunk::<4>()?;
+    let counter = u64::from_be_bytes(counter.try_into().ok()?);
+    (kind == DATA).then_some((u32::from_be_bytes(*receiver), counter))
+}
+
 /// What messages 2 and 3 carry: who speaks, and where it sees the other.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Hello {
@@ -213,6 +223,13 @@ mod tests {
         assert_eq!(Datagram::decode(&[5; 40], &KEY), Err(DatagramError::Reserved));
         assert_eq!(Datagram::decode(&[6; 40], &KEY), Err(DatagramError::Reserved));
         assert_eq!(Datagram::decode(&[7; 40], &KEY), Err(DatagramError::Malformed));
+    }
+
+    #[test]
+    fn the_header_of_data_reads_in_the_clear() {
+        assert_eq!(read_data_header(&data_header(7, 1 << 40)), Some((7, 1 << 40)));
+        assert_eq!(read_data_header(&first_datagram(&KEY, 1, &[0; FIRST_BYTES - 37])), None);
+        assert_eq!(read_data_header(&[DATA; 12]), None);
     }
 
     proptest! {
