@@ -188,3 +188,18 @@ pub const HISTORY_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// Batches of records that wait for the disk: a burst of a second in which one fsync takes that long. Past
 /// it the loop waits, and its peers try again.
 pub const STORE_BATCHES_MAX: usize = 4_096;
+
+/// A script's source: more is a program.
+pub const SCRIPT_BYTES_MAX: usize = 1024 * 1024;
+/// What one script may hold, its sandbox (some 100 KiB) included.
+pub const SCRIPT_MEMORY_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Instructions of one call of a hook: some 10 ms, which no heartbeat notices.
+pub const HOOK_INSTRUCTIONS_MAX: u64 = 1_000_000;
+/// Of one call of the `datagram` hook, which may come a thousand times a second.
+pub const DATAGRAM_HOOK_INSTRUCTIONS_MAX: u64 = 100_000;
+/// Of a scenario between two waits: a second of real time, enough to look at a thousand nodes.
+pub const SCENARIO_INSTRUCTIONS_MAX: u64 = 100_000_000;
+/// Lines that one call of a hook may log; what is beyond is counted.
+pub const SCRIPT_LOG_LINES_MAX: usize = 100;
+/// One of those lines; the rest of it is cut off.
+pub const SCRIPT_LOG_LINE_BYTES_MAX: usize = 4 * 1024;

@@ -1,2 +1,16 @@
 //! Lua: the sandbox that scripts run in, its limits, and the hooks of a node. Owns what a script may touch;
 //! does nothing to the node itself: what a script asks for comes out as values.
+
+mod args;
+mod budget;
+mod library;
+mod pattern;
+mod place;
+mod sandbox;
+
+pub use args::{Args, Fields, Misuse};
+pub use budget::Limit;
+pub use sandbox::{Progress, Question, Sandbox, ScriptError, Task};
+
+#[cfg(test)]
+mod sandbox_test;
