@@ -68,6 +68,13 @@ Examples:
   moot fault drop 20% to bo
   moot fault cut from bo";
 
+const DEMO: &str = "\
+It needs nothing and leaves nothing behind: five processes of this program run in temporary homes, on loopback
+addresses of their own, and are ended by their own pids. What you see of each is what its person would see; a line
+that begins with `ok` is asked of the nodes before it is printed.
+
+Exit codes: 0 when everything held that was shown, 1 otherwise.";
+
 /// The whole command line.
 #[derive(Debug, Parser)]
 #[command(name = "moot", version, about = ABOUT, after_help = EXAMPLES, max_term_width = 100)]
@@ -158,6 +165,9 @@ pub(super) enum Command {
     Tail,
     /// Say goodbye to the room and end the node
     Leave,
+    /// See five real nodes meet, talk, crash, part and recover, in a minute
+    #[command(after_help = DEMO)]
+    Demo,
     /// Make this node's network bad on purpose
     #[command(after_help = FAULTS)]
     Fault {

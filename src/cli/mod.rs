@@ -4,6 +4,7 @@
 mod args;
 mod ask;
 mod chat;
+mod demo;
 mod exit;
 mod out;
 mod send;
@@ -34,20 +35,22 @@ fn run_with(words: &[OsString]) -> Exit {
 fn dispatch(args: Args, program: String) -> Result<Exit, Failure> {
     let Args { common, command } = args;
     let output = Output::of(&common);
-    let home = common.home()?;
+    // The demo has homes of its own.
+    let home = common.home();
     match command.unwrap_or_default() {
-        Command::Chat(node) => chat::chat(&home, node.settings()?, program, output),
-        Command::Join(join) => chat::chat(&home, join.settings(), program, output),
-        Command::Node { node, log_format, until_eof } => chat::node(&home, node.settings()?, log_format, until_eof),
-        Command::Invite { qr } => ask::invite(&home, qr, output),
-        Command::Status { watch, counters } => ask::status(&home, watch, counters, output),
-        Command::Who => ask::who(&home, output),
-        Command::Why { what } => ask::why(&home, what, output),
-        Command::Gaps => ask::gaps(&home, output),
-        Command::Log { last, count } => ask::log(&home, count.unwrap_or(last), output),
-        Command::Send(send) => send::send(&home, send, output),
-        Command::Tail => ask::tail(&home, output),
-        Command::Leave => ask::leave(&home, output),
-        Command::Fault { spec } => ask::fault(&home, &spec, output),
+        Command::Demo => demo::demo(output),
+        Command::Chat(node) => chat::chat(&home?, node.settings()?, program, output),
+        Command::Join(join) => chat::chat(&home?, join.settings(), program, output),
+        Command::Node { node, log_format, until_eof } => chat::node(&home?, node.settings()?, log_format, until_eof),
+        Command::Invite { qr } => ask::invite(&home?, qr, output),
+        Command::Status { watch, counters } => ask::status(&home?, watch, counters, output),
+        Command::Who => ask::who(&home?, output),
+        Command::Why { what } => ask::why(&home?, what, output),
+        Command::Gaps => ask::gaps(&home?, output),
+        Command::Log { last, count } => ask::log(&home?, count.unwrap_or(last), output),
+        Command::Send(send) => send::send(&home?, send, output),
+        Command::Tail => ask::tail(&home?, output),
+        Command::Leave => ask::leave(&home?, output),
+        Command::Fault { spec } => ask::fault(&home?, &spec, output),
     }
 }

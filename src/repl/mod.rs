@@ -5,6 +5,7 @@ mod answer;
 mod board;
 mod complete;
 mod editor;
+mod onlooker;
 mod parse;
 mod plain;
 mod screen;
@@ -30,6 +31,7 @@ use crate::view::{Answered, Opening, View};
 pub use answer::answer;
 use board::{Board, Shared, Typed};
 use editor::{LineEditor, Terminal};
+pub use onlooker::Onlooker;
 use session::Session;
 
 /// What a chat needs to know.

@@ -1,0 +1,86 @@
+//! `moot demo`, as somebody who has just built the program tries it: it shows what it says, and leaves nothing behind, however
+//! it ends.
+#![expect(clippy::disallowed_methods, reason = "real processes are waited for by the clock")]
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+
+fn demo(temporary: &Path) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_moot"));
+    command.arg("demo").env("TMPDIR", temporary).env_remove("HOME").env_remove("MOOT_HOME").env_remove("XDG_DATA_HOME");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("moot starts")
+}
+
+/// The pids of the nodes, as the demo tells them.
+fn pids(text: &str) -> Vec<i32> {
+    let told = text.lines().filter_map(|line| line.split_once("process runs (pid ")?.1.split_once(')'));
+    told.map(|(pid, _)| pid.parse().expect("a pid")).collect()
+}
+
+fn runs(pid: i32) -> bool {
+    Pid::from_raw(pid).is_some_and(|pid| test_kill_process(pid).is_ok())
+}
+
+fn is_empty(dir: &Path) -> bool {
+    dir.read_dir().expect("a directory").next().is_none()
+}
+
+#[test]
+fn the_demo_shows_what_it_says_and_leaves_nothing_behind() {
+    let temporary = tempfile::tempdir().expect("a directory");
+    let output = demo(temporary.path()).wait_with_output().expect("it ends");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(0), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    for line in [
+        "ok each sees all five",
+        "ana | bo is unreachable",
+        "bo: waiting: not sent, because it is not reachable",
+        "bo | ana → you: when you are back",
+        "ana | eve: is anybody over there?  [recovered via dee",
+        "ok nobody was shown anything twice",
+        "ana | cy left: said goodbye",
+        "Everything held that was shown.",
+    ] {
+        assert!(text.contains(line), "{line:?} is missing in:\n{text}");
+    }
+    assert!(!text.contains('\u{1b}'), "no colour where there is no terminal");
+    let pids = pids(&text);
+    assert_eq!(pids.len(), 7, "five, and two that came back");
+    assert!(!pids.into_iter().any(runs) && is_empty(temporary.path()));
+}
+
+/// Starts the demo, sends it a signal once two nodes run, and returns its end and the pids that it told.
+fn interrupted(temporary: &Path, signal: Signal) -> (Option<i32>, Vec<i32>) {
+    let mut child = demo(temporary);
+    let mut output = BufReader::new(child.stdout.take().expect("piped"));
+    let mut text = String::new();
+    while pids(&text).len() < 2 {
+        assert!(output.read_line(&mut text).expect("a line") > 0, "{text}");
+    }
+    kill_process(Pid::from_child(&child), signal).expect("signalled");
+    output.read_to_string(&mut text).expect("UTF-8");
+    (child.wait().expect("it ends").code(), pids(&text))
+}
+
+#[test]
+fn a_demo_that_is_interrupted_takes_its_processes_along() {
+    let temporary = tempfile::tempdir().expect("a directory");
+    let (code, pids) = interrupted(temporary.path(), Signal::INT);
+    assert_eq!(code, Some(1));
+    assert!(!pids.into_iter().any(runs) && is_empty(temporary.path()));
+}
+
+#[test]
+fn the_processes_of_a_demo_that_is_killed_end_by_themselves() {
+    let temporary = tempfile::tempdir().expect("a directory");
+    let (_, pids) = interrupted(temporary.path(), Signal::KILL);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while pids.iter().copied().any(runs) {
+        assert!(Instant::now() < deadline, "{pids:?} still run");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
