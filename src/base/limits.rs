@@ -178,10 +178,18 @@ pub const HISTORY_LINES_MAX: usize = 1_000;
 /// Memory that all peers together may make a node hold.
 pub const ALL_PEERS_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Rules of fault injection that are on at once: one a peer of a large table, and more than a person can read.
+/// Rules of a node's own faults that are on at once: one a peer of a large table, and more than a person can read.
 pub const FAULT_RULES_MAX: usize = 64;
+/// Rules of a simulated network: cuts between each two of 1,024 members, both ways.
+pub const NETWORK_RULES_MAX: usize = 1 << 20;
 /// The longest delay that a rule may ask for: far past every deadline, and what is held back stays bounded.
 pub const FAULT_DELAY_MAX: Duration = Duration::from_secs(60);
+/// The mean length of bursts of loss, at most: two seconds of a busy chat. A fate walks back about as far.
+pub const FAULT_BURST_DATAGRAMS_MAX: u32 = 100;
+/// The slowest rate of a link: a full datagram takes 10 s.
+pub const FAULT_RATE_BITS_MIN: u64 = 1_000;
+/// The fastest rate of a link: a full datagram takes 1 µs, the finest time there is.
+pub const FAULT_RATE_BITS_MAX: u64 = 10_000_000_000;
 /// What people can look back on, whichever bound is met first; what the machine retains is never pruned.
 pub const HISTORY_AGE_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 pub const HISTORY_BYTES_MAX: u64 = 1024 * 1024 * 1024;

@@ -52,21 +52,30 @@ The words of the evidence:
 
 const FAULTS: &str = "\
 A SPEC is one fault or several, separated by commas; KIND=VALUE is the same as KIND VALUE:
-  drop 20%            loses that share of the datagrams (loss is the same)
-  delay 200ms±50ms    holds each back for that long, and varies by what stands after ±
-  duplicate 5%        sends that share twice
   cut                 lets nothing through
+  drop 20%            loses that share of the datagrams (loss is the same)
+  burst 5%/20         loses that share in bursts, which take 20 in a row on average
+  burst 5%/20@80%     the same, but a burst loses only that share of those that it meets
+  delay 200ms±50ms    holds each back for that long, and varies by what stands after ±
+  reorder 10%/50ms    holds that share back, so that others overtake it
+  duplicate 5%        sends that share twice
+  duplicate 5%/2s     the same, with the copy up to that much later
+  corrupt 1%          flips a bit in that share
+  truncate 1%         cuts that share short
+  rate 512kbit/200ms  lets that many bits a second through on each link; what would wait longer is lost
 
 At the end of a SPEC, for all of its faults:
   to NICK             only what goes to that member
   from NICK           only what comes from it
 
-A SPEC is added to what is on already; `moot fault` shows what is on, `moot fault off` ends all.
+A SPEC is added to what is on already, in place of the same kinds with the same ends. `moot fault` shows
+what is on, `moot fault off` ends all, and `off` with kinds and ends takes back just those.
 
 Examples:
   moot fault loss=20%,delay=200ms
   moot fault drop 20% to bo
-  moot fault cut from bo";
+  moot fault cut from bo
+  moot fault off cut from bo";
 
 const DEMO: &str = "\
 It needs nothing and leaves nothing behind: five processes of this program run in temporary homes, on loopback
@@ -377,9 +386,12 @@ fn read_address(text: &str) -> Result<SocketAddr, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use clap::CommandFactory as _;
 
     use super::*;
+    use crate::faults::Kind;
 
     fn parsed(line: &str) -> Result<Args, String> {
         let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
@@ -446,9 +458,12 @@ mod tests {
         for line in FAULTS.lines().filter_map(|line| line.trim().strip_prefix("moot fault ")) {
             assert!(line.parse::<Spec>().is_ok(), "{line}");
         }
-        for fault in ["drop 20%", "delay 200ms±50ms", "duplicate 5%", "cut"] {
-            assert!(FAULTS.contains(&format!("\n  {fault} ")) && fault.parse::<Spec>().is_ok(), "{fault}");
-        }
+        let kinds = FAULTS.lines().skip(1).take_while(|line| !line.is_empty()).map(|line| {
+            let fault = line.trim().split("  ").next().unwrap();
+            let Ok(Spec::Add(rules)) = fault.parse() else { panic!("{fault}") };
+            rules[0].fault.kind()
+        });
+        assert_eq!(kinds.collect::<BTreeSet<_>>(), BTreeSet::from(Kind::ALL));
     }
 
     #[test]

@@ -14,16 +14,13 @@ pub struct Rule {
 }
 
 /// Which members may be at one end of a link.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Ends {
     /// Whoever, also one that is not known yet: a handshake comes from an address only.
     Any,
     Member(MemberId),
     /// A nick as it was typed; nobody until [`super::Plan::resolve`] finds whose it is.
-    Named {
-        nick: String,
-        member: Option<MemberId>,
-    },
+    Nick(String),
 }
 
 /// What befalls a datagram.
@@ -33,11 +30,55 @@ pub enum Fault {
     Cut,
     /// This share is lost, each datagram for itself.
     Loss(Share),
+    /// Datagrams are lost in a row.
+    Burst(Burst),
     /// Each arrives `by` later, give or take up to `jitter` (not above `by`), evenly spread. Datagrams overtake
     /// each other within the jitter.
     Delay { by: Duration, jitter: Duration },
-    /// This share arrives twice, the copy with a jitter of its own.
-    Duplicate(Share),
+    /// This share is held back by `by`, so that those that come after overtake it.
+    Reorder { share: Share, by: Duration },
+    /// This share arrives twice, the copy up to `within` later, evenly spread, and with a jitter of its own.
+    Duplicate { share: Share, within: Duration },
+    /// This share arrives with one bit flipped.
+    Corrupt(Share),
+    /// This share arrives shorter than it left, by any number of bytes.
+    Truncate(Share),
+    /// Each waits until those before it have left.
+    Rate(Rate),
+}
+
+/// The kinds of faults. On one link, in one rule's words, there is one fault of each.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Kind {
+    Cut,
+    Loss,
+    Burst,
+    Delay,
+    Reorder,
+    Duplicate,
+    Corrupt,
+    Truncate,
+    Rate,
+}
+
+/// Bursts of loss, after Gilbert and Elliott: a link is in a burst or it is not, and each datagram may change that.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Burst {
+    /// Of all datagrams, those that meet a burst. At most length / (length + 1).
+    pub share: Share,
+    /// How many datagrams a burst takes on average; 2 to `FAULT_BURST_DATAGRAMS_MAX`.
+    pub length: u32,
+    /// Of those that meet a burst, those that are lost.
+    pub loss: Share,
+}
+
+/// How much passes on a link, and how long its queue is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rate {
+    /// `FAULT_RATE_BITS_MIN` to `FAULT_RATE_BITS_MAX`; the bytes that a datagram carries count, not its headers.
+    pub bits_per_s: u64,
+    /// What would wait longer is dropped.
+    pub queue: Duration,
 }
 
 /// A share in parts per million. An integer, because a fate must be the same on every machine.
@@ -45,26 +86,90 @@ pub enum Fault {
 pub struct Share(u32);
 
 impl Ends {
-    /// Whether `end` is among them.
+    /// Whether `end` is among them. Whose a nick is only its plan knows: none is here.
     #[must_use]
     pub fn include(&self, end: Option<MemberId>) -> bool {
         match self {
             Self::Any => true,
             Self::Member(member) => end == Some(*member),
-            Self::Named { member, .. } => member.is_some() && end == *member,
+            Self::Nick(_) => false,
         }
     }
 }
 
 impl Fault {
+    #[must_use]
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::Cut => Kind::Cut,
+            Self::Loss(_) => Kind::Loss,
+            Self::Burst(_) => Kind::Burst,
+            Self::Delay { .. } => Kind::Delay,
+            Self::Reorder { .. } => Kind::Reorder,
+            Self::Duplicate { .. } => Kind::Duplicate,
+            Self::Corrupt(_) => Kind::Corrupt,
+            Self::Truncate(_) => Kind::Truncate,
+            Self::Rate(_) => Kind::Rate,
+        }
+    }
+
     /// Whether the fault changes nothing: no share, no delay.
     #[must_use]
     pub fn is_nothing(self) -> bool {
         match self {
-            Self::Cut => false,
-            Self::Loss(share) | Self::Duplicate(share) => share == Share::NONE,
+            Self::Cut | Self::Rate(_) => false,
+            Self::Loss(share) | Self::Corrupt(share) | Self::Truncate(share) | Self::Duplicate { share, .. } => {
+                share == Share::NONE
+            }
+            Self::Burst(Burst { share, loss, .. }) => share == Share::NONE || loss == Share::NONE,
             Self::Delay { by, jitter } => by.is_zero() && jitter.is_zero(),
+            Self::Reorder { share, by } => share == Share::NONE || by.is_zero(),
         }
+    }
+}
+
+impl Kind {
+    pub const ALL: [Self; 9] = [
+        Self::Cut,
+        Self::Loss,
+        Self::Burst,
+        Self::Delay,
+        Self::Reorder,
+        Self::Duplicate,
+        Self::Corrupt,
+        Self::Truncate,
+        Self::Rate,
+    ];
+
+    /// As it is typed.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cut => "cut",
+            Self::Loss => "loss",
+            Self::Burst => "burst",
+            Self::Delay => "delay",
+            Self::Reorder => "reorder",
+            Self::Duplicate => "duplicate",
+            Self::Corrupt => "corrupt",
+            Self::Truncate => "truncate",
+            Self::Rate => "rate",
+        }
+    }
+}
+
+impl Burst {
+    /// The most that bursts of this length can cover: with one datagram between each two.
+    #[must_use]
+    pub fn share_max(length: u32) -> Share {
+        let all = u64::from(Share::ALL.0);
+        let covered = all * u64::from(length) / (u64::from(length) + 1);
+        Share(u32::try_from(covered).expect("at most all"))
+    }
+
+    /// Of all datagrams, those that are lost, in parts of a million millions.
+    pub(super) fn lost(self) -> u64 {
+        u64::from(self.share.0) * u64::from(self.loss.0)
     }
 }
 
@@ -109,16 +214,8 @@ mod tests {
     }
 
     #[test]
-    fn a_nick_is_nobody_until_it_is_found() {
-        let bo = MemberId([2; 32]);
-        let mut ends = Ends::Named { nick: "bo".into(), member: None };
-        assert!(!ends.include(None));
-        assert!(!ends.include(Some(bo)));
-        if let Ends::Named { member, .. } = &mut ends {
-            *member = Some(bo);
-        }
-        assert!(ends.include(Some(bo)));
-        assert!(!ends.include(None));
-        assert!(Ends::Any.include(None));
+    fn bursts_leave_one_datagram_between_them() {
+        assert_eq!(Burst::share_max(3), percent(75));
+        assert_eq!(Burst::share_max(4), percent(80));
     }
 }

@@ -1,5 +1,5 @@
-//! The faults of one node's own end of its links. Owns the plan, each datagram's number on its link, who is
-//! where, and what is held back until it is due. Moves no datagram itself.
+//! The faults of one node's own end of its links. Owns the plan, what each link remembers, who is where, and
+//! what is held back until it is due. Moves no datagram itself.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use super::names;
 use crate::base::limits::{DELAYED_DATAGRAMS_MAX, MEMBERS_MAX};
 use crate::base::{MemberId, Time};
-use crate::faults::{Ends, Fate, Plan, PlanFull, Rule};
+use crate::faults::{Arrival, Datagram, DropReason, Ends, Fate, Link, Place, Plan, PlanFull, Spec};
 use crate::wire::Label;
 
 /// The faults of one node's own end of its links.
@@ -17,8 +17,8 @@ pub(super) struct Edge {
     /// Who was last seen at an address. Kept when the session there ends, because its successor's
     /// handshake comes from there too.
     members: BTreeMap<SocketAddr, MemberId>,
-    /// How many datagrams each link has carried since a rule was first on.
-    links: BTreeMap<(Way, Option<MemberId>), u64>,
+    /// Since a rule was first on.
+    links: BTreeMap<(Way, Option<MemberId>), Link>,
     delayed: BTreeMap<(Time, u64), Passage>,
     held: u64,
     counters: Counters,
@@ -33,6 +33,8 @@ pub(super) struct Passage {
     pub bytes: Vec<u8>,
     /// Of its frames, on its way out.
     pub labels: Vec<Label>,
+    /// Its bytes are not those that left.
+    pub is_damaged: bool,
 }
 
 /// Past which side of the node a datagram goes.
@@ -45,10 +47,13 @@ pub enum Way {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Counters {
     dropped: u64,
+    /// Of those dropped, those for which a queue had no room.
+    overflowed: u64,
     delayed: u64,
     duplicated: u64,
-    /// More was to be held back than there is room for: dropped.
-    overflowed: u64,
+    /// Of the copies that passed or will, those with a bit flipped, and those that are shorter.
+    corrupted: u64,
+    truncated: u64,
 }
 
 impl Edge {
@@ -66,23 +71,25 @@ impl Edge {
         }
     }
 
-    /// Puts rules on.
+    /// Does what a spec asks for. What is held back still comes when it is due.
     ///
     /// # Errors
     /// [`PlanFull`]; nothing changed then.
-    pub fn add(&mut self, rules: Vec<Rule>) -> Result<(), PlanFull> {
-        self.plan.add(rules)
-    }
-
-    /// Takes all rules off. What is held back still comes when it is due.
-    pub fn clear(&mut self) {
-        self.plan.clear();
+    pub fn change(&mut self, spec: Spec) -> Result<(), PlanFull> {
+        match spec {
+            Spec::Add(rules) => return self.plan.add(rules),
+            Spec::Remove { kinds, from, to } => kinds.into_iter().for_each(|kind| {
+                self.plan.take_off(&from, &to, kind);
+            }),
+            Spec::Off => self.plan.clear(),
+        }
+        Ok(())
     }
 
     /// Whether any rule is on.
     #[must_use]
     pub fn is_on(&self) -> bool {
-        !self.plan.rules().is_empty()
+        !self.plan.is_empty()
     }
 
     /// The rules that are on, each as a spec.
@@ -106,15 +113,15 @@ impl Edge {
         }
     }
 
-    /// The fate of the next datagram on its link.
-    pub fn fate(&mut self, way: Way, address: SocketAddr) -> Fate {
-        let member = self.members.get(&address).copied();
-        let index = self.links.entry((way, member)).or_default();
-        *index += 1;
-        let fate = match way {
-            Way::Out => self.plan.fate_out(self.me, member, *index),
-            Way::In => self.plan.fate_in(self.me, member, *index),
+    /// Decides about a datagram.
+    pub fn decide(&mut self, time: Time, passage: &Passage) -> Fate {
+        let member = self.members.get(&passage.address).copied();
+        let link = self.links.entry((passage.way, member)).or_default();
+        let (place, from, to) = match passage.way {
+            Way::Out => (Place::Out, Some(self.me), member),
+            Way::In => (Place::In, member, Some(self.me)),
         };
+        let fate = self.plan.decide(Datagram { place, from, to, time, bytes: passage.bytes.len() }, link);
         self.counters.note(fate);
         fate
     }
@@ -125,7 +132,7 @@ impl Edge {
     /// The datagram, where there is no room for it.
     pub fn hold(&mut self, due: Time, passage: Passage) -> Result<(), Passage> {
         if self.delayed.len() >= DELAYED_DATAGRAMS_MAX {
-            self.counters.overflowed += 1;
+            self.counters.note(Fate::Drop(DropReason::Queue));
             return Err(passage);
         }
         self.counters.delayed += 1;
@@ -148,12 +155,14 @@ impl Edge {
 
     /// What was done to datagrams, for status.
     pub fn entries(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let Counters { dropped, delayed, duplicated, overflowed } = self.counters;
+        let Counters { dropped, overflowed, delayed, duplicated, corrupted, truncated } = self.counters;
         [
             ("fault_dropped", dropped),
+            ("fault_overflowed", overflowed),
             ("fault_delayed", delayed),
             ("fault_duplicated", duplicated),
-            ("fault_overflowed", overflowed),
+            ("fault_corrupted", corrupted),
+            ("fault_truncated", truncated),
         ]
         .into_iter()
     }
@@ -162,16 +171,29 @@ impl Edge {
 impl Counters {
     fn note(&mut self, fate: Fate) {
         match fate {
-            Fate::Drop(_) => self.dropped += 1,
-            Fate::Deliver { after: _, again } => self.duplicated += u64::from(again.is_some()),
+            Fate::Drop(why) => {
+                self.dropped += 1;
+                self.overflowed += u64::from(why == DropReason::Queue);
+            }
+            Fate::Deliver { first, again } => {
+                self.duplicated += u64::from(again.is_some());
+                for Arrival { after: _, damage } in again.into_iter().chain([first]) {
+                    self.corrupted += u64::from(damage.flip.is_some());
+                    self.truncated += u64::from(damage.truncate.is_some());
+                }
+            }
         }
     }
 }
 
-/// The nicks that `rules` name.
-pub(super) fn nicks(rules: &[Rule]) -> impl Iterator<Item = &str> {
+/// The nicks that a spec names.
+pub(super) fn nicks(spec: &Spec) -> impl Iterator<Item = &str> {
+    let rules = match spec {
+        Spec::Add(rules) => rules.as_slice(),
+        Spec::Remove { .. } | Spec::Off => &[],
+    };
     rules.iter().flat_map(|rule| [&rule.from, &rule.to]).filter_map(|ends| match ends {
-        Ends::Named { nick, .. } => Some(nick.as_str()),
+        Ends::Nick(nick) => Some(nick.as_str()),
         Ends::Any | Ends::Member(_) => None,
     })
 }
@@ -179,18 +201,12 @@ pub(super) fn nicks(rules: &[Rule]) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::faults::Spec;
-
-    fn rules(spec: &str) -> Vec<Rule> {
-        match spec.parse().unwrap() {
-            Spec::Add(rules) => rules,
-            Spec::Off => panic!("off"),
-        }
-    }
 
     #[test]
-    fn the_nicks_of_rules_are_found_at_both_ends() {
-        assert_eq!(nicks(&rules("cut to zoe from bo")).collect::<Vec<_>>(), ["bo", "zoe"]);
-        assert_eq!(nicks(&rules("loss=5%")).count(), 0);
+    fn the_nicks_of_a_spec_are_found_at_both_ends() {
+        let named = |spec: &str| nicks(&spec.parse().unwrap()).map(ToOwned::to_owned).collect::<Vec<_>>();
+        assert_eq!(named("cut to zoe from bo"), ["bo", "zoe"]);
+        assert_eq!(named("loss=5%"), [""; 0]);
+        assert_eq!(named("off cut to zoe"), [""; 0], "what is not there can be taken off");
     }
 }

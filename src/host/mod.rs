@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::base::{MemberId, Now, StoreFailed, Time};
-use crate::faults::{DropReason, Fate, PlanFull, Rule, Spec, SpecError};
+use crate::faults::{Arrival, DropReason, Fate, PlanFull, Spec, SpecError};
 use crate::node::api::{Command, Event, EventKind, Refusal, Reply, Status};
 use crate::node::{self, Mark, Node, Record};
 use crate::wire::Label;
@@ -35,8 +35,10 @@ pub enum Output {
     Transmit {
         to: SocketAddr,
         bytes: Vec<u8>,
-        /// Of the frames that it carries; empty unless [`node::Config::labels_frames`].
+        /// Of the frames that it carried when it left the node; empty unless [`node::Config::labels_frames`].
         labels: Vec<Label>,
+        /// The node's own faults changed `bytes`.
+        is_damaged: bool,
     },
     /// Tell whoever listens.
     Event(Event),
@@ -87,7 +89,13 @@ impl Host {
     pub fn handle_datagram(&mut self, now: Now, from: SocketAddr, bytes: &[u8]) {
         self.begin(now);
         if self.edge.is_on() {
-            self.decide(Passage { way: Way::In, address: from, bytes: bytes.to_vec(), labels: Vec::new() });
+            self.decide(Passage {
+                way: Way::In,
+                address: from,
+                bytes: bytes.to_vec(),
+                labels: Vec::new(),
+                is_damaged: false,
+            });
         } else {
             self.node.handle_datagram(now, from, bytes);
         }
@@ -107,32 +115,25 @@ impl Host {
     /// # Errors
     /// [`FaultError`]; nothing changed then.
     pub fn handle_fault(&mut self, now: Now, spec: &str) -> Result<(), FaultError> {
-        match spec.parse()? {
-            Spec::Off => {
-                self.begin(now);
-                self.edge.clear();
-                self.tell_faults();
-                Ok(())
-            }
-            Spec::Add(rules) => {
-                let members = self.node.names();
-                for nick in edge::nicks(&rules) {
-                    resolve(nick, &members)?;
-                }
-                Ok(self.put_on(now, rules)?)
-            }
+        let spec = spec.parse()?;
+        let members = self.node.names();
+        for nick in edge::nicks(&spec) {
+            resolve(nick, &members)?;
         }
+        Ok(self.change_faults(now, spec)?)
     }
 
-    /// Puts `rules` on, and tells so. A nick that nobody has yet is whoever comes by that nick first.
+    /// Changes the faults, and tells so. A nick that nobody has yet is whoever comes by that nick first.
     ///
     /// # Errors
     /// [`PlanFull`]; nothing changed then.
-    pub fn put_on(&mut self, now: Now, rules: Vec<Rule>) -> Result<(), PlanFull> {
+    pub fn change_faults(&mut self, now: Now, spec: Spec) -> Result<(), PlanFull> {
         self.begin(now);
-        self.edge.add(rules)?;
+        self.edge.change(spec)?;
         self.learn();
-        self.tell_faults();
+        let specs = self.edge.specs();
+        let spec = (!specs.is_empty()).then(|| specs.join(", "));
+        self.node.handle_told(self.now, EventKind::Fault { spec });
         Ok(())
     }
 
@@ -162,9 +163,11 @@ impl Host {
             }
             match self.node.poll_output()? {
                 node::Output::Transmit { to, bytes, labels } if self.edge.is_on() => {
-                    self.decide(Passage { way: Way::Out, address: to, bytes, labels });
+                    self.decide(Passage { way: Way::Out, address: to, bytes, labels, is_damaged: false });
                 }
-                node::Output::Transmit { to, bytes, labels } => return Some(Output::Transmit { to, bytes, labels }),
+                node::Output::Transmit { to, bytes, labels } => {
+                    return Some(Output::Transmit { to, bytes, labels, is_damaged: false });
+                }
                 node::Output::Store { records, mark } => return Some(Output::Store { records, mark }),
                 node::Output::Event(event) => {
                     if self.edge.is_on() && matches!(event.kind, EventKind::Member { .. }) {
@@ -221,35 +224,38 @@ impl Host {
 
     /// Decides about one datagram by the plan.
     fn decide(&mut self, passage: Passage) {
-        match self.edge.fate(passage.way, passage.address) {
+        match self.edge.decide(self.now.time, &passage) {
             Fate::Drop(why) => self.drop(passage, why),
-            Fate::Deliver { after, again } => {
-                if let Some(again) = again {
-                    self.deliver(again, passage.clone());
-                }
-                self.deliver(after, passage);
+            Fate::Deliver { first, again: None } => self.deliver(first, passage),
+            Fate::Deliver { first, again: Some(again) } => {
+                self.deliver(first, passage.clone());
+                self.deliver(again, passage);
             }
         }
     }
 
-    fn deliver(&mut self, after: Duration, passage: Passage) {
-        if after.is_zero() {
+    fn deliver(&mut self, arrival: Arrival, mut passage: Passage) {
+        if arrival.damage.is_any() {
+            arrival.damage.apply(&mut passage.bytes);
+            passage.is_damaged = true;
+        }
+        if arrival.after.is_zero() {
             self.let_pass(passage);
-        } else if let Err(passage) = self.edge.hold(self.now.time + after, passage) {
+        } else if let Err(passage) = self.edge.hold(self.now.time + arrival.after, passage) {
             self.drop(passage, DropReason::Queue);
         }
     }
 
     fn drop(&mut self, passage: Passage, why: DropReason) {
-        let Passage { way, address, bytes, labels } = passage;
+        let Passage { way, address, bytes, labels, is_damaged: _ } = passage;
         self.outputs.push_back(Output::Dropped { way, address, bytes, labels, why });
     }
 
     fn let_pass(&mut self, passage: Passage) {
         match passage.way {
             Way::Out => {
-                let Passage { way: _, address: to, bytes, labels } = passage;
-                self.outputs.push_back(Output::Transmit { to, bytes, labels });
+                let Passage { way: _, address: to, bytes, labels, is_damaged } = passage;
+                self.outputs.push_back(Output::Transmit { to, bytes, labels, is_damaged });
             }
             Way::In => {
                 self.node.handle_datagram(self.now, passage.address, &passage.bytes);
@@ -264,12 +270,6 @@ impl Host {
         let drained: VecDeque<Output> = std::iter::from_fn(|| self.poll_output()).collect();
         self.outputs = earlier;
         self.outputs.extend(drained);
-    }
-
-    fn tell_faults(&mut self) {
-        let specs = self.edge.specs();
-        let spec = (!specs.is_empty()).then(|| specs.join(", "));
-        self.node.handle_told(self.now, EventKind::Fault { spec });
     }
 
     /// Tells fault injection who is who and where.

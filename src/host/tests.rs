@@ -94,7 +94,7 @@ impl Pair {
         let Some(output) = self.hosts[side].poll_output() else { return false };
         match output {
             Output::Store { records: _, mark } => self.hosts[side].handle_stored(self.now, mark, Ok(())),
-            Output::Transmit { to, bytes, labels: _ } => {
+            Output::Transmit { to, bytes, labels: _, is_damaged: _ } => {
                 self.sent[side].push(self.now.time);
                 let other = 1 - side;
                 if to == address(other) {

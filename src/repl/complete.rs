@@ -10,6 +10,7 @@ use rustyline::{Context, Helper, Hinter, Validator};
 
 use super::board::Shared;
 use super::parse::COMMANDS;
+use crate::faults::Kind;
 
 /// The words that can be completed now.
 #[derive(Clone, Debug, Default)]
@@ -43,7 +44,10 @@ impl Highlighter for TabHelper {
 }
 
 /// The words of a fault; a comma separates faults without a blank.
-const FAULT_WORDS: [&str; 6] = ["drop", "loss", "delay", "duplicate", "cut", "off"];
+fn fault_words() -> impl Iterator<Item = String> {
+    ["drop"].into_iter().chain(Kind::ALL.map(Kind::name)).chain(["off"]).map(str::to_owned)
+}
+
 /// What stands before a member in a fault.
 const FAULT_ENDS: [&str; 2] = ["to", "from"];
 
@@ -60,7 +64,8 @@ fn complete(typed: &str, words: &Words) -> (usize, Vec<String>) {
         }
         ["/msg"] | ["/fault", .., "to" | "from"] => spaced(starting(word, words.nicks.iter().cloned())),
         ["/why"] => starting(word, words.nicks.iter().chain(&words.handles).cloned()),
-        ["/fault"] => starting(word, FAULT_WORDS.map(str::to_owned).into_iter()),
+        ["/fault"] => starting(word, fault_words()),
+        ["/fault", "off"] => starting(word, Kind::ALL.into_iter().map(|kind| kind.name().to_owned())),
         ["/fault", ..] => spaced(starting(word, FAULT_ENDS.map(str::to_owned).into_iter())),
         ["/status"] => starting(word, std::iter::once("counters".to_owned())),
         [command, ..] if command.starts_with('/') && *command != "/msg" && *command != "/me" => Vec::new(),
@@ -116,6 +121,7 @@ mod tests {
         assert_eq!(texts("/why "), ["bo", "bea", "Çem", "k7f3"]);
         assert_eq!(texts("/why k"), ["k7f3"]);
         assert_eq!(texts("/fault o"), ["off"]);
+        assert_eq!(texts("/fault off c"), ["cut", "corrupt"]);
         assert_eq!(texts("/fault d"), ["drop", "delay", "duplicate"]);
         assert_eq!(texts("/fault drop 20% "), ["to ", "from "]);
         assert_eq!(texts("/fault drop 20% to b"), ["bo ", "bea "]);

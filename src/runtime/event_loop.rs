@@ -111,7 +111,7 @@ impl EventLoop {
         while let Some(output) = self.host.poll_output() {
             match output {
                 Output::Store { records, mark } => self.disk.submit(mark, records),
-                Output::Transmit { to, bytes, labels: _ } => self.socket.send(to, bytes),
+                Output::Transmit { to, bytes, labels: _, is_damaged: _ } => self.socket.send(to, bytes),
                 Output::Event(event) => events.push(event),
                 // The host counts it.
                 Output::Dropped { way, address, why, .. } => tracing::trace!(?way, %address, ?why, "fault"),

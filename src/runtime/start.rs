@@ -21,7 +21,7 @@ use super::facts::Facts;
 use super::socket::{BindError, Socket};
 use super::{addresses, clock};
 use crate::base::Rng;
-use crate::faults::{PlanFull, Rule, Spec, SpecError};
+use crate::faults::{PlanFull, Spec, SpecError};
 use crate::host::Host;
 use crate::node::api::Command;
 use crate::node::{Config, Node, Restored};
@@ -123,7 +123,7 @@ fn build(
     let now = clock::now(Duration::ZERO);
     let rng = seeded()?;
     check_path(&socket_in(&options.home))?;
-    let rules = rules_of(&options.faults)?;
+    let faults = options.faults.iter().map(|spec| spec.parse()).collect::<Result<Vec<Spec>, _>>()?;
     let is_there = Home::exists(&options.home);
     if !is_there && options.ticket.is_none() && !options.dial.is_empty() {
         return Err(StartError::NoRoom { home: options.home.clone() });
@@ -155,8 +155,8 @@ fn build(
     };
     let node = Node::new(config, restored, rng.split("node").bytes(), now);
     let mut host = Host::new(node, rng.split("faults").bytes(), now);
-    if !rules.is_empty() {
-        host.put_on(now, rules)?;
+    for spec in faults {
+        host.change_faults(now, spec)?;
     }
     let known = home.room().addresses.iter().chain(&options.dial).copied().collect();
     // A node that has just begun refuses nothing.
@@ -193,17 +193,6 @@ fn watch_signals(poll: &Poll) -> io::Result<Signals> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
     Ok(signals)
-}
-
-fn rules_of(specs: &[String]) -> Result<Vec<Rule>, SpecError> {
-    let mut rules = Vec::new();
-    for spec in specs {
-        match spec.parse()? {
-            Spec::Add(more) => rules.extend(more),
-            Spec::Off => rules.clear(),
-        }
-    }
-    Ok(rules)
 }
 
 /// Opens the home as it is. Where there is none, makes it with the nick and the room that were asked for.

@@ -147,7 +147,7 @@ impl Fleet for SimFleet {
 
     fn net(&mut self, rule: &Rule, is_on: bool) -> Result<(), FleetError> {
         for ends in [&rule.from, &rule.to] {
-            if let Ends::Named { nick, .. } = ends {
+            if let Ends::Nick(nick) = ends {
                 return misuse(format!("a rule of the network names nodes, and {nick} is a nick"));
             }
         }
@@ -270,7 +270,7 @@ mod tests {
         let (mut fleet, _) = pair();
         let before = fleet.trace_hash();
         let cut = Rule { from: Ends::Any, to: Ends::Any, fault: Fault::Cut };
-        let named = Rule { from: Ends::Named { nick: "bo".into(), member: None }, to: Ends::Any, fault: Fault::Cut };
+        let named = Rule { from: Ends::Nick("bo".into()), to: Ends::Any, fault: Fault::Cut };
         let refused = [
             fleet.add("ana").map(drop),
             fleet.add("").map(drop),

@@ -11,6 +11,7 @@ use super::network::Passage;
 use super::world::{Captured, Due};
 use crate::base::{MessageId, StoreFailed, Time};
 use crate::check::{DropReason, Ended, LineNumber, What};
+use crate::faults::Arrival;
 use crate::node::api::Event;
 use crate::node::{Mark, Output, Record};
 use crate::wire::Label;
@@ -310,19 +311,28 @@ impl World {
             self.lost(line, DropReason::Nowhere);
             return;
         };
-        let passage =
-            Passage { from: (from, self.machines[from].home.id), to: (target, self.machines[target].home.id) };
+        let passage = Passage {
+            from: (from, self.machines[from].home.id),
+            to: (target, self.machines[target].home.id),
+            time: self.time,
+            bytes: bytes.len(),
+        };
         match self.network.fate(passage) {
             Err(why) => self.lost(line, why),
             Ok((first, again)) => {
-                if let Some(after) = again {
-                    let copy = Flight { from: source, bytes: bytes.clone(), line, copy: 1, is_damaged: false };
-                    self.launch(self.time + after, target, copy);
-                }
                 let flight = Flight { from: source, bytes, line, copy: 0, is_damaged: false };
-                self.launch(self.time + first, target, flight);
+                if let Some(again) = again {
+                    self.arrive_later(target, again, Flight { bytes: flight.bytes.clone(), copy: 1, ..flight });
+                }
+                self.arrive_later(target, first, flight);
             }
         }
+    }
+
+    fn arrive_later(&mut self, target: usize, arrival: Arrival, mut flight: Flight) {
+        arrival.damage.apply(&mut flight.bytes);
+        flight.is_damaged |= arrival.damage.is_any();
+        self.launch(self.time + arrival.after, target, flight);
     }
 
     fn sent(

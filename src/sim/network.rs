@@ -5,15 +5,15 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::World;
-use crate::base::MemberId;
+use crate::base::{MemberId, Time};
 use crate::check;
 use crate::check::What;
-use crate::faults::{DropReason, Ends, Fate, Fault, Plan, PlanFull, Rule, Share};
+use crate::faults::{Arrival, Datagram, DropReason, Ends, Fate, Fault, Link, Place, Plan, PlanFull, Rule, Share};
 
 pub(super) struct Network {
     plan: Plan,
-    /// How many datagrams went each way of each link; made when the first goes.
-    passed: HashMap<(usize, usize), u64>,
+    /// One for each way between two machines; made when the first datagram goes.
+    links: HashMap<(usize, usize), Link>,
 }
 
 /// The next datagram from one machine to another, each with its member.
@@ -21,6 +21,8 @@ pub(super) struct Network {
 pub(super) struct Passage {
     pub from: (usize, MemberId),
     pub to: (usize, MemberId),
+    pub time: Time,
+    pub bytes: usize,
 }
 
 /// One way between two machines of a building, until a story says otherwise.
@@ -28,24 +30,23 @@ const DELAY: Fault = Fault::Delay { by: Duration::from_millis(2), jitter: Durati
 
 impl Network {
     pub(super) fn new(seed: [u8; 32]) -> Self {
-        let mut plan = Plan::new(seed);
+        let mut plan = Plan::of_network(seed);
         plan.add([everywhere(DELAY)]).expect("an empty plan has room");
-        Self { plan, passed: HashMap::new() }
+        Self { plan, links: HashMap::new() }
     }
 
-    /// How long the next datagram takes, and its copy; or why it is lost.
+    /// How the next datagram arrives, and its copy; or why it is lost.
     pub(super) fn fate(
         &mut self,
-        Passage { from, to }: Passage,
-    ) -> Result<(Duration, Option<Duration>), check::DropReason> {
-        let index = self.passed.entry((from.0, to.0)).or_default();
-        let fate = self.plan.fate(Some(from.1), Some(to.1), *index);
-        *index += 1;
-        match fate {
+        Passage { from, to, time, bytes }: Passage,
+    ) -> Result<(Arrival, Option<Arrival>), check::DropReason> {
+        let link = self.links.entry((from.0, to.0)).or_default();
+        let datagram = Datagram { place: Place::Network, from: Some(from.1), to: Some(to.1), time, bytes };
+        match self.plan.decide(datagram, link) {
             Fate::Drop(DropReason::Cut) => Err(check::DropReason::Cut),
             Fate::Drop(DropReason::Loss) => Err(check::DropReason::Loss),
             Fate::Drop(DropReason::Queue) => Err(check::DropReason::Queue),
-            Fate::Deliver { after, again } => Ok((after, again)),
+            Fate::Deliver { first, again } => Ok((first, again)),
         }
     }
 }
@@ -89,7 +90,7 @@ impl World {
 
     /// Lets every link, each way, deliver this many of a thousand datagrams twice.
     pub fn duplicate(&mut self, per_mille: u32) {
-        self.put_everywhere(Fault::Duplicate(share(per_mille)));
+        self.put_everywhere(Fault::Duplicate { share: share(per_mille), within: Duration::ZERO });
     }
 
     /// Lets nothing pass from `from` to `to`; the other way stays open.
@@ -110,10 +111,10 @@ impl World {
 
     /// Opens all that was cut.
     pub fn heal(&mut self) {
-        let cuts: Vec<Rule> =
-            self.network.plan.rules().iter().filter(|rule| rule.fault == Fault::Cut).cloned().collect();
-        for cut in &cuts {
-            self.take_off(cut);
+        for rule in self.network.plan.rules() {
+            if rule.fault == Fault::Cut {
+                self.take_off(&rule);
+            }
         }
     }
 
@@ -137,12 +138,9 @@ impl World {
         let named = |ends: &Ends| match ends {
             Ends::Member(id) => {
                 let machine = self.machines.iter().find(|machine| machine.home.id == *id);
-                machine.map_or_else(
-                    || ends.clone(),
-                    |machine| Ends::Named { nick: machine.name.to_string(), member: Some(*id) },
-                )
+                machine.map_or_else(|| ends.clone(), |machine| Ends::Nick(machine.name.to_string()))
             }
-            Ends::Any | Ends::Named { .. } => ends.clone(),
+            Ends::Any | Ends::Nick(_) => ends.clone(),
         };
         Rule { from: named(&rule.from), to: named(&rule.to), fault: rule.fault }
     }

@@ -64,6 +64,10 @@ impl OwnFaults {
     pub fn change(&mut self, spec: &str) -> Result<(), FleetError> {
         match spec.parse::<Spec>().map_err(|error| FleetError::Misuse(error.to_string()))? {
             Spec::Off => self.rules.clear(),
+            Spec::Remove { kinds, from, to } => {
+                let is_meant = |rule: &Rule| kinds.contains(&rule.fault.kind()) && rule.from == from && rule.to == to;
+                self.rules.retain(|rule| !is_meant(rule));
+            }
             Spec::Add(rules) => {
                 for rule in rules {
                     self.rules.retain(|other| !is_alike(other, &rule));
@@ -111,8 +115,7 @@ fn at_the_end_of(me: MemberId, others: &[MemberId], rule: &Rule) -> Vec<Rule> {
 
 /// Whether a plan would take one in the place of the other.
 fn is_alike(one: &Rule, other: &Rule) -> bool {
-    let kind = std::mem::discriminant(&one.fault) == std::mem::discriminant(&other.fault);
-    kind && one.from == other.from && one.to == other.to
+    one.fault.kind() == other.fault.kind() && one.from == other.from && one.to == other.to
 }
 
 #[cfg(test)]
