@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use super::delivered::Delivered;
-use super::facts::Facts;
+use super::facts::{Facts, NodeIndex};
 use super::gaps::Gaps;
 use super::limits::Limits;
 use super::order::Order;
@@ -14,8 +14,8 @@ use super::sessions::Sessions;
 use super::settled::Settled;
 use super::shown::Shown;
 use super::verdicts::Verdicts;
-use super::{Check, Line, LineNumber, Violation};
-use crate::node::api::{Gap, Message, Status};
+use super::{Check, Line, LineNumber, Violation, What};
+use crate::node::api::{Event, EventKind, Gap, Message, Status};
 
 /// Violations that wait to be fetched: what comes after so many says nothing new.
 const FOUND_MAX: usize = 1_000;
@@ -85,15 +85,83 @@ impl Checker {
         self.facts.note(line);
         let Some(node) = line.node.as_ref().and_then(|name| self.facts.find(name)) else { return };
         let (facts, found) = (&self.facts, &mut self.found);
-        self.delivered.handle(facts, line, node, found);
-        self.shown.handle(facts, line, node, found);
-        self.order.handle(facts, line, node, found);
-        self.gaps.handle(facts, line, node, found);
-        self.secrecy.handle(facts, line, node, found);
-        self.places.handle(facts, line, node, found);
-        self.verdicts.handle(facts, line, node, found);
-        self.sessions.handle(facts, &self.verdicts, line, node, found);
-        self.settled.handle(facts, line, node);
+        match &line.what {
+            What::Started { .. } => {
+                self.verdicts.handle_started(node);
+                self.sessions.handle_started(node);
+            }
+            What::Accepted { id, to, text } => {
+                self.secrecy.watch_for(text);
+                if let Some(message) = facts.message(*id).filter(|_| to.is_some()) {
+                    self.settled.handle_accepted(message);
+                }
+            }
+            What::Sent { to, labels, wire, .. } => {
+                Delivered::handle_sent(facts, node, labels, found);
+                let Some(wire) = wire else { return };
+                self.secrecy.handle_sent(facts, node, wire, found);
+                if let Some(to) = to {
+                    self.sessions.handle_sent(facts, node, to, wire, found);
+                }
+            }
+            What::Arrived { datagram, is_damaged: false, .. } => {
+                self.sessions.handle_arrived(facts, &self.verdicts, *datagram);
+            }
+            What::Stored { kept, .. } => {
+                for kept in kept {
+                    Secrecy::handle_kept(facts, node, kept, found);
+                    self.places.handle_kept(facts, node, kept, found);
+                }
+            }
+            What::Told { event } => self.told(node, event),
+            What::Began { .. }
+            | What::Home { .. }
+            | What::Dishonest { .. }
+            | What::Ended { .. }
+            | What::Paused
+            | What::Resumed { .. }
+            | What::Fault { .. }
+            | What::RolledBack { .. }
+            | What::Step { .. }
+            | What::Refused { .. }
+            | What::Dropped { .. }
+            | What::Arrived { is_damaged: true, .. }
+            | What::NotStored { .. }
+            | What::Logged { .. }
+            | What::Violated { .. } => {}
+        }
+    }
+
+    fn told(&mut self, node: NodeIndex, event: &Event) {
+        let (facts, found) = (&self.facts, &mut self.found);
+        self.verdicts.handle_told(facts, node, event, found);
+        self.sessions.handle_told(facts, node, event.cause, found);
+        match &event.kind {
+            EventKind::Message(message) => {
+                self.shown.handle_message(facts, node, message, found);
+                self.order.handle_message(facts, node, message, found);
+                Secrecy::handle_message(facts, node, message, found);
+                self.places.handle_message(facts, message, found);
+            }
+            EventKind::Delivery { id, delivery, .. } => {
+                self.delivered.handle_delivery(facts, node, *id, delivery, found);
+                if let Some(message) = facts.message(*id) {
+                    self.settled.handle_delivery(facts, node, message, delivery);
+                }
+            }
+            EventKind::Gap(gap) => self.gaps.handle_gap(facts, node, gap, found),
+            EventKind::Undone { id, .. } => {
+                if let Some(message) = facts.message(*id) {
+                    self.settled.handle_undone(message);
+                }
+            }
+            EventKind::Ready { .. }
+            | EventKind::Member { .. }
+            | EventKind::Recovered { .. }
+            | EventKind::Fault { .. }
+            | EventKind::Alarm { .. }
+            | EventKind::Lagged { .. } => {}
+        }
     }
 
     /// Takes a sample of a node's status.

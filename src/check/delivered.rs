@@ -7,9 +7,9 @@
 
 use super::checker::Findings;
 use super::facts::{Facts, MessageIndex, NodeIndex};
-use super::{Check, Driver, Line, LineNumber, What};
+use super::{Check, Driver, LineNumber};
 use crate::base::{MemberId, MessageId};
-use crate::node::api::{EventKind, Outcome};
+use crate::node::api::{Delivery, Outcome};
 use crate::wire::{FrameKind, Label};
 
 #[derive(Debug, Default)]
@@ -27,25 +27,31 @@ struct Claim {
 }
 
 impl Delivered {
-    pub fn handle(&mut self, facts: &Facts, line: &Line, node: NodeIndex, found: &mut Findings) {
-        match &line.what {
-            What::Told { event } => {
-                let EventKind::Delivery { id, delivery, .. } = &event.kind else { return };
-                if delivery.outcome != Outcome::Delivered {
-                    return;
-                }
-                let claim = Claim { line: line.n, node, message: *id, receiver: delivery.member };
-                match facts.driver {
-                    Driver::Sim => claim.judge(facts, found),
-                    Driver::Processes => self.claims.push(claim),
-                }
+    /// A delivery changed its outcome, says its author.
+    pub fn handle_delivery(
+        &mut self,
+        facts: &Facts,
+        node: NodeIndex,
+        message: MessageId,
+        delivery: &Delivery,
+        found: &mut Findings,
+    ) {
+        if delivery.outcome != Outcome::Delivered {
+            return;
+        }
+        let claim = Claim { line: facts.line, node, message, receiver: delivery.member };
+        match facts.driver {
+            Driver::Sim => claim.judge(facts, found),
+            Driver::Processes => self.claims.push(claim),
+        }
+    }
+
+    /// A datagram left a node.
+    pub fn handle_sent(facts: &Facts, node: NodeIndex, labels: &[Label], found: &mut Findings) {
+        if facts.is_honest_node(node) {
+            for label in labels {
+                check_receipt(facts, node, label, found);
             }
-            What::Sent { labels, .. } if facts.is_honest_node(node) => {
-                for label in labels {
-                    check_receipt(facts, line, node, label, found);
-                }
-            }
-            _ => {}
         }
     }
 
@@ -81,12 +87,16 @@ impl Claim {
     }
 }
 
-fn check_receipt(facts: &Facts, line: &Line, node: NodeIndex, label: &Label, found: &mut Findings) {
+fn check_receipt(facts: &Facts, node: NodeIndex, label: &Label, found: &mut Findings) {
     let (FrameKind::Receipt, Some(id)) = (label.frame, label.message) else { return };
     let of = &facts.nodes[node];
     if facts.message(id).is_some_and(|message| of.ever_committed.contains(message)) {
         return;
     }
     let title = facts.message(id).map_or_else(|| id.handle(4), |index| facts.title(index));
-    found.push(Check::Delivered, line.n, format!("{} sends a receipt for {title} before it is on its disk", of.name));
+    found.push(
+        Check::Delivered,
+        facts.line,
+        format!("{} sends a receipt for {title} before it is on its disk", of.name),
+    );
 }

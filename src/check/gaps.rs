@@ -6,9 +6,9 @@
 
 use super::checker::Findings;
 use super::facts::{Facts, NodeIndex};
-use super::{Check, Driver, Line, LineNumber, What};
+use super::{Check, Driver, LineNumber};
 use crate::base::{MemberId, Seq};
-use crate::node::api::{EventKind, Gap};
+use crate::node::api::Gap;
 
 /// Messages of one gap that are looked at.
 const LOOKED_AT_MAX: u64 = 10_000;
@@ -19,9 +19,8 @@ pub(super) struct Gaps {
 }
 
 impl Gaps {
-    pub fn handle(&mut self, facts: &Facts, line: &Line, node: NodeIndex, found: &mut Findings) {
-        let What::Told { event } = &line.what else { return };
-        let EventKind::Gap(gap) = &event.kind else { return };
+    /// A node tells a gap.
+    pub fn handle_gap(&mut self, facts: &Facts, node: NodeIndex, gap: &Gap, found: &mut Findings) {
         if !facts.is_honest_node(node)
             || !facts.is_honest(gap.author)
             || facts.is_ambiguous(gap.author, gap.incarnation)
@@ -31,14 +30,14 @@ impl Gaps {
         let of = &facts.nodes[node];
         let held = |&seq: &Seq| {
             let message = facts.at_place(gap.author, gap.incarnation, seq);
-            message.is_some_and(|message| of.held_before(message, line.at))
+            message.is_some_and(|message| of.held_before(message, facts.now))
         };
         if let Some(seq) = seqs(gap).find(held) {
-            found.push(Check::TrueGaps, line.n, told(facts, node, gap.author, seq, "holds it"));
+            found.push(Check::TrueGaps, facts.line, told(facts, node, gap.author, seq, "holds it"));
         }
         match facts.driver {
-            Driver::Sim => check_existence(facts, line.n, node, gap, found),
-            Driver::Processes => self.doubts.push((line.n, node, gap.clone())),
+            Driver::Sim => check_existence(facts, facts.line, node, gap, found),
+            Driver::Processes => self.doubts.push((facts.line, node, gap.clone())),
         }
     }
 

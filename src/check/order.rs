@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 
 use super::checker::Findings;
 use super::facts::{Facts, NodeIndex};
-use super::{Check, Driver, Line, LineNumber, What};
+use super::{Check, Driver, LineNumber};
 use crate::base::{Incarnation, MemberId, Seq};
-use crate::node::api::{EventKind, Message, MessageKind};
+use crate::node::api::{Message, MessageKind};
 
 #[derive(Debug, Default)]
 pub(super) struct Order {
@@ -38,9 +38,8 @@ struct Head {
 }
 
 impl Order {
-    pub fn handle(&mut self, facts: &Facts, line: &Line, node: NodeIndex, found: &mut Findings) {
-        let What::Told { event } = &line.what else { return };
-        let EventKind::Message(message) = &event.kind else { return };
+    /// A node shows a message.
+    pub fn handle_message(&mut self, facts: &Facts, node: NodeIndex, message: &Message, found: &mut Findings) {
         let of = &facts.nodes[node];
         if of.member == Some(message.from)
             || !facts.is_honest_node(node)
@@ -58,12 +57,12 @@ impl Order {
         let before = head.seq;
         head.seq = before.max(message.seq);
         if message.seq > before {
-            self.pass_over(facts, line.n, stream, (before + 1, message.seq), found);
+            self.pass_over(facts, facts.line, stream, (before + 1, message.seq), found);
         } else if message.late_ms.is_none() && !is_fork(facts, message) {
             let (name, author) = (&of.name, facts.nick(message.from));
             found.push(
                 Check::InOrder,
-                line.n,
+                facts.line,
                 format!("{name} shows {author}#{} after {author}#{before}, and not as late", message.seq),
             );
         }

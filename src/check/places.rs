@@ -9,67 +9,66 @@ use std::collections::BTreeMap;
 
 use super::checker::Findings;
 use super::facts::{Facts, MessageIndex, NodeIndex};
-use super::{Check, Line, What};
+use super::{Check, Kept};
 use crate::base::{Incarnation, MemberId, Seq, Stream};
-use crate::node::api::{EventKind, MessageKind};
+use crate::node::api::{Message, MessageKind};
 
 #[derive(Debug, Default)]
 pub(super) struct Places {
-    bound: BTreeMap<(MemberId, Incarnation, Stream, Seq), MessageIndex>,
+    /// The first message of each place, and whether another was found there.
+    bound: BTreeMap<(MemberId, Incarnation, Stream, Seq), (MessageIndex, bool)>,
 }
 
 impl Places {
-    pub fn handle(&mut self, facts: &Facts, line: &Line, node: NodeIndex, found: &mut Findings) {
-        match &line.what {
-            What::Told { event } => {
-                let EventKind::Message(message) = &event.kind else { return };
-                let stream = message.to.map_or(Stream::Room, Stream::To);
-                let place = (message.from, message.incarnation, stream, message.seq);
-                self.bind(facts, line, place, facts.message(message.id), found);
-            }
-            What::Stored { kept, .. } => {
-                for kept in kept.iter().filter(|kept| !kept.is_own) {
-                    let stream = match (kept.kind, facts.nodes[node].member) {
-                        (MessageKind::Group, _) => Stream::Room,
-                        (MessageKind::Private, Some(member)) => Stream::To(member),
-                        (MessageKind::Private, None) => continue,
-                    };
-                    let place = (kept.author, kept.incarnation, stream, kept.seq);
-                    self.bind(facts, line, place, facts.message(kept.id), found);
-                }
-            }
-            _ => {}
+    /// A node shows a message.
+    pub fn handle_message(&mut self, facts: &Facts, message: &Message, found: &mut Findings) {
+        let stream = message.to.map_or(Stream::Room, Stream::To);
+        let place = (message.from, message.incarnation, stream, message.seq);
+        self.bind(facts, place, facts.message(message.id), found);
+    }
+
+    /// A message is on the disk of a node.
+    pub fn handle_kept(&mut self, facts: &Facts, node: NodeIndex, kept: &Kept, found: &mut Findings) {
+        let stream = match (kept.kind, facts.nodes[node].member) {
+            (MessageKind::Group, _) => Stream::Room,
+            (MessageKind::Private, Some(member)) => Stream::To(member),
+            (MessageKind::Private, None) => return,
+        };
+        if !kept.is_own {
+            let place = (kept.author, kept.incarnation, stream, kept.seq);
+            self.bind(facts, place, facts.message(kept.id), found);
         }
     }
 
     fn bind(
         &mut self,
         facts: &Facts,
-        line: &Line,
         place: (MemberId, Incarnation, Stream, Seq),
         message: Option<MessageIndex>,
         found: &mut Findings,
     ) {
         let Some(message) = message else { return };
         let (author, incarnation, stream, seq) = place;
-        let first = *self.bound.entry(place).or_insert(message);
+        let (first, is_found) = self.bound.entry(place).or_insert((message, false));
+        let first = *first;
         let epoch = |message: MessageIndex| facts.messages[message].origin.map(|origin| origin.epoch);
         if first == message
             || !facts.is_honest(author)
             || facts.is_ambiguous(author, incarnation)
             || epoch(first) != epoch(message)
+            || std::mem::replace(is_found, true)
         {
             return;
         }
         let kind = match stream {
-            Stream::Room => "room".to_owned(),
+            Stream::Room => "the room".to_owned(),
             Stream::To(member) => facts.nick(member),
         };
         let (one, other) = (facts.messages[first].id.handle(4), facts.messages[message].id.handle(4));
         found.push(
             Check::UsedOnce,
-            line.n,
-            format!("{} said two messages as its {seq}th to {kind} in one run: {one} and {other}", facts.nick(author)),
+            facts.line,
+            format!("{} said two messages as #{seq} to {kind} in one run: {one} and {other}", facts.nick(author)),
         );
     }
 }

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::checker::Findings;
 use super::facts::{Facts, NodeIndex};
-use super::{Check, Kept, Line, What};
-use crate::node::api::{EventKind, MessageKind};
+use super::{Check, Kept};
+use crate::node::api::{Message, MessageKind};
 
 const TEXTS_MAX: usize = 256;
 const PREFIX_BYTES: usize = 8;
@@ -29,35 +29,41 @@ impl Secrecy {
         Self { recent: VecDeque::new(), texts: BTreeMap::new(), filter: [0; FILTER_WORDS] }
     }
 
-    pub fn handle(&mut self, facts: &Facts, line: &Line, node: NodeIndex, found: &mut Findings) {
-        match &line.what {
-            What::Accepted { text, .. } => self.watch_for(text),
-            What::Sent { wire: Some(wire), .. } if facts.is_honest_node(node) => {
-                if let Some(text) = self.search(wire) {
-                    let name = &facts.nodes[node].name;
-                    found.push(Check::Private, line.n, format!("{name} sends the text {text:?} in the clear"));
-                }
-            }
-            What::Stored { kept, .. } => {
-                for kept in kept.iter().filter(|kept| kept.kind == MessageKind::Private) {
-                    check_holder(facts, line, node, kept, found);
-                }
-            }
-            What::Told { event } => {
-                let EventKind::Message(message) = &event.kind else { return };
-                let of = &facts.nodes[node];
-                let is_meant = of.member == Some(message.from) || of.member == message.to;
-                if message.kind == MessageKind::Private && of.member.is_some() && !is_meant {
-                    let title = facts.message(message.id).map_or_else(String::new, |index| facts.title(index));
-                    let text = format!("{} shows {title}, which is private to others", of.name);
-                    found.push(Check::Private, line.n, text);
-                }
-            }
-            _ => {}
+    /// A datagram left a node.
+    pub fn handle_sent(&self, facts: &Facts, node: NodeIndex, wire: &[u8], found: &mut Findings) {
+        if !facts.is_honest_node(node) {
+            return;
+        }
+        if let Some(text) = self.search(wire) {
+            let name = &facts.nodes[node].name;
+            found.push(Check::Private, facts.line, format!("{name} sends the text {text:?} in the clear"));
         }
     }
 
-    fn watch_for(&mut self, text: &str) {
+    /// A message is on the disk of a node.
+    pub fn handle_kept(facts: &Facts, node: NodeIndex, kept: &Kept, found: &mut Findings) {
+        let of = &facts.nodes[node];
+        let Some(index) = facts.message(kept.id).filter(|_| kept.kind == MessageKind::Private) else { return };
+        let to = facts.messages[index].to;
+        if of.member.is_some() && of.member != Some(kept.author) && to.is_some() && to != of.member {
+            let text = format!("{} stores {}, which is private to others", of.name, facts.title(index));
+            found.push(Check::Private, facts.line, text);
+        }
+    }
+
+    /// A node shows a message.
+    pub fn handle_message(facts: &Facts, node: NodeIndex, message: &Message, found: &mut Findings) {
+        let of = &facts.nodes[node];
+        let is_meant = of.member == Some(message.from) || of.member == message.to;
+        if message.kind == MessageKind::Private && of.member.is_some() && !is_meant {
+            let title = facts.message(message.id).map_or_else(String::new, |index| facts.title(index));
+            let text = format!("{} shows {title}, which is private to others", of.name);
+            found.push(Check::Private, facts.line, text);
+        }
+    }
+
+    /// A text was accepted: from now on it must not be seen.
+    pub fn watch_for(&mut self, text: &str) {
         let Some(&prefix) = text.as_bytes().first_chunk::<PREFIX_BYTES>() else { return };
         let key = u64::from_be_bytes(prefix);
         if self.texts.insert(key, text.to_owned()).is_some() {
@@ -104,14 +110,4 @@ fn place(key: u64) -> (usize, u64) {
     // Fibonacci hashing: the top bits of the product with 2^64 / φ.
     let hash = key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 52;
     (usize::try_from(hash >> 6).expect("six bits"), 1 << (hash & 63))
-}
-
-fn check_holder(facts: &Facts, line: &Line, node: NodeIndex, kept: &Kept, found: &mut Findings) {
-    let of = &facts.nodes[node];
-    let Some(index) = facts.message(kept.id) else { return };
-    let to = facts.messages[index].to;
-    if of.member.is_some() && of.member != Some(kept.author) && to.is_some() && to != of.member {
-        let text = format!("{} stores {}, which is private to others", of.name, facts.title(index));
-        found.push(Check::Private, line.n, text);
-    }
 }

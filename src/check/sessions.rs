@@ -13,7 +13,7 @@ use super::bits::Bits;
 use super::checker::Findings;
 use super::facts::{Facts, NodeIndex};
 use super::verdicts::Verdicts;
-use super::{Check, Line, LineNumber, What};
+use super::{Check, LineNumber};
 use crate::base::{Cause, MemberId};
 use crate::crypto::TAG_BYTES;
 
@@ -53,34 +53,33 @@ struct Session {
 }
 
 impl Sessions {
-    pub fn handle(&mut self, facts: &Facts, verdicts: &Verdicts, line: &Line, node: NodeIndex, found: &mut Findings) {
-        match &line.what {
-            What::Started { .. } => {
-                let ends = |to| Key { to, index: 0, from: 0, life: 0 };
-                let mut later = self.by_key.split_off(&ends(node));
-                self.by_key.append(&mut later.split_off(&ends(node + 1)));
-            }
-            What::Sent { to: Some(to), wire: Some(wire), .. } => {
-                let Some(to) = facts.find(to) else { return };
-                let Some((index, counter, seal)) = read(wire) else { return };
-                let key = Key { to, index, from: node, life: facts.nodes[node].life };
-                self.send(facts, line.n, key, counter, seal, found);
-            }
-            What::Arrived { datagram, is_damaged: false, .. } => self.arrive(facts, verdicts, *datagram),
-            What::Told { event } => {
-                if let Some(Cause::Datagram { peer, session, counter }) = event.cause
-                    && self.is_stale(facts, node, peer, session, counter)
-                {
-                    let (name, peer) = (&facts.nodes[node].name, facts.nick(peer));
-                    let text = format!("{name} acts on what an older run of {peer} sent, though it knew the newer one");
-                    found.push(Check::Evidence, line.n, text);
-                }
-            }
-            _ => {}
+    /// A process began: its keys are new.
+    pub fn handle_started(&mut self, node: NodeIndex) {
+        let ends = |to| Key { to, index: 0, from: 0, life: 0 };
+        let mut later = self.by_key.split_off(&ends(node));
+        self.by_key.append(&mut later.split_off(&ends(node + 1)));
+    }
+
+    /// A datagram left a node for another.
+    pub fn handle_sent(&mut self, facts: &Facts, node: NodeIndex, to: &str, wire: &[u8], found: &mut Findings) {
+        let Some(to) = facts.find(to) else { return };
+        let Some((index, counter, seal)) = read(wire) else { return };
+        let key = Key { to, index, from: node, life: facts.nodes[node].life };
+        self.send(facts, key, counter, seal, found);
+    }
+
+    /// A node tells something.
+    pub fn handle_told(&self, facts: &Facts, node: NodeIndex, cause: Option<Cause>, found: &mut Findings) {
+        if let Some(Cause::Datagram { peer, session, counter }) = cause
+            && self.is_stale(facts, node, peer, session, counter)
+        {
+            let (name, peer) = (&facts.nodes[node].name, facts.nick(peer));
+            let text = format!("{name} acts on what an older run of {peer} sent, though it knew the newer one");
+            found.push(Check::Evidence, facts.line, text);
         }
     }
 
-    fn send(&mut self, facts: &Facts, line: LineNumber, key: Key, counter: u64, seal: u32, found: &mut Findings) {
+    fn send(&mut self, facts: &Facts, key: Key, counter: u64, seal: u32, found: &mut Findings) {
         let Some(counter) = usize::try_from(counter).ok().filter(|&counter| counter < COUNTERS_MAX) else { return };
         let session = self.by_key.entry(key).or_default();
         if session.seals.len() <= counter {
@@ -90,9 +89,9 @@ impl Sessions {
         if before != 0 && before != seal && facts.is_honest_node(key.from) {
             let (from, to) = (&facts.nodes[key.from].name, &facts.nodes[key.to].name);
             let text = format!("{from} seals two datagrams to {to} with counter {counter} of one session");
-            found.push(Check::UsedOnce, line, text);
+            found.push(Check::UsedOnce, facts.line, text);
         }
-        self.fly(line, (key, counter));
+        self.fly(facts.line, (key, counter));
     }
 
     fn fly(&mut self, line: LineNumber, flight: (Key, usize)) {
@@ -111,7 +110,8 @@ impl Sessions {
         }
     }
 
-    fn arrive(&mut self, facts: &Facts, verdicts: &Verdicts, datagram: LineNumber) {
+    /// The datagram of an earlier line arrived, undamaged.
+    pub fn handle_arrived(&mut self, facts: &Facts, verdicts: &Verdicts, datagram: LineNumber) {
         let at = datagram.checked_sub(self.first_flight).and_then(|at| usize::try_from(at).ok());
         let Some(&Some((key, counter))) = at.and_then(|at| self.flights.get(at)) else { return };
         let from = &facts.nodes[key.from];

@@ -14,10 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::facts::{Facts, MessageIndex, NodeIndex};
-use super::{Line, What};
 use crate::base::limits::RECOVERY_AGE_MAX;
 use crate::base::{MemberId, Presence};
-use crate::node::api::{EventKind, MessageKind, Outcome, Status};
+use crate::node::api::{Delivery, MessageKind, Outcome, Status};
 
 /// How long the room may take after the last fault: an unknown message is sent again once a minute, and then may need a
 /// second time.
@@ -39,33 +38,30 @@ struct Core<'a> {
 }
 
 impl Settled {
-    pub fn handle(&mut self, facts: &Facts, line: &Line, node: NodeIndex) {
-        match &line.what {
-            What::Accepted { id, to: Some(_), .. } => drop(facts.message(*id).map(|index| self.private.insert(index))),
-            What::Told { event } => match &event.kind {
-                EventKind::Delivery { id, delivery, .. } => {
-                    let Some(index) = facts.message(*id) else { return };
-                    let key = (node, index, delivery.member);
-                    let is_over = matches!(delivery.outcome, Outcome::Delivered | Outcome::Refused | Outcome::Expired);
-                    if is_over {
-                        self.private.remove(&index);
-                        self.tried.remove(&key);
-                    } else if facts.messages[index].kind == Some(MessageKind::Group) {
-                        self.tried.insert(key, delivery.outcome);
-                    }
+    /// A node accepted a private message.
+    pub fn handle_accepted(&mut self, message: MessageIndex) {
+        self.private.insert(message);
+    }
+
+    /// A delivery changed its outcome, says its author.
+    pub fn handle_delivery(&mut self, facts: &Facts, node: NodeIndex, message: MessageIndex, delivery: &Delivery) {
+        let key = (node, message, delivery.member);
+        match delivery.outcome {
+            Outcome::Delivered | Outcome::Refused | Outcome::Expired => {
+                self.private.remove(&message);
+                self.tried.remove(&key);
+            }
+            Outcome::Waiting | Outcome::Sending | Outcome::Unknown => {
+                if facts.messages[message].kind == Some(MessageKind::Group) {
+                    self.tried.insert(key, delivery.outcome);
                 }
-                EventKind::Undone { id, .. } => drop(facts.message(*id).map(|index| self.private.remove(&index))),
-                EventKind::Ready { .. }
-                | EventKind::Member { .. }
-                | EventKind::Message(_)
-                | EventKind::Gap(_)
-                | EventKind::Recovered { .. }
-                | EventKind::Fault { .. }
-                | EventKind::Alarm { .. }
-                | EventKind::Lagged { .. } => {}
-            },
-            _ => {}
+            }
         }
+    }
+
+    /// A message was never sent.
+    pub fn handle_undone(&mut self, message: MessageIndex) {
+        self.private.remove(&message);
     }
 
     /// The first reasons, at most `max`, why the core is not settled; none if it is.

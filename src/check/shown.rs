@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use super::bits::Bits;
 use super::checker::Findings;
 use super::facts::{Facts, MessageIndex, NodeIndex};
-use super::{Check, Driver, Line, LineNumber, What};
-use crate::node::api::{EventKind, Message};
+use super::{Check, Driver, LineNumber};
+use crate::node::api::Message;
 
 #[derive(Debug, Default)]
 pub(super) struct Shown {
@@ -21,9 +21,9 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    pub fn handle(&mut self, facts: &Facts, line: &Line, node: NodeIndex, found: &mut Findings) {
-        let What::Told { event } = &line.what else { return };
-        let EventKind::Message(message) = &event.kind else { return };
+    /// A node shows a message.
+    pub fn handle_message(&mut self, facts: &Facts, node: NodeIndex, message: &Message, found: &mut Findings) {
+        let line = facts.line;
         let (Some(index), true) = (facts.message(message.id), facts.is_honest_node(node)) else { return };
         let of = &facts.nodes[node];
         let (epoch, shown) = self.by_node.entry(node).or_default();
@@ -31,15 +31,15 @@ impl Shown {
             (*epoch, *shown) = (of.epoch, Bits::default());
         }
         if !shown.insert(index) {
-            found.push(Check::ShownOnce, line.n, format!("{} shows {} again", of.name, facts.title(index)));
+            found.push(Check::ShownOnce, line, format!("{} shows {} again", of.name, facts.title(index)));
         }
         if let Some(lie) = difference(facts, index, message) {
-            found.push(Check::ShownOnce, line.n, format!("{} shows {}, {lie}", of.name, facts.title(index)));
+            found.push(Check::ShownOnce, line, format!("{} shows {}, {lie}", of.name, facts.title(index)));
         }
         if is_unsaid(facts, index) {
             match facts.driver {
-                Driver::Sim => tell_unsaid(facts, line.n, node, index, found),
-                Driver::Processes => self.unsaid.push((line.n, node, index)),
+                Driver::Sim => tell_unsaid(facts, line, node, index, found),
+                Driver::Processes => self.unsaid.push((line, node, index)),
             }
         }
     }

@@ -18,9 +18,9 @@ use std::time::Duration;
 
 use super::checker::Findings;
 use super::facts::{Facts, NodeIndex};
-use super::{Check, Driver, Line, What};
+use super::{Check, Driver};
 use crate::base::{Incarnation, MemberId, Presence, Time};
-use crate::node::api::{EventKind, Evidence, EvidenceKind};
+use crate::node::api::{Event, EventKind, Evidence, EvidenceKind};
 
 const PAIR_MS: u64 = 1_000;
 const ALONE_MS: u64 = 3_000;
@@ -64,35 +64,33 @@ struct Claim<'a> {
 }
 
 impl Verdicts {
-    pub fn handle(&mut self, facts: &Facts, line: &Line, node: NodeIndex, found: &mut Findings) {
-        match &line.what {
-            What::Started { .. } => drop(self.by_node.insert(node, Observer::default())),
-            What::Told { event } => {
-                let observer = self.by_node.entry(node).or_default();
-                observer.read_clock(facts.driver, line.at, event.at.0);
-                let EventKind::Member { id, nick, state, incarnation, evidence } = &event.kind else { return };
-                let is_timed = observer.jumped.is_none_or(|jumped| line.at.since(jumped) > UNTIMED);
-                let claim = Claim {
-                    observer: facts.nodes[node].member,
-                    subject: *id,
-                    state: *state,
-                    incarnation: *incarnation,
-                    evidence,
-                    at_ms: event.at.0,
-                    is_timed,
-                };
-                let before = observer.members.get(id).copied();
-                if facts.is_honest_node(node)
-                    && let Err(lack) = claim.judge(before, facts.has_liars())
-                {
-                    let name = &facts.nodes[node].name;
-                    let text = format!("{name} calls {nick} {}, {lack}", word(*state));
-                    found.push(Check::Evidence, line.n, text);
-                }
-                observer.members.insert(*id, claim.told(before));
-            }
-            _ => {}
+    /// A process began: it knows nothing yet.
+    pub fn handle_started(&mut self, node: NodeIndex) {
+        self.by_node.insert(node, Observer::default());
+    }
+
+    /// A node tells something.
+    pub fn handle_told(&mut self, facts: &Facts, node: NodeIndex, event: &Event, found: &mut Findings) {
+        let observer = self.by_node.entry(node).or_default();
+        observer.read_clock(facts.driver, facts.now, event.at.0);
+        let EventKind::Member { id, nick, state, incarnation, evidence } = &event.kind else { return };
+        let claim = Claim {
+            observer: facts.nodes[node].member,
+            subject: *id,
+            state: *state,
+            incarnation: *incarnation,
+            evidence,
+            at_ms: event.at.0,
+            is_timed: observer.jumped.is_none_or(|jumped| facts.now.since(jumped) > UNTIMED),
+        };
+        let before = observer.members.get(id).copied();
+        if facts.is_honest_node(node)
+            && let Err(lack) = claim.judge(before, facts.has_liars())
+        {
+            let text = format!("{} calls {nick} {}, {lack}", facts.nodes[node].name, word(*state));
+            found.push(Check::Evidence, facts.line, text);
         }
+        observer.members.insert(*id, claim.told(before));
     }
 
     /// The incarnation of a member that the present process of `node` told last.

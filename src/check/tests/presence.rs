@@ -1,0 +1,198 @@
+//! Check 7: what verdicts follow from.
+
+use super::super::What;
+use super::{NOTHING, Story};
+use crate::base::{Presence, Run, Wall};
+use crate::node::api::{EventKind, Evidence, EvidenceKind};
+
+/// bo watches ana; cy, dee and eve report.
+struct Case {
+    story: Story,
+}
+
+impl Case {
+    fn new() -> Self {
+        let mut case = Self { story: Story::of(["ana", "bo", "cy", "dee", "eve"]) };
+        let heard = case.item(EvidenceKind::Heard, "bo", Some(5));
+        case.tell(Presence::Alive, vec![heard]);
+        assert_eq!(case.story.found(), NOTHING);
+        case
+    }
+
+    /// An item of evidence that came to be known now.
+    fn item(&self, kind: EvidenceKind, by: &str, tick: Option<u64>) -> Evidence {
+        Evidence {
+            kind,
+            by: self.story.id(by),
+            nick: by.to_owned(),
+            run: Some(Run { incarnation: self.story.incarnation("ana"), boot: 1 }),
+            tick,
+            at: Wall(1_000_000 + self.story.now_ms),
+            detail: format!("{kind:?} by {by}"),
+            via: None,
+            mostly_deaf: false,
+            verdict: false,
+        }
+    }
+
+    fn report(&self, by: &str) -> Evidence {
+        self.item(EvidenceKind::Report, by, Some(5))
+    }
+
+    fn tell(&mut self, state: Presence, evidence: Vec<Evidence>) {
+        self.story.member("bo", "ana", state, evidence);
+    }
+
+    /// Whether the checker takes exception to the last thing told.
+    fn is_false(&self) -> bool {
+        let found = self.story.found();
+        assert!(found.iter().all(|text| text.starts_with("7 bo calls ana")), "{found:?}");
+        !found.is_empty()
+    }
+}
+
+/// Whether `reports`, made into a verdict `after_ms` later, are taken exception to.
+fn is_false_verdict(after_ms: u64, reports: impl Fn(&Case) -> Vec<Evidence>) -> bool {
+    let mut case = Case::new();
+    let reports = reports(&case);
+    case.tell(Presence::Suspect, reports.clone());
+    case.story.pass(after_ms);
+    case.tell(Presence::Unreachable, reports);
+    case.is_false()
+}
+
+#[test]
+fn one_report_makes_a_verdict_after_three_seconds_and_no_sooner() {
+    assert!(is_false_verdict(2_900, |case| vec![case.report("cy")]));
+    assert!(!is_false_verdict(3_000, |case| vec![case.report("cy")]));
+    assert!(is_false_verdict(10_000, |_| Vec::new()));
+}
+
+#[test]
+fn two_reports_make_one_after_a_second_if_they_are_two() {
+    assert!(is_false_verdict(900, |case| vec![case.report("cy"), case.report("dee")]));
+    assert!(!is_false_verdict(1_000, |case| vec![case.report("cy"), case.report("dee")]));
+    assert!(is_false_verdict(1_000, |case| vec![case.report("cy"), case.report("cy")]));
+    // Two names from one mouth are one voice.
+    let via = |case: &Case, via| Evidence { via: Some(case.story.id(via)), ..case.report("cy") };
+    assert!(is_false_verdict(1_000, |case| vec![case.report("dee"), via(case, "dee")]));
+    assert!(!is_false_verdict(1_000, |case| vec![case.report("dee"), via(case, "eve")]));
+    // And its subject is no witness against itself.
+    assert!(is_false_verdict(3_000, |case| vec![case.report("ana")]));
+}
+
+#[test]
+fn the_mostly_deaf_count_under_the_longer_rule_only() {
+    let deaf = |case: &Case| vec![case.report("cy"), Evidence { mostly_deaf: true, ..case.report("dee") }];
+    assert!(is_false_verdict(1_000, deaf));
+    assert!(!is_false_verdict(3_000, deaf));
+}
+
+#[test]
+fn a_report_that_is_contradicted_beside_it_does_not_count() {
+    let contradicted =
+        |tick| move |case: &Case| vec![case.report("cy"), case.item(EvidenceKind::Contradiction, "eve", Some(tick))];
+    assert!(is_false_verdict(3_000, contradicted(6)));
+    assert!(!is_false_verdict(3_000, contradicted(5)));
+}
+
+#[test]
+fn a_report_of_another_run_does_not_count() {
+    let other = |case: &Case| vec![Evidence { run: Some(Run { incarnation: 100, boot: 1 }), ..case.report("cy") }];
+    assert!(is_false_verdict(3_000, other));
+}
+
+#[test]
+fn a_clock_that_was_set_between_report_and_verdict_excuses_its_time() {
+    let mut case = Case::new();
+    let reports = vec![case.report("cy")];
+    case.tell(Presence::Suspect, reports.clone());
+    case.story.pass(3_000);
+    case.tell(Presence::Unreachable, reports);
+    // bo's clock was put back a minute meanwhile.
+    let What::Told { event } = &mut case.story.lines.last_mut().unwrap().what else { unreachable!() };
+    event.at = Wall(event.at.0 - 60_000);
+    assert!(!case.is_false());
+}
+
+#[test]
+fn a_verdict_is_taken_over_with_its_reports_by_who_is_silent_too() {
+    let verdict = |case: &Case| Evidence { verdict: true, ..case.report("dee") };
+    let silence = |case: &Case| case.item(EvidenceKind::Silence, "bo", Some(5));
+    assert!(!is_false_verdict(0, |case| vec![verdict(case), silence(case), case.report("cy")]));
+    assert!(is_false_verdict(0, |case| vec![verdict(case), silence(case)]), "it shows no report");
+    assert!(is_false_verdict(0, |case| vec![verdict(case), case.report("cy")]), "bo may hear it");
+}
+
+#[test]
+fn suspicion_needs_a_report_and_goodbye_its_own_word() {
+    let mut case = Case::new();
+    let heard = case.item(EvidenceKind::Heard, "bo", Some(5));
+    case.tell(Presence::Suspect, vec![heard]);
+    assert!(case.is_false());
+    let mut case = Case::new();
+    let leave = case.item(EvidenceKind::Leave, "cy", None);
+    case.tell(Presence::Left, vec![leave]);
+    assert!(case.is_false());
+    let mut case = Case::new();
+    let leave = case.item(EvidenceKind::Leave, "ana", None);
+    case.tell(Presence::Left, vec![leave]);
+    assert!(!case.is_false());
+}
+
+#[test]
+fn what_is_restored_is_the_first_word_of_a_process() {
+    let mut case = Case::new();
+    let restored = case.item(EvidenceKind::Restored, "ana", None);
+    case.tell(Presence::Suspect, vec![restored.clone()]);
+    assert!(case.is_false());
+    let mut case = Case::new();
+    case.story.restart("bo");
+    case.tell(Presence::Suspect, vec![restored]);
+    assert!(!case.is_false());
+}
+
+/// bo calls ana unreachable, then alive by `item`.
+fn is_false_return(item: impl Fn(&Case) -> Evidence) -> bool {
+    let mut case = Case::new();
+    let reports = vec![case.report("cy")];
+    case.tell(Presence::Suspect, reports.clone());
+    case.story.pass(3_000);
+    case.tell(Presence::Unreachable, reports);
+    let item = item(&case);
+    case.tell(Presence::Alive, vec![item]);
+    case.is_false()
+}
+
+#[test]
+fn a_return_needs_a_newer_tick_or_a_newer_run() {
+    assert!(is_false_return(|case| case.item(EvidenceKind::Contradiction, "dee", Some(5))));
+    assert!(!is_false_return(|case| case.item(EvidenceKind::Contradiction, "dee", Some(6))));
+    assert!(is_false_return(|case| case.item(EvidenceKind::Heard, "bo", Some(5))));
+    assert!(!is_false_return(|case| case.item(EvidenceKind::Heard, "bo", Some(6))));
+    assert!(is_false_return(|case| case.item(EvidenceKind::Card, "ana", None)), "a card of the same run is old news");
+    assert!(is_false_return(|case| case.report("dee")));
+}
+
+#[test]
+fn a_card_of_a_higher_run_brings_back_and_an_older_run_never_does() {
+    let mut case = Case::new();
+    case.story.restart("ana");
+    let card = case.item(EvidenceKind::Card, "ana", None);
+    case.tell(Presence::Alive, vec![card]);
+    assert!(!case.is_false());
+    let run = Some(Run { incarnation: 101, boot: 1 });
+    let old = Evidence { run, ..case.item(EvidenceKind::Heard, "bo", Some(99)) };
+    let (id, nick) = (case.story.id("ana"), "ana".to_owned());
+    case.story
+        .event("bo", EventKind::Member { id, nick, state: Presence::Alive, incarnation: 101, evidence: vec![old] });
+    assert!(case.is_false());
+}
+
+#[test]
+fn another_nick_changes_no_state() {
+    let mut case = Case::new();
+    let card = case.item(EvidenceKind::Card, "ana", None);
+    case.tell(Presence::Alive, vec![card]);
+    assert!(!case.is_false());
+}
