@@ -1,10 +1,10 @@
 //! The causal past of what failed: everything that could have led to it, and of that what a reader can take
 //! in. Owns what is left out, and counts it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::base::MessageId;
-use crate::check::{Line, LineNumber, What};
+use crate::base::{MessageId, Presence, Time};
+use crate::check::{LineNumber, What};
 use crate::node::api::EventKind;
 use crate::wire::Label;
 
@@ -15,7 +15,7 @@ use super::words::{self, Weight};
 pub(super) struct Past {
     /// What is explained: where it failed, or the end of a run in which nothing did.
     pub target: Option<usize>,
-    /// From cause to cause, the earliest first; ends with the target.
+    /// From cause to cause, the earliest first; ends with the target. Empty where nothing failed.
     pub chain: Vec<usize>,
     /// What is drawn, in the order of the run. A datagram is drawn with all that became of it until then.
     pub drawn: BTreeSet<usize>,
@@ -26,7 +26,7 @@ pub(super) struct Past {
 }
 
 /// A datagram and its fates count as one here. More than this nobody follows, and a page should stay light.
-const DRAWN_MAX: usize = 500;
+const DRAWN_MAX: usize = 300;
 
 /// Why something is drawn; what is later here goes first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -49,14 +49,17 @@ impl Past {
         let Some(target) = target else {
             return Self { target: None, chain: Vec::new(), drawn: BTreeSet::new(), left_out: 0, routine: 0 };
         };
-        let chain = chain(story, target);
+        let chain = if failed.is_some() { chain(story, target) } else { Vec::new() };
         let before = if failed.is_some() { happened_before(story, target, &chain) } else { vec![true; target + 1] };
         let focus = focus(story, &chain);
         let in_chain: BTreeSet<usize> = chain.iter().copied().collect();
 
         let mut ranked: Vec<(Rank, usize)> = Vec::new();
         let mut routine = 0;
-        for index in (0..=target).filter(|&index| before[index]) {
+        let shown_at_once = shown_at_once(story);
+        for index in (0..=target)
+            .filter(|&index| before[index] && (in_chain.contains(&index) || !shown_at_once.contains(&index)))
+        {
             let rank = if in_chain.contains(&index) { Some(Rank::Chain) } else { rank(story, index, &focus) };
             match rank {
                 Some(Rank::Routine) => routine += 1,
@@ -77,7 +80,7 @@ impl Past {
 fn chain(story: &Story<'_>, target: usize) -> Vec<usize> {
     let mut chain = vec![target];
     let mut at = target;
-    while let Some(cause) = cause(&story.lines[at]).and_then(|number| story.index(number)).filter(|&cause| cause < at) {
+    while let Some(cause) = story.cause(at) {
         chain.push(cause);
         at = cause;
     }
@@ -85,16 +88,9 @@ fn chain(story: &Story<'_>, target: usize) -> Vec<usize> {
     chain
 }
 
-/// What a line names as its cause; a datagram that arrived was sent.
-fn cause(line: &Line) -> Option<LineNumber> {
-    line.cause.or(match line.what {
-        What::Arrived { datagram, .. } | What::Dropped { datagram, .. } => Some(datagram),
-        _ => None,
-    })
-}
-
 /// Which lines up to `target` may have led to it (Lamport 1978): those on the same machine before, and those that a
-/// datagram carried over. What befell machines and links counts too: a silence has no line of its own.
+/// datagram carried over, or would have: what did not come led to it as well. What befell machines and links counts too,
+/// for a silence has no line of its own.
 fn happened_before(story: &Story<'_>, target: usize, chain: &[usize]) -> Vec<bool> {
     let mut before = vec![false; target + 1];
     for &index in chain {
@@ -105,7 +101,13 @@ fn happened_before(story: &Story<'_>, target: usize, chain: &[usize]) -> Vec<boo
         let line = &story.lines[index];
         let node = story.node(line);
         before[index] |= node.is_none_or(|node| reached[node]) || befalls(&line.what);
-        if !before[index] || matches!(line.what, What::Dropped { .. }) {
+        if let What::Dropped { datagram, .. } = line.what {
+            if let Some(flight) = story.flight(datagram).filter(|flight| flight.to.is_some_and(|to| reached[to])) {
+                before[flight.sent] = true;
+            }
+            continue;
+        }
+        if !before[index] {
             continue;
         }
         if let Some(node) = node.filter(|_| !befalls(&line.what)) {
@@ -179,6 +181,7 @@ fn rank(story: &Story<'_>, index: usize, focus: &BTreeSet<MessageId>) -> Option<
         What::Stored { kept, .. } if kept.is_empty() => return None,
         What::Told { event } => match &event.kind {
             EventKind::Ready { .. } | EventKind::Lagged { .. } | EventKind::Fault { .. } => return None,
+            EventKind::Member { state: Presence::Unreachable | Presence::Left, .. } => Rank::Story,
             EventKind::Member { .. } | EventKind::Recovered { .. } | EventKind::Delivery { .. } => Rank::Evidence,
             EventKind::Message(_) | EventKind::Undone { .. } | EventKind::Gap(_) | EventKind::Alarm { .. } => {
                 Rank::Story
@@ -206,6 +209,24 @@ fn sent(labels: &[Label]) -> Rank {
         Weight::Evidence => Rank::Evidence,
         Weight::Story => Rank::Story,
     }
+}
+
+/// Lines at which a disk took messages that its node showed at that very moment: one mark says both.
+fn shown_at_once(story: &Story<'_>) -> BTreeSet<usize> {
+    let mut stored: BTreeMap<(usize, MessageId), (usize, Time)> = BTreeMap::new();
+    let mut silent: BTreeSet<usize> = BTreeSet::new();
+    for (index, line) in story.lines.iter().enumerate() {
+        let Some(node) = story.node(line) else { continue };
+        match &line.what {
+            What::Stored { kept, .. } => stored.extend(kept.iter().map(|kept| ((node, kept.id), (index, line.at)))),
+            What::Told { event } => {
+                let EventKind::Message(message) = &event.kind else { continue };
+                silent.extend(stored.remove(&(node, message.id)).filter(|(_, at)| *at == line.at).map(|(at, _)| at));
+            }
+            _ => {}
+        }
+    }
+    silent
 }
 
 /// Completes each datagram: what is drawn of it is drawn with its beginning and its ends.

@@ -117,6 +117,16 @@ impl<'a> Story<'a> {
         self.flight_of.get(&datagram).map(|&index| &self.flights[index])
     }
 
+    /// What the line at `index` names as its cause, an earlier line; a datagram that arrived was sent.
+    pub(super) fn cause(&self, index: usize) -> Option<usize> {
+        let line = &self.lines[index];
+        let number = line.cause.or(match line.what {
+            What::Arrived { datagram, .. } | What::Dropped { datagram, .. } => Some(datagram),
+            _ => None,
+        });
+        self.index(number?).filter(|&cause| cause < index)
+    }
+
     /// An event in the words of the chat, in the third person.
     pub(super) fn told(&self, event: &Event) -> String {
         self.view.event(event)

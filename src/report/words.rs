@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::base::Time;
+use crate::base::{Presence, Time};
 use crate::check::{DropReason, Ended};
 use crate::node::api::Outcome;
 use crate::wire::{FrameKind, Label};
@@ -134,6 +134,15 @@ pub(super) const fn outcome(outcome: Outcome) -> &'static str {
         Outcome::Refused => "refused",
         Outcome::Expired => "expired",
         Outcome::Delivered => "delivered",
+    }
+}
+
+pub(super) const fn presence(state: Presence) -> &'static str {
+    match state {
+        Presence::Alive => "alive",
+        Presence::Suspect => "suspect",
+        Presence::Unreachable => "unreachable",
+        Presence::Left => "left",
     }
 }
 

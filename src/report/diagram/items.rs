@@ -163,13 +163,14 @@ impl Writer<'_, '_> {
                     Outcome::Waiting | Outcome::Delivered => Weight::Evidence,
                     Outcome::Unknown | Outcome::Refused | Outcome::Expired => Weight::Story,
                 };
-                let outcome = match delivery.outcome {
-                    Outcome::Delivered => "knows as stored by",
-                    Outcome::Waiting => "waits for",
-                    Outcome::Unknown => "does not know of",
-                    Outcome::Sending | Outcome::Refused | Outcome::Expired => words::outcome(delivery.outcome),
+                let handle = self.story.handle(*id);
+                let head = match delivery.outcome {
+                    Outcome::Delivered => format!("learns that {handle} is stored by"),
+                    Outcome::Waiting => format!("keeps {handle} for"),
+                    Outcome::Sending | Outcome::Unknown => format!("cannot tell what became of {handle} at"),
+                    Outcome::Refused => format!("is refused {handle} by"),
+                    Outcome::Expired => format!("gives up {handle} for"),
                 };
-                let head = format!("{} {outcome}", self.story.handle(*id));
                 self.list(line, weight, &head, self.story.name(delivery.member));
             }
             EventKind::Undone { .. } | EventKind::Gap(_) | EventKind::Alarm { .. } => {

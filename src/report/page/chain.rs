@@ -16,11 +16,6 @@ pub(super) fn chain(story: &Story<'_>, past: &Past) -> Markup {
     html! {
         section #chain {
             h2 { "Because of" }
-            @if let Some(target) = past.target { p { "What led to line " (story.lines[target].n) "." } }
-            p.left-out {
-                (words::count(past.drawn.len(), "line", "lines")) " of its past matter most; "
-                (past.left_out) " others and " (words::count(past.routine, "heartbeat", "heartbeats")) " are left out"
-            }
             ol {
                 @for (step, &index) in past.chain.iter().enumerate() {
                     @if cut == 0 || step < head || step >= head + cut { (link(story, index)) }

@@ -3,7 +3,9 @@
 
 mod chain;
 mod describe;
+mod heat;
 mod matrix;
+mod space;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -48,12 +50,17 @@ pub fn page(lines: &[Line], finding: &Finding) -> String {
                 title { (title) ": " (verdict(finding.verdict)) }
                 style { (PreEscaped(STYLE)) }
             }
-            body {
+            body class=[(finding.verdict == Verdict::Passed).then_some("passed-run")] {
                 (head(&story, finding, &title))
                 main {
-                    (chain::chain(&story, &past))
+                    @if !past.chain.is_empty() { (chain::chain(&story, &past)) }
+                    (space::space(&story, &past))
+                    (heat::heat(&story))
                     (matrix::matrix(&story))
                 }
+                aside #reader role="status" {}
+                footer { "Made by moot from a trace. This file loads nothing." }
+                script { (PreEscaped(SCRIPT)) }
             }
         }
     }
@@ -61,6 +68,7 @@ pub fn page(lines: &[Line], finding: &Finding) -> String {
 }
 
 const STYLE: &str = include_str!("style.css");
+const SCRIPT: &str = include_str!("page.js");
 
 fn head(story: &Story<'_>, finding: &Finding, title: &str) -> Markup {
     let violations: Vec<String> = story.lines.iter().filter_map(violation).collect();
@@ -98,15 +106,20 @@ fn title(story: &Story<'_>) -> String {
 
 fn facts(story: &Story<'_>) -> String {
     let mut facts = Vec::new();
-    if let Some(What::Began { driver, seed, .. }) = story.lines.first().map(|line| &line.what) {
-        facts.push(match driver {
+    let mut driver = None;
+    if let Some(What::Began { driver: by, seed, .. }) = story.lines.first().map(|line| &line.what) {
+        driver = Some(*by);
+        facts.push(match by {
             Driver::Sim => "on the simulator".to_owned(),
             Driver::Processes => "on real processes".to_owned(),
         });
         facts.push(format!("seed {seed}"));
     }
     facts.push(words::count(story.nodes.len(), "node", "nodes"));
-    facts.push(words::clock(story.end()));
+    facts.push(match driver {
+        Some(Driver::Sim) => format!("{} of virtual time", words::clock(story.end())),
+        Some(Driver::Processes) | None => words::clock(story.end()),
+    });
     facts.push(words::count(story.sayings.len(), "message", "messages"));
     facts.push(words::count(story.flights.len(), "datagram", "datagrams"));
     facts.push(words::count(story.lines.len(), "line", "lines"));
