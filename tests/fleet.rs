@@ -137,6 +137,14 @@ fn a_cut_holds_whoever_restarts_behind_it_and_ends_when_it_is_healed() {
     let unheard = story.say("ana", "does nobody hear me?");
     story.pass(Duration::from_secs(4));
     assert_eq!(story.alive("bo"), 1, "bo sees itself alone");
+    for name in ["ana", "bo"] {
+        let counters = story.fleet.status(name).expect("it answers").counters;
+        assert_eq!(
+            (counters["handshakes_repeated"], counters["sessions_opened"]),
+            (0, 0),
+            "{name}: not even a handshake"
+        );
+    }
     assert!(story.texts("bo").is_empty());
     for (from, to) in [(ana, bo), (bo, ana)] {
         story.cut(from, to, false);
@@ -150,7 +158,7 @@ fn a_cut_holds_whoever_restarts_behind_it_and_ends_when_it_is_healed() {
 fn a_paused_process_answers_nothing_and_goes_on_where_it_stood() {
     let (mut story, [_, bo]) = Story::of(["ana", "bo"]);
     story.fleet.pause("bo").expect("it stops");
-    assert!(matches!(story.fleet.status("bo"), Err(FleetError::Cannot(_))));
+    assert!(matches!(story.fleet.status("bo"), Err(FleetError::Misuse(_))));
     story.until("bo is missed", |story| story.state("ana", bo) == Some(Presence::Unreachable));
     story.fleet.resume("bo").expect("it goes on");
     story.until("bo is back", |story| story.state("ana", bo) == Some(Presence::Alive));

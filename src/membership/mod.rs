@@ -354,6 +354,11 @@ impl Membership {
         own.chain(shown.map(|(&id, entry)| (id, entry.card.value().nick.as_str())))
     }
 
+    /// Where the others may be, by their cards and by what was remembered of them.
+    pub fn addresses(&self) -> impl Iterator<Item = (SocketAddr, MemberId)> {
+        self.members.iter().flat_map(|(&id, entry)| entry.addresses().into_iter().map(move |address| (address, id)))
+    }
+
     /// The state of those whom [`Membership::members`] shows, without the evidence, which costs more.
     pub fn presences(&self) -> impl Iterator<Item = (MemberId, Run, Presence)> {
         let card = self.own.card().value();

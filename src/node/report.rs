@@ -47,10 +47,10 @@ impl Node {
         self.membership.names().map(|(id, nick)| (id, nick.to_owned())).collect()
     }
 
-    /// Where the members are that this node has a session with.
+    /// Where the members are: by their cards, and then, which is surer, where this node has a session with them.
     pub fn addresses(&self) -> impl Iterator<Item = (SocketAddr, MemberId)> {
         let address = |(id, _)| self.transport.address(id).map(|address| (address, id));
-        self.membership.names().filter_map(address)
+        self.membership.addresses().chain(self.membership.names().filter_map(address))
     }
 
     /// The state of the members in [`Node::status`], for who asks often.

@@ -14,6 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::machine::Machine;
 use crate::base::Time;
+use crate::faults::Rule;
 use crate::node::api::Event;
 use crate::runtime::protocol::{Request, Response};
 use crate::runtime::{Client, ClientError, clock, socket_in};
@@ -52,7 +53,7 @@ impl Child {
     pub fn start(
         program: &Path,
         machine: &Machine,
-        faults: &[String],
+        faults: &[Rule],
         number: u64,
         ears: Sender<Heard>,
     ) -> io::Result<Self> {
@@ -60,7 +61,7 @@ impl Child {
         let mut command = Command::new(program);
         command.args(["node", "--until-eof", "--listen"]).arg(machine.address.to_string());
         command.arg("--home").arg(&machine.home);
-        command.args(faults.iter().flat_map(|spec| ["--fault", spec]));
+        command.args(faults.iter().flat_map(|rule| ["--fault".to_owned(), rule.to_string()]));
         command.env_remove("MOOT_HOME").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
         // Ctrl-C is for whoever drives the fleet.
         command.process_group(0);

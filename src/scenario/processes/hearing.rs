@@ -18,9 +18,7 @@ impl ProcessFleet {
         let index = self.index(name)?;
         let process = self.process(index)?;
         if process.paused.is_some() {
-            return Err(FleetError::Cannot(format!(
-                "{name} is paused, and a process that stands still answers nothing"
-            )));
+            return Err(FleetError::Misuse(format!("{name} is paused; resume it first")));
         }
         let answer = process.child.ask(request);
         answer.map_err(|error| self.mute(index, &error))

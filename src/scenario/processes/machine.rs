@@ -9,6 +9,7 @@ use super::child::Child;
 use super::network::OwnFaults;
 use crate::base::{Cause, EventNumber, MemberId, MessageId, Time};
 use crate::check::{LineNumber, Name};
+use crate::faults::Rule;
 use crate::node::api::{Event, EventKind};
 
 pub(super) struct Machine {
@@ -23,6 +24,7 @@ pub(super) struct Machine {
     /// Grows when the home goes back in time.
     pub epoch: u32,
     pub own: OwnFaults,
+    pub has_run: bool,
     pub snapshots: BTreeMap<String, PathBuf>,
     pub process: Option<Process>,
 }
@@ -31,8 +33,8 @@ pub(super) struct Machine {
 pub(super) struct Process {
     pub child: Child,
     pub paused: Option<Time>,
-    /// The fault specs that are on at the node.
-    pub faults: Vec<String>,
+    /// The rules that are on at the node.
+    pub faults: Vec<Rule>,
     /// The lines of the events of this run, and of the messages that it accepted.
     pub told: BTreeMap<EventNumber, LineNumber>,
     pub accepted: BTreeMap<MessageId, LineNumber>,
@@ -53,6 +55,7 @@ impl Machine {
             log: dir.join("log"),
             epoch: 0,
             own: OwnFaults::default(),
+            has_run: false,
             snapshots: BTreeMap::new(),
             process: None,
         }
@@ -60,7 +63,7 @@ impl Machine {
 }
 
 impl Process {
-    pub fn new(child: Child, faults: Vec<String>) -> Self {
+    pub fn new(child: Child, faults: Vec<Rule>) -> Self {
         Self {
             child,
             paused: None,

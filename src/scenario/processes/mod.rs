@@ -126,14 +126,14 @@ impl ProcessFleet {
     /// Puts on at each running node what the rules of the network come to at its end.
     fn spread(&mut self) -> Result<(), FleetError> {
         for index in 0..self.machines.len() {
-            let wanted = self.network.specs(&self.machines, index)?;
+            let wanted = self.network.rules_at(&self.machines, index)?;
             let machine = &mut self.machines[index];
             let Some(process) = &mut machine.process else { continue };
             if process.paused.is_some() || process.faults == wanted {
                 continue;
             }
-            for request in network::changes(&process.faults, &wanted) {
-                match process.child.ask(request) {
+            for spec in network::changes(&process.faults, &wanted) {
+                match process.child.ask(Request::Fault { spec: Some(spec) }) {
                     Ok(Response::Error(error)) => {
                         return Err(FleetError::Failed(format!("{} takes no such fault: {error}", machine.name)));
                     }
@@ -171,8 +171,16 @@ impl Fleet for ProcessFleet {
         self.hear();
         self.stopped(name)?;
         let index = self.index(name)?;
-        let faults = self.network.specs(&self.machines, index)?;
-        let machine = &self.machines[index];
+        let faults = self.network.rules_at(&self.machines, index)?;
+        let machine = &mut self.machines[index];
+        // Whose address is whose a node learns from cards, and this one has none yet.
+        if !machine.has_run && self.network.cuts(machine.member) {
+            return Err(FleetError::Cannot(format!(
+                "{name} was never in the room, and a real process cannot be cut off before its first handshake, so this needs the \
+                 simulator"
+            )));
+        }
+        machine.has_run = true;
         self.children += 1;
         let child = Child::start(&self.program, machine, &faults, self.children, self.ears.clone());
         let child =

@@ -6,8 +6,7 @@
 
 use super::machine::Machine;
 use crate::base::MemberId;
-use crate::faults::{Ends, Fault, Rule, Spec};
-use crate::runtime::protocol::Request;
+use crate::faults::{Ends, Fault, Kind, Rule, Spec};
 use crate::scenario::FleetError;
 
 /// The rules that are on, in the order in which they were put on.
@@ -23,20 +22,18 @@ pub(super) struct OwnFaults {
 }
 
 impl Network {
-    /// Puts `rule` on, or takes it off.
+    /// Puts `rule` on, in the place of the rule of its kind on the very same links, or takes it off.
     pub fn change(&mut self, rule: &Rule, is_on: bool) -> Result<(), FleetError> {
-        let was_on = self.rules.iter().any(|other| other == rule);
-        match (was_on, is_on) {
-            (false, true) => self.rules.push(rule.clone()),
-            (true, false) => self.rules.retain(|other| other != rule),
-            (true, true) => {}
-            (false, false) => return Err(FleetError::Misuse(format!("no rule {rule} is on"))),
+        if !is_on && !self.rules.contains(rule) {
+            return Err(FleetError::Misuse(format!("{rule} is not on")));
         }
+        self.rules.retain(|other| !is_alike(other, rule));
+        self.rules.extend(is_on.then(|| rule.clone()));
         Ok(())
     }
 
     /// What is on at the node of machine `index`: its part of the rules of the network, and its own faults.
-    pub fn specs(&self, machines: &[Machine], index: usize) -> Result<Vec<String>, FleetError> {
+    pub fn rules_at(&self, machines: &[Machine], index: usize) -> Result<Vec<Rule>, FleetError> {
         let me = machines[index].member;
         let others = machines.iter().map(|machine| machine.member).filter(|&member| member != me);
         let others: Vec<MemberId> = others.collect();
@@ -55,7 +52,13 @@ impl Network {
                 }
             }
         }
-        Ok(rules.iter().map(ToString::to_string).collect())
+        Ok(rules)
+    }
+
+    /// Whether a cut concerns `member`.
+    pub fn cuts(&self, member: MemberId) -> bool {
+        let concerns = |rule: &Rule| rule.from.include(Some(member)) || rule.to.include(Some(member));
+        self.rules.iter().any(|rule| rule.fault == Fault::Cut && concerns(rule))
     }
 }
 
@@ -65,8 +68,7 @@ impl OwnFaults {
         match spec.parse::<Spec>().map_err(|error| FleetError::Misuse(error.to_string()))? {
             Spec::Off => self.rules.clear(),
             Spec::Remove { kinds, from, to } => {
-                let is_meant = |rule: &Rule| kinds.contains(&rule.fault.kind()) && rule.from == from && rule.to == to;
-                self.rules.retain(|rule| !is_meant(rule));
+                self.rules.retain(|rule| !(kinds.contains(&rule.fault.kind()) && rule.from == from && rule.to == to));
             }
             Spec::Add(rules) => {
                 for rule in rules {
@@ -81,12 +83,15 @@ impl OwnFaults {
     }
 }
 
-/// The requests that bring a node from one set of specs to another. What stays is not touched where that is possible.
-pub(super) fn changes(from: &[String], to: &[String]) -> Vec<Request> {
-    let stays = from.iter().all(|spec| to.contains(spec));
-    let off = (!stays).then(|| "off".to_owned());
-    let on = to.iter().filter(|spec| !stays || !from.contains(spec)).cloned();
-    off.into_iter().chain(on).map(|spec| Request::Fault { spec: Some(spec) }).collect()
+/// The specs that bring a node from one set of rules to another, each by itself: what stays is never off meanwhile.
+pub(super) fn changes(from: &[Rule], to: &[Rule]) -> Vec<String> {
+    let gone = from.iter().filter(|rule| !to.iter().any(|other| is_alike(other, rule)));
+    let off = gone.map(|rule| {
+        let links = Rule { fault: Fault::Cut, ..rule.clone() }.to_string();
+        let links = links.strip_prefix(Kind::Cut.name()).expect("a rule begins with its fault");
+        format!("off {}{links}", rule.fault.kind().name())
+    });
+    off.chain(to.iter().filter(|rule| !from.contains(rule)).map(ToString::to_string)).collect()
 }
 
 /// What `rule` comes to at the node of `me`.
@@ -166,17 +171,20 @@ mod tests {
 
     #[test]
     fn what_stays_on_is_not_touched() {
-        let specs = |specs: &[&str]| specs.iter().map(|&spec| spec.to_owned()).collect::<Vec<_>>();
-        let texts = |from: &[&str], to: &[&str]| -> Vec<String> {
-            let spec = |request| match request {
-                Request::Fault { spec: Some(spec) } => spec,
+        let rules = |specs: &[&str]| -> Vec<Rule> {
+            let read = |spec: &&str| match spec.parse() {
+                Ok(Spec::Add(rules)) => rules,
                 other => panic!("{other:?}"),
             };
-            changes(&specs(from), &specs(to)).into_iter().map(spec).collect()
+            specs.iter().flat_map(read).collect()
         };
-        assert_eq!(texts(&["a"], &["a", "b"]), ["b"]);
-        assert_eq!(texts(&["a", "b"], &["b"]), ["off", "b"]);
-        assert_eq!(texts(&["a"], &[]), ["off"]);
+        let between = |from: &[&str], to: &[&str]| changes(&rules(from), &rules(to));
+        assert_eq!(between(&["cut to bo"], &["cut to bo", "loss=5%"]), ["loss=5%"]);
+        assert_eq!(between(&["cut from ana to bo", "loss=5%"], &["loss=9%"]), ["off cut from ana to bo", "loss=9%"]);
+        assert_eq!(between(&["delay=9ms"], &[]), ["off delay"]);
+        for spec in ["off cut from ana to bo", "off delay"] {
+            assert!(matches!(spec.parse(), Ok(Spec::Remove { .. })), "{spec}");
+        }
     }
 
     #[test]
