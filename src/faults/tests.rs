@@ -96,7 +96,8 @@ fn one_change_never_reshuffles_the_rest() {
     for (less, more) in [("loss=5%", "loss=6%"), ("corrupt=5%", "corrupt=6%"), ("burst=5%/20@80%", "burst=5%/20")] {
         let (less, more) = (plan(&[less]), plan(&[more]));
         let hit = |fate: Fate| fate != Fate::SPARED;
-        let pairs: Vec<_> = fates(&less, ANA, CY).map(hit).zip(fates(&more, ANA, CY).map(hit)).collect();
+        let pairs = fates(&less, ANA, CY).map(hit).zip(fates(&more, ANA, CY).map(hit));
+        let pairs: Vec<_> = pairs.take(10_000).collect();
         assert!(pairs.iter().all(|&(less, more)| more || !less));
         assert!(pairs.iter().any(|&(less, more)| more && !less));
     }
