@@ -87,3 +87,15 @@ fn lines_that_come_at_once_are_all_said() {
     let texts: Vec<_> = log.as_array().expect("a list").iter().map(|m| m["text"].as_str().expect("text")).collect();
     assert_eq!(texts, said);
 }
+
+#[test]
+fn a_key_that_is_no_text_does_not_end_the_chat() {
+    let home = Home::new("ana");
+    let mut chat = Chat::start(&home, &[]);
+    chat.shows("ana> ");
+    chat.keys.write_all(b"caf\xff").expect("typed");
+    chat.shows("that key is no UTF-8");
+    chat.types("hello\r");
+    let log = home.until(&["log"], |log| log.as_array().is_some_and(|log| !log.is_empty()));
+    assert_eq!(log[0]["text"], "hello");
+}

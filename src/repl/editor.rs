@@ -115,6 +115,10 @@ impl LineEditor {
                     interrupted = true;
                     continue;
                 }
+                Err(ReadlineError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
+                    write("that key is no UTF-8, so the line is gone; set the terminal to UTF-8 and type it again\n");
+                    continue;
+                }
                 // End of input, a terminal that is gone, or something else that will not mend.
                 Err(_) => return,
             };
