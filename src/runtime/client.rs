@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::clock;
 use super::control::{self, ControlError};
 use super::lines::Lines;
-use super::protocol::{Request, RequestError, RequestId, RequestLine, Response, ResponseLine};
+use super::protocol::{NO_REQUEST, Request, RequestError, RequestId, RequestLine, Response, ResponseLine};
 use crate::base::limits::{CONTROL_REQUEST_BYTES_MAX, CONTROL_RESPONSE_BYTES_MAX};
 use crate::base::{EventNumber, Time};
 use crate::node::api::Event;
@@ -111,7 +111,7 @@ impl Client {
             let Some(line) = self.next_line(until)? else { return Ok(None) };
             match line.response {
                 Response::Event(event) => self.events.push_back(*event),
-                Response::Error(error) if line.id == NOT_UNDERSTOOD => return Err(error.into()),
+                Response::Error(error) if line.id == NO_REQUEST => return Err(error.into()),
                 response if line.id == id => return Ok(Some(response)),
                 other => return Err(ClientError::unexpected(&other)),
             }
@@ -165,8 +165,21 @@ impl Client {
         if bytes.len() > CONTROL_REQUEST_BYTES_MAX {
             return Err(ClientError::TooLong);
         }
-        self.stream.write_all(&bytes).map_err(broken)?;
-        Ok(self.last_id)
+        match self.stream.write_all(&bytes) {
+            Ok(()) => Ok(self.last_id),
+            Err(error) => Err(self.parting_words().unwrap_or_else(|| broken(error))),
+        }
+    }
+
+    /// What the node said when it hung up, if it said anything.
+    fn parting_words(&mut self) -> Option<ClientError> {
+        loop {
+            let line = self.next_line(None).ok()??;
+            match line.response {
+                Response::Error(error) if line.id == NO_REQUEST => return Some(error.into()),
+                _ => {}
+            }
+        }
     }
 
     /// The next line, or `None` at `until`.
@@ -214,8 +227,6 @@ fn broken(error: io::Error) -> ClientError {
     }
 }
 
-/// The id under which the node answers a line that it could not read.
-const NOT_UNDERSTOOD: RequestId = 0;
 const READ_BYTES: usize = 16 * 1024;
 
 #[cfg(test)]
@@ -249,6 +260,16 @@ mod tests {
         drop(node);
         let heard: Vec<u64> = std::iter::from_fn(|| client.next_event().unwrap()).map(|event| event.n).collect();
         assert_eq!(heard, [7, 8, 9]);
+    }
+
+    #[test]
+    fn a_client_that_was_turned_away_hears_why() {
+        let full = RequestError::refused("64 clients talk to this node already");
+        let (mut client, node) = told(vec![(NO_REQUEST, Response::Error(full.clone()))]);
+        drop(node);
+        let refused = client.ask(Request::Status).unwrap_err();
+        assert!(matches!(&refused, ClientError::Refused(error) if *error == full), "{refused}");
+        assert!(matches!(client.ask(Request::Status), Err(ClientError::Gone)));
     }
 
     #[test]

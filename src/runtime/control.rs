@@ -4,16 +4,16 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsStr;
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use mio::net::UnixListener;
+use mio::net::{UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
 
 use super::connection::{About, Connection, Told};
-use super::protocol::{Request, RequestId, Response};
+use super::protocol::{NO_REQUEST, Request, RequestError, RequestId, Response, ResponseLine};
 use super::recent::Recent;
 use crate::base::limits::CONTROL_CONNECTIONS_MAX;
 use crate::base::{EventNumber, Wall};
@@ -90,6 +90,7 @@ impl Control {
             };
             if self.connections.len() >= CONTROL_CONNECTIONS_MAX {
                 tracing::warn!(max = CONTROL_CONNECTIONS_MAX, "too many clients at once: one was turned away");
+                turn_away(&mut stream);
                 continue;
             }
             let token = self.next_token;
@@ -213,6 +214,16 @@ impl Drop for Control {
     }
 }
 
+/// Says why a client is not served, instead of an answer to whatever it asks. The buffer of a new connection takes the line; a
+/// client that is gone already misses nothing.
+fn turn_away(stream: &mut UnixStream) {
+    let full = format!("{CONTROL_CONNECTIONS_MAX} clients talk to this node already; end one of them and try again");
+    let line = ResponseLine { id: NO_REQUEST, response: Response::Error(RequestError::refused(full)) };
+    let mut bytes = serde_json::to_vec(&line).expect("responses are plain data");
+    bytes.push(b'\n');
+    let _ = stream.write(&bytes);
+}
+
 /// Checks that the system takes `path` as the address of a socket.
 ///
 /// # Errors
@@ -235,8 +246,8 @@ mod tests {
     use super::*;
     use crate::node::api::EventKind;
     use mio::{Events, Poll};
-    use std::io::{BufRead as _, BufReader, Write as _};
-    use std::os::unix::net::UnixStream;
+    use std::io::{BufRead as _, BufReader};
+    use std::os::unix::net::UnixStream as ClientStream;
     use std::time::Duration;
 
     const LISTENER: Token = Token(10);
@@ -289,7 +300,7 @@ mod tests {
         let path = dir.path().join("control.sock");
         let mut server = Server::at(&path);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        let mut clients: Vec<UnixStream> = (0..3).map(|_| UnixStream::connect(&path).unwrap()).collect();
+        let mut clients: Vec<ClientStream> = (0..3).map(|_| ClientStream::connect(&path).unwrap()).collect();
         for (id, client) in (1..).zip(&mut clients) {
             let lines = format!("{{\"id\":{id},\"request\":\"status\"}}\n").repeat(40);
             client.write_all(lines.as_bytes()).unwrap();
@@ -303,13 +314,28 @@ mod tests {
     }
 
     #[test]
+    fn a_client_too_many_is_told_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("control.sock");
+        let mut server = Server::at(&path);
+        let mut clients: Vec<ClientStream> =
+            (0..=CONTROL_CONNECTIONS_MAX).map(|_| ClientStream::connect(&path).unwrap()).collect();
+        clients[0].write_all(b"{\"id\":1,\"request\":\"status\"}\n").unwrap();
+        server.serve(1);
+        let mut line = String::new();
+        BufReader::new(clients.pop().unwrap()).read_line(&mut line).unwrap();
+        assert!(line.contains("64 clients talk to this node already"), "{line}");
+        assert!(line.starts_with("{\"id\":0,"), "{line}");
+    }
+
+    #[test]
     fn a_stale_socket_is_replaced_and_one_s_own_is_removed() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("control.sock");
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         assert!(path.exists());
         let server = Server::at(&path);
-        UnixStream::connect(&path).unwrap();
+        ClientStream::connect(&path).unwrap();
         drop(server);
         assert!(!path.exists());
     }
@@ -321,7 +347,7 @@ mod tests {
         let mut server = Server::at(&path);
         server.control.announce(&event(0));
         (1..=3).for_each(|n| server.control.publish(&event(n)));
-        let mut client = UnixStream::connect(&path).unwrap();
+        let mut client = ClientStream::connect(&path).unwrap();
         client.write_all(b"{\"id\":1,\"request\":{\"tail\":{\"since\":1}}}\n").unwrap();
         server.serve(1);
         let (asker, request) = server.asked.remove(0);
@@ -334,7 +360,7 @@ mod tests {
             .lines()
             .skip(1)
             .map(|line| serde_json::from_str(&line.unwrap()).unwrap())
-            .map(|line: super::super::protocol::ResponseLine| match line.response {
+            .map(|line: ResponseLine| match line.response {
                 Response::Event(event) => event.n,
                 other => panic!("{other:?}"),
             })

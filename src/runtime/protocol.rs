@@ -19,8 +19,11 @@ use serde::{Deserialize, Serialize};
 use crate::base::EventNumber;
 use crate::node::api::{Event, Gap, MemberStatus, Message, Sent, Status, WhyMember, WhyMessage};
 
-/// Names a request on its connection. The client chooses it; 0 is for lines that were not understood.
+/// Names a request on its connection. The client chooses it, but for [`NO_REQUEST`].
 pub type RequestId = u64;
+
+/// The id of what answers no request: a line that was not understood, or a client too many.
+pub const NO_REQUEST: RequestId = 0;
 
 /// A line from client to node; at most `CONTROL_REQUEST_BYTES_MAX` with its line feed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
