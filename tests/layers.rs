@@ -20,6 +20,7 @@ const OWNED_CRATES: &[(&str, &str)] = &[
     ("humantime", "base/"),
     ("humantime", "cli/"),
     ("humantime", "faults/"),
+    ("humantime", "scenario/"),
     ("humantime", "lua/"),
     ("humantime", "view/"),
     ("maud", "report/"),

@@ -10,6 +10,7 @@ use clap::{Args as ArgGroup, Parser, Subcommand, ValueEnum};
 
 use super::chat::Settings;
 use super::exit::Failure;
+use super::run::{self, RunArgs};
 use crate::base::text::{self, TextError};
 use crate::faults::Spec;
 use crate::wire::{Ticket, TicketError};
@@ -177,6 +178,9 @@ pub(super) enum Command {
     /// See five real nodes meet, talk, crash, part and recover, in a minute
     #[command(after_help = DEMO)]
     Demo,
+    /// Run scenarios: failures written as Lua, on the simulator or on real processes
+    #[command(after_help = run::HELP)]
+    Run(RunArgs),
     /// Make this node's network bad on purpose
     #[command(after_help = FAULTS)]
     Fault {

@@ -7,6 +7,7 @@ mod chat;
 mod demo;
 mod exit;
 mod out;
+mod run;
 mod send;
 
 use std::ffi::OsString;
@@ -52,5 +53,6 @@ fn dispatch(args: Args, program: String) -> Result<Exit, Failure> {
         Command::Tail => ask::tail(&home?, output),
         Command::Leave => ask::leave(&home?, output),
         Command::Fault { spec } => ask::fault(&home?, &spec, output),
+        Command::Run(args) => run::run(&args, output),
     }
 }

@@ -39,6 +39,11 @@ impl Output {
         View { ink: self.ink, zone: TimeZone::system(), names }
     }
 
+    /// Whether anything may be drawn over.
+    pub(super) fn may_redraw(self) -> bool {
+        self.editing == Editing::WherePossible
+    }
+
     /// Whether a redraw may clear the screen.
     pub(super) fn may_clear(self) -> bool {
         self.editing == Editing::WherePossible && self.form == Form::Text && io::stdout().is_terminal()

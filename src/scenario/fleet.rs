@@ -15,7 +15,7 @@ pub use crate::sim::Unsynced;
 /// [`Fleet::poll_line`], to the end; what is not fetched is kept. A call that fails changed nothing, unless its
 /// [`FleetError`] says otherwise.
 #[expect(clippy::missing_errors_doc, reason = "they are the same for all: see FleetError")]
-pub trait Fleet {
+pub trait Fleet: Send {
     fn driver(&self) -> Driver;
 
     /// Makes a machine with a new home, which does not run yet. `name` keeps to the rules of a nick and is new.

@@ -1,0 +1,275 @@
+//! `moot run`: scenarios from files, once or over many seeds, and what is written about them. Owns the
+//! command's words, files and exit code; a scenario is run by `scenario`.
+#![expect(clippy::disallowed_methods, reason = "how long a run took is said beside its verdict, and decides nothing")]
+
+mod progress;
+mod say;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use clap::{Args as ArgGroup, ValueEnum};
+
+use super::exit::{Exit, Failure};
+use super::out::{self, Form, Output};
+use crate::check::Line;
+use crate::report;
+use crate::scenario::{
+    Fleet, FleetError, Keeps, Options, ProcessFleet, Run, Script, Seeds, Settings, Shard, SimFleet, SimOptions, Suite,
+    Verdict, shrink, sweep,
+};
+use progress::Progress;
+use say::{Account, Shrinking};
+
+pub(super) const HELP: &str = "\
+Examples:
+  moot run scenarios/05_restart.lua     on the simulator: the same each time
+  moot run scenarios/*.lua              several, one after the other
+  moot run F.lua --on processes         on real moot processes on this machine
+  moot run F.lua --seed 17              with other chances, and the background faults of that seed
+  moot run F.lua --seeds 1..200         200 runs on all cores; the first failure is shrunk
+  moot run F.lua --seeds 1..1000 --shard 2/8
+                                        the second of eight machines' part
+  moot run F.lua --seed 17 --report failure.html
+                                        a page that shows what led to it, and opens offline
+
+Exit codes:
+  0 all passed; 1 an expectation or a check failed; 2 wrong usage, or an error in the script;
+  4 unknown: this kind of fleet cannot do what the scenario asks
+
+Seed 0, which is used when none is given, has no background faults. Others draw some of those that the scenario
+declares as its swarm; a seed draws the same alone and in a sweep. docs/SCENARIOS.md has the language.";
+
+/// Words of `moot run`.
+#[derive(Debug, ArgGroup)]
+pub(super) struct RunArgs {
+    /// Scenarios, in Lua
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// What the nodes are
+    #[arg(long, value_name = "FLEET", default_value = "sim")]
+    on: Kind,
+    /// All that is left to chance comes from it [default: 0]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Runs each seed of a range, both ends among them
+    #[arg(long, value_name = "A..B", conflicts_with = "seed")]
+    seeds: Option<Seeds>,
+    /// Only this part of the seeds
+    #[arg(long, value_name = "I/N", requires = "seeds")]
+    shard: Option<Shard>,
+    /// Mild background faults for a scenario that declares none
+    #[arg(long)]
+    swarm: bool,
+    /// Stops a run that goes on for longer, in its own time
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = humantime::parse_duration)]
+    limit: Duration,
+    /// Writes all that happened, one JSON object a line, each with its cause
+    #[arg(long, value_name = "F.jsonl")]
+    trace: Option<PathBuf>,
+    /// Writes a page about the run
+    #[arg(long, value_name = "F.html")]
+    report: Option<PathBuf>,
+    /// Writes the run as a diagram in Markdown
+    #[arg(long, value_name = "F.md")]
+    diagram: Option<PathBuf>,
+    /// Where the shrunk scenario goes [default: beside FILE, as NAME.shrunk.lua]
+    #[arg(long, value_name = "F.lua", requires = "seeds")]
+    shrink_to: Option<PathBuf>,
+    /// Leaves a failure of a sweep as long as it is
+    #[arg(long, requires = "seeds", conflicts_with = "shrink_to")]
+    no_shrink: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum Kind {
+    /// The simulator: virtual time, and the same run from the same seed
+    Sim,
+    /// Real moot node processes on 127.0.0.1
+    Processes,
+}
+
+/// Runs the scenarios; the worst of their verdicts is the exit code.
+pub(super) fn run(args: &RunArgs, output: Output) -> Result<Exit, Failure> {
+    args.check()?;
+    let mut worst = Verdict::Passed;
+    for file in &args.files {
+        let verdict = match args.seeds {
+            Some(seeds) => args.sweep(file, seeds, output)?,
+            None => args.once(file, output)?,
+        };
+        worst = if rank(verdict) > rank(worst) { verdict } else { worst };
+    }
+    Ok(match worst {
+        Verdict::Passed => Exit::Well,
+        Verdict::Failed => Exit::Failed,
+        Verdict::Wrong => Exit::Usage,
+        Verdict::Unknown => Exit::None,
+    })
+}
+
+/// What was found counts before what could not be looked at.
+const fn rank(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Passed => 0,
+        Verdict::Unknown => 1,
+        Verdict::Wrong => 2,
+        Verdict::Failed => 3,
+    }
+}
+
+impl RunArgs {
+    fn check(&self) -> Result<(), Failure> {
+        let written = [&self.trace, &self.report, &self.diagram].into_iter().flatten().count();
+        if self.files.len() > 1 && (written > 0 || self.shrink_to.is_some()) {
+            return Err(Failure::misuse(
+                "a trace, a report, a diagram and a shrunk scenario are of one run; give one FILE",
+            ));
+        }
+        if self.seeds.is_some() && self.on == Kind::Processes {
+            return Err(Failure::misuse(
+                "seeds are swept on the simulator; real processes take their chances themselves",
+            ));
+        }
+        Ok(())
+    }
+
+    fn once(&self, file: &Path, output: Output) -> Result<Verdict, Failure> {
+        let script = read(file)?;
+        let seed = self.seed.unwrap_or(0);
+        let progress = Progress::of_one(&script.file, output);
+        let began = Instant::now();
+        let run = self.run(&script, seed, self.keeps());
+        let wall = began.elapsed();
+        progress.end();
+        self.write(&run)?;
+        self.account(&script, &run, wall).say(output)?;
+        Ok(run.verdict())
+    }
+
+    fn sweep(&self, file: &Path, seeds: Seeds, output: Output) -> Result<Verdict, Failure> {
+        let script = read(file)?;
+        let seeds = seeds.of(self.shard);
+        let progress = Progress::of_many(&script.file, seeds.len() as u64, output);
+        let began = Instant::now();
+        let found = sweep(&seeds, |seed| self.run(&script, seed, Keeps::Nothing), |run| progress.done(run));
+        let wall = began.elapsed();
+        let Some(first) = found.first else {
+            progress.end();
+            say::passed_all(&script.file, found.passed, wall, output)?;
+            return Ok(Verdict::Passed);
+        };
+        // Once more, and this time what happened is kept.
+        let run = self.run(&script, first.seed, self.keeps());
+        let shrinking = if run.verdict() == Verdict::Failed && !self.no_shrink {
+            progress.says(&format!("seed {} fails; shrinking", run.seed));
+            Some(self.shrink(file, &script, &run)?)
+        } else {
+            None
+        };
+        progress.end();
+        self.write(&run)?;
+        let account = self.account(&script, &run, wall);
+        Account { passed_before: Some(found.passed), shrinking, ..account }.say(output)?;
+        Ok(run.verdict())
+    }
+
+    fn shrink(&self, file: &Path, script: &Script, run: &Run) -> Result<Shrinking, Failure> {
+        let shrunk = shrink(script, run, &mut |candidate| {
+            let options = Options { swarm: false, ..self.options(run.seed, Keeps::Nothing) };
+            crate::scenario::run(candidate, options, self.open(run.seed))
+        });
+        let Some(shrunk) = shrunk else { return Ok(Shrinking::InTheScript) };
+        let to = self.shrink_to.clone().unwrap_or_else(|| file.with_extension("shrunk.lua"));
+        let replay = format!("moot run {} --seed {}", to.display(), run.seed);
+        let source = shrunk.source.replacen('\n', &format!("\n-- {replay}\n"), 1);
+        fs::write(&to, source).map_err(|error| anyhow::anyhow!("cannot write {}: {error}", to.display()))?;
+        Ok(Shrinking::To { file: to, replay, steps: shrunk.steps, steps_before: shrunk.steps_before })
+    }
+
+    fn run(&self, script: &Script, seed: u64, keeps: Keeps) -> Run {
+        crate::scenario::run(script, self.options(seed, keeps), self.open(seed))
+    }
+
+    fn options(&self, seed: u64, keeps: Keeps) -> Options {
+        Options { seed, limit: self.limit, swarm: self.swarm, keeps }
+    }
+
+    const fn keeps(&self) -> Keeps {
+        if self.trace.is_some() || self.report.is_some() || self.diagram.is_some() { Keeps::All } else { Keeps::Last }
+    }
+
+    fn open(&self, seed: u64) -> impl FnOnce(&Settings) -> Result<Box<dyn Fleet>, FleetError> + Send + 'static {
+        let kind = self.on;
+        move |settings| match kind {
+            Kind::Sim => {
+                if settings.crypto == Suite::Plain {
+                    return Err(FleetError::Cannot("the simulator has real crypto only".to_owned()));
+                }
+                Ok(Box::new(SimFleet::new(SimOptions { seed, is_traced: true, keeps_told: false })))
+            }
+            Kind::Processes => Ok(Box::new(ProcessFleet::new(&own_program()?)?)),
+        }
+    }
+
+    fn account<'a>(&'a self, script: &'a Script, run: &'a Run, wall: Duration) -> Account<'a> {
+        let replay = self.replay(&script.file, run.seed);
+        Account { file: &script.file, run, wall, replay, passed_before: None, shrinking: None }
+    }
+
+    /// The command that runs the same again.
+    fn replay(&self, file: &str, seed: u64) -> String {
+        let mut words = vec!["moot run".to_owned(), file.to_owned()];
+        if self.on == Kind::Processes {
+            words.push("--on processes".to_owned());
+        }
+        words.push(format!("--seed {seed}"));
+        if self.swarm {
+            words.push("--swarm".to_owned());
+        }
+        words.join(" ")
+    }
+
+    /// Writes what was asked for about the run.
+    fn write(&self, run: &Run) -> Result<(), Failure> {
+        let to = |path: &Path, text: String| -> Result<(), Failure> {
+            fs::write(path, text).map_err(|error| anyhow::anyhow!("cannot write {}: {error}", path.display()))?;
+            Ok(())
+        };
+        if let Some(path) = &self.trace {
+            to(path, json_lines(&run.trace)?)?;
+        }
+        if let Some(path) = &self.diagram {
+            to(path, report::diagram(&run.trace, &[]))?;
+        }
+        Ok(())
+    }
+}
+
+fn own_program() -> Result<PathBuf, FleetError> {
+    std::env::current_exe()
+        .map_err(|error| FleetError::Failed(format!("this program's own file is not found: {error}")))
+}
+
+fn json_lines(lines: &[Line]) -> Result<String, Failure> {
+    let mut out = String::new();
+    for line in lines {
+        out.push_str(&serde_json::to_string(line)?);
+        out.push('\n');
+    }
+    Ok(out)
+}
+
+fn read(file: &Path) -> Result<Script, Failure> {
+    let name = file.display().to_string();
+    let source = fs::read_to_string(file).map_err(|error| {
+        let why = if error.kind() == std::io::ErrorKind::NotFound {
+            "there is no such file".into()
+        } else {
+            error.to_string()
+        };
+        Failure::misuse(format!("{name}: {why}"))
+    })?;
+    Ok(Script { file: name, source: source.into() })
+}

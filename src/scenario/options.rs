@@ -1,0 +1,83 @@
+//! What a run is asked for from outside, and what its script asks for itself.
+
+use std::time::Duration;
+
+use crate::check::SETTLES_WITHIN;
+
+/// How a scenario is run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Options {
+    /// Seed 0 is the calm one: no background fault is drawn for it.
+    pub seed: u64,
+    /// The run is stopped at this time, as an endless one.
+    pub limit: Duration,
+    /// Draws background faults for a scenario that names none.
+    pub swarm: bool,
+    pub keeps: Keeps,
+}
+
+/// How much of the trace is at hand at the end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Keeps {
+    Nothing,
+    /// Enough for the causal past of a failure.
+    #[default]
+    Last,
+    All,
+}
+
+/// What `scenario{…}` says.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Settings {
+    pub name: String,
+    pub about: String,
+    pub crypto: Suite,
+    pub settle: Settle,
+    pub swarm: Swarm,
+}
+
+/// How the nodes of a simulated run encrypt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Suite {
+    #[default]
+    Real,
+    /// Not at all, for rooms of thousands.
+    Plain,
+}
+
+/// Whether the room must come to rest at the end, and how soon.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Settle {
+    Within(Duration),
+    Never,
+}
+
+/// The background faults that a run may draw from.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Swarm {
+    #[default]
+    None,
+    Mild,
+    Of(Vec<String>),
+}
+
+/// A scenario is minutes long; an hour is a loop without an end.
+const LIMIT: Duration = Duration::from_secs(60 * 60);
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { seed: 0, limit: LIMIT, swarm: false, keeps: Keeps::default() }
+    }
+}
+
+impl Settle {
+    pub(super) const fn default_span() -> Duration {
+        SETTLES_WITHIN
+    }
+}
+
+impl Default for Settle {
+    fn default() -> Self {
+        Self::Within(SETTLES_WITHIN)
+    }
+}

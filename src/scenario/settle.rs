@@ -1,0 +1,97 @@
+//! The end of a run: what must be mended, whether the room came to rest, and what the checker says once all
+//! is over. Owns the failure of a room that does not settle; what settled means is the checker's.
+
+use super::stage::Stage;
+use super::stop::{Stop, Why, seconds};
+use crate::base::MemberId;
+use crate::check::{Check, Driver, Name, What};
+use crate::node::api::{Outcome, Status};
+
+impl Stage {
+    /// What keeps the nodes that run from rest; nothing when they are at rest.
+    pub(super) fn unrest(&mut self) -> Result<Vec<String>, Stop> {
+        // It is asked at each change, and this part of it is remembered.
+        if !self.converged()? {
+            return Ok(vec!["the views of the nodes that run differ".to_owned()]);
+        }
+        self.why_unsettled()
+    }
+
+    fn why_unsettled(&mut self) -> Result<Vec<String>, Stop> {
+        const REASONS_MAX: usize = 5;
+        let able: Vec<(Name, MemberId)> = self.able();
+        let mut statuses: Vec<(Name, Status)> = Vec::with_capacity(able.len());
+        for (name, _) in able {
+            let status = self.status(&name)?;
+            statuses.push((name, status));
+        }
+        let statuses: Vec<(&str, &Status)> = statuses.iter().map(|(name, status)| (&**name, status)).collect();
+        Ok(self.checker.unsettled(&statuses, REASONS_MAX))
+    }
+
+    /// The failure of a room that did not come to rest.
+    pub(super) fn not_settled(&mut self) -> Stop {
+        let what = match self.why_unsettled() {
+            Ok(what) => what.join("; "),
+            Err(stop) => return stop,
+        };
+        let waited = self.elapsed().saturating_sub(self.settling_since);
+        let mut stop = self.violated(Check::Settles, None, &format!("{} after the last fault {what}", seconds(waited)));
+        stop.began = Some(self.settling_since);
+        stop
+    }
+
+    /// Notes that the room came to rest.
+    pub(super) fn settled(&mut self) -> Result<(), Stop> {
+        let after = self.elapsed().saturating_sub(self.settling_since);
+        self.note(None, What::Step { text: format!("the room is at rest: after {}", seconds(after)), line: None })
+    }
+
+    /// Asks the checker what it can say only when all is over.
+    pub(super) fn finish(&mut self) -> Result<(), Stop> {
+        // Simulated disks tell what is on them as it gets there.
+        if self.ask(|fleet| Ok(fleet.driver()))? == Driver::Processes {
+            for (name, _) in self.nodes().to_vec() {
+                let log = self.log(&name)?;
+                self.checker.handle_log(&name, &log);
+                if self.is_able(&name) {
+                    let gaps = self.gaps(&name)?;
+                    self.checker.handle_gaps(&name, &gaps);
+                }
+            }
+        }
+        self.checker.finish();
+        self.judge()
+    }
+
+    /// Ends the run where a check does not hold.
+    pub(super) fn judge(&mut self) -> Result<(), Stop> {
+        match self.checker.poll_violation() {
+            None => Ok(()),
+            Some(found) => Err(self.violated(found.check, Some(found.line), &found.text)),
+        }
+    }
+
+    fn violated(&mut self, check: Check, at: Option<u64>, what: &str) -> Stop {
+        let text = format!("check {} ({}) does not hold: {what}", check.number(), check.name());
+        let mut stop = Stop::new(Why::Check(check.number()), text.clone());
+        stop.room = self.room();
+        stop.about.line = at;
+        if let Ok(line) = self.note_violation(check.number(), at, text) {
+            stop.about.line = Some(line);
+        }
+        stop
+    }
+}
+
+/// An outcome as the api writes it.
+pub(super) const fn outcome_word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Waiting => "waiting",
+        Outcome::Sending => "sending",
+        Outcome::Unknown => "unknown",
+        Outcome::Refused => "refused",
+        Outcome::Expired => "expired",
+        Outcome::Delivered => "delivered",
+    }
+}

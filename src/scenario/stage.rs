@@ -1,0 +1,481 @@
+//! The stage of one run: the fleet, the checker that watches it, and what was done to it so far. Owns what
+//! the words of a scenario mean; knows no Lua.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::fleet::{Fleet, FleetError};
+use super::options::{Keeps, Options, Settings};
+use super::statement;
+use super::steps::{Links, Step, Timed, Way};
+use super::stop::{About, Stop, Why};
+use super::swarm::Background;
+use crate::base::{MemberId, MessageId, Rng};
+use crate::check::{Checker, Line, LineNumber, Name, What};
+use crate::faults::{Ends, Fault, Rule};
+use crate::node::api::{Command, EventKind, Message, Reply};
+
+/// Makes the fleet of a run, once it is known what the scenario needs.
+pub(super) type Open = Box<dyn FnOnce(&Settings) -> Result<Box<dyn Fleet>, FleetError> + Send>;
+
+/// Everything of one run.
+pub(super) struct Stage {
+    open: Option<Open>,
+    fleet: Option<Box<dyn Fleet>>,
+    /// Of the script.
+    source: Arc<str>,
+    pub(super) checker: Checker,
+    pub(super) options: Options,
+    pub(super) settings: Settings,
+    pub(super) rng: Rng,
+    nodes: Vec<(Name, MemberId)>,
+    pub(super) paused: BTreeSet<Name>,
+    /// Background faults of the machines; those of the network are on.
+    pub(super) swarm: Vec<Background>,
+    /// Machines that have their part of the background faults.
+    befallen: BTreeSet<Name>,
+    /// Nodes whose own faults, disk or clock were changed, so that the end can mend them.
+    changed: BTreeSet<Name>,
+    /// What was shown on each machine, across restarts, oldest first.
+    shown: BTreeMap<Name, Vec<Message>>,
+    /// Rises with each line that an answer about who sees whom may depend on.
+    pub(super) views_version: u64,
+    pub(super) converged_at: Option<(u64, bool)>,
+    /// The node that did not see all when it was last looked at, by its place.
+    pub(super) suspect: usize,
+    pub(super) messages: Vec<Said>,
+    links: BTreeMap<usize, Links>,
+    faults_put_on: usize,
+    defaults: Vec<Fault>,
+    pub(super) steps: Vec<Timed>,
+    kept: VecDeque<Line>,
+    /// What nodes were asked since the last expectation, so that a failure knows what it is about.
+    pub(super) asked: Vec<Asked>,
+    pub(super) settling_since: Duration,
+    pub(super) script_end: Option<Duration>,
+    /// The last refusal, which a script may catch.
+    pub(super) refused: Option<Stop>,
+    /// Set once the run is over before its script is; nothing is done any more.
+    pub(super) stopped: Option<Stop>,
+}
+
+/// A message that the script had a node say.
+#[derive(Clone, Debug)]
+pub(super) struct Said {
+    pub(super) number: usize,
+    pub(super) id: MessageId,
+    pub(super) by: Name,
+    pub(super) to: Option<Name>,
+    pub(super) text: String,
+}
+
+/// A question to a node.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    pub(super) what: &'static str,
+    pub(super) node: Name,
+    pub(super) with: Vec<Argument>,
+}
+
+/// What a question was asked with.
+#[derive(Clone, Debug)]
+pub(super) enum Argument {
+    Node(Name),
+    Message(Said),
+    Other,
+}
+
+/// Lines kept for the causal past of a failure where nobody asked for the trace: some minutes of a small room, and
+/// about 300 MiB at most.
+const LINES_KEPT_MAX: usize = 1_000_000;
+
+impl Stage {
+    pub(super) fn new(source: Arc<str>, options: Options, open: Open) -> Self {
+        let rng = Rng::from_seed(*blake3::hash(&options.seed.to_be_bytes()).as_bytes());
+        Self {
+            open: Some(open),
+            fleet: None,
+            source,
+            checker: Checker::new(),
+            options,
+            settings: Settings::default(),
+            rng: rng.split("scenario"),
+            nodes: Vec::new(),
+            paused: BTreeSet::new(),
+            swarm: Vec::new(),
+            befallen: BTreeSet::new(),
+            changed: BTreeSet::new(),
+            shown: BTreeMap::new(),
+            views_version: 0,
+            converged_at: None,
+            suspect: 0,
+            messages: Vec::new(),
+            links: BTreeMap::new(),
+            faults_put_on: 0,
+            defaults: Vec::new(),
+            steps: Vec::new(),
+            kept: VecDeque::new(),
+            asked: Vec::new(),
+            settling_since: Duration::ZERO,
+            script_end: None,
+            refused: None,
+            stopped: None,
+        }
+    }
+
+    /// Opens the fleet as `settings` want it. The first thing that a scenario does.
+    pub(super) fn begin(&mut self, settings: Settings) -> Result<(), Stop> {
+        let Some(open) = self.open.take() else {
+            return Err(Stop::script("scenario{…} stands once, at the beginning"));
+        };
+        let mut fleet = open(&settings).map_err(stop_of)?;
+        let began = What::Began { scenario: settings.name.clone(), driver: fleet.driver(), seed: self.options.seed };
+        fleet.note(None, None, began);
+        self.fleet = Some(fleet);
+        self.settings = settings;
+        self.watch()?;
+        self.draw_swarm()
+    }
+
+    pub(super) fn has_begun(&self) -> bool {
+        self.fleet.is_some()
+    }
+
+    pub(super) fn elapsed(&self) -> Duration {
+        self.fleet.as_ref().map_or(Duration::ZERO, |fleet| fleet.elapsed())
+    }
+
+    pub(super) fn trace_hash(&self) -> Option<[u8; 32]> {
+        self.fleet.as_ref().and_then(|fleet| fleet.trace_hash())
+    }
+
+    /// The nodes, in the order in which they were made.
+    pub(super) fn nodes(&self) -> &[(Name, MemberId)] {
+        &self.nodes
+    }
+
+    pub(super) fn id(&self, name: &str) -> Option<MemberId> {
+        self.nodes.iter().find(|(known, _)| &**known == name).map(|(_, id)| *id)
+    }
+
+    pub(super) fn name_of(&self, id: MemberId) -> Option<&Name> {
+        self.nodes.iter().find(|(_, known)| *known == id).map(|(name, _)| name)
+    }
+
+    pub(super) fn is_running(&self, name: &str) -> bool {
+        self.fleet.as_ref().is_some_and(|fleet| fleet.is_running(name))
+    }
+
+    /// What was shown on `name` so far, across restarts.
+    pub(super) fn shown(&self, name: &str) -> &[Message] {
+        self.shown.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// How often a message was shown on `name`, since its home was last rolled back.
+    pub(super) fn times_shown(&self, name: &str, said: &Said) -> usize {
+        self.shown(name).iter().filter(|message| message.id == said.id).count()
+    }
+
+    /// The links that faults are on, besides those that hold for all.
+    pub(super) fn is_on(&self, number: usize) -> bool {
+        self.links.contains_key(&number)
+    }
+
+    pub(super) fn into_record(self) -> (Vec<Timed>, Vec<Line>) {
+        (self.steps, self.kept.into())
+    }
+
+    /// Asks the fleet something that changes nothing.
+    pub(super) fn ask<T>(&mut self, ask: impl FnOnce(&mut dyn Fleet) -> Result<T, FleetError>) -> Result<T, Stop> {
+        let fleet = self.fleet.as_mut().ok_or_else(no_scenario)?;
+        let answer = ask(fleet.as_mut()).map_err(stop_of)?;
+        self.watch()?;
+        Ok(answer)
+    }
+
+    /// Makes a machine.
+    pub(super) fn add(&mut self, name: &str) -> Result<Name, Stop> {
+        let id = self.ask(|fleet| fleet.add(name))?;
+        let name: Name = name.into();
+        self.nodes.push((name.clone(), id));
+        self.record(Step::Home { node: name.clone() });
+        self.watch()?;
+        Ok(name)
+    }
+
+    /// Takes a step that concerns one node, or the links between some.
+    pub(super) fn take(&mut self, step: Step) -> Result<(), Stop> {
+        match &step {
+            Step::Home { node } => return self.add(&node.clone()).map(|_| ()),
+            Step::Start { node } => self.ask(|fleet| fleet.start(node))?,
+            Step::Crash { node, unsynced } => self.ask(|fleet| fleet.crash(node, *unsynced))?,
+            Step::Leave { node } => self.ask(|fleet| fleet.leave(node))?,
+            Step::Pause { node } => self.ask(|fleet| fleet.pause(node))?,
+            Step::Resume { node } => self.ask(|fleet| fleet.resume(node))?,
+            Step::Join { node, through } => {
+                let addr = self.ask(|fleet| fleet.status(through))?.node.addr;
+                let address = addr.parse().map_err(|_| Stop::script(format!("{through} has no address yet")))?;
+                self.command(node, Command::Join { addresses: vec![address] })?;
+            }
+            Step::Say { node, text, .. } => return self.say(&node.clone(), None, &text.clone()).map(|_| ()),
+            Step::Tell { node, to, text, .. } => {
+                return self.say(&node.clone(), Some(&to.clone()), &text.clone()).map(|_| ());
+            }
+            Step::Default { fault } => self.put_on_all(*fault)?,
+            Step::Links { links, .. } => return self.put_on(links.clone()).map(|_| ()),
+            Step::Heal { number } => self.take_off(*number)?,
+            Step::Change { node, change } => {
+                self.ask(|fleet| fleet.change(node, change.clone()))?;
+                self.changed.insert(node.clone());
+            }
+        }
+        match &step {
+            Step::Pause { node } => drop(self.paused.insert(node.clone())),
+            Step::Resume { node } | Step::Crash { node, .. } | Step::Leave { node } => {
+                self.paused.remove(node);
+            }
+            _ => {}
+        }
+        self.views_version += 1;
+        let begun = if let Step::Start { node } = &step { Some(node.clone()) } else { None };
+        self.record(step);
+        self.watch()?;
+        // Once in a machine's life.
+        let Some(node) = begun.filter(|node| self.befallen.insert(node.clone())) else { return Ok(()) };
+        self.befall(&node)
+    }
+
+    /// Has `name` say something to the room, or to one member.
+    pub(super) fn say(&mut self, name: &Name, to: Option<&Name>, text: &str) -> Result<Said, Stop> {
+        let text = text.to_owned();
+        let command = match to {
+            None => Command::Say { text: text.clone() },
+            Some(to) => {
+                let to = self.id(to).ok_or_else(|| Stop::script(format!("no node is called {to}")))?;
+                Command::Tell { to, text: text.clone() }
+            }
+        };
+        let Reply::Accepted(sent) = self.command(name, command)? else {
+            return Err(Stop::new(Why::Fleet, format!("{name} took a message and gave it no id")));
+        };
+        let number = self.messages.len() + 1;
+        let said = Said { number, id: sent.id, by: name.clone(), to: to.cloned(), text: text.clone() };
+        self.messages.push(said.clone());
+        self.record(match to {
+            None => Step::Say { node: name.clone(), message: number, text },
+            Some(to) => Step::Tell { node: name.clone(), to: to.clone(), message: number, text },
+        });
+        self.watch()?;
+        Ok(said)
+    }
+
+    fn command(&mut self, name: &Name, command: Command) -> Result<Reply, Stop> {
+        let refusal = match self.ask(|fleet| fleet.command(name, command))? {
+            Ok(reply) => return Ok(reply),
+            Err(refusal) => refusal,
+        };
+        let about = About { nodes: vec![name.clone()], ..About::default() };
+        Err(Stop::new(Why::Refused, format!("{name} refused: {refusal}")).about(about))
+    }
+
+    /// Puts faults on links; the number is for taking them off.
+    pub(super) fn put_on(&mut self, links: Links) -> Result<usize, Stop> {
+        for rule in self.rules_of(&links)? {
+            self.ask(|fleet| fleet.net(&rule, true))?;
+        }
+        self.faults_put_on += 1;
+        let number = self.faults_put_on;
+        self.record(Step::Links { number, links: links.clone() });
+        self.links.insert(number, links);
+        self.watch()?;
+        Ok(number)
+    }
+
+    fn take_off(&mut self, number: usize) -> Result<(), Stop> {
+        let Some(links) = self.links.remove(&number) else { return Ok(()) };
+        for rule in self.rules_of(&links)? {
+            // Another fault may have put the same rule on; it stays for that one.
+            let others: Vec<Links> = self.links.values().cloned().collect();
+            let is_shared = others.iter().any(|other| self.rules_of(other).is_ok_and(|rules| rules.contains(&rule)));
+            if !is_shared {
+                self.ask(|fleet| fleet.net(&rule, false))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn put_on_all(&mut self, fault: Fault) -> Result<(), Stop> {
+        let rule = Rule { from: Ends::Any, to: Ends::Any, fault };
+        self.ask(|fleet| fleet.net(&rule, !fault.is_nothing()))?;
+        let kind = std::mem::discriminant(&fault);
+        self.defaults.retain(|other| std::mem::discriminant(other) != kind);
+        if !fault.is_nothing() {
+            self.defaults.push(fault);
+        }
+        Ok(())
+    }
+
+    fn rules_of(&self, links: &Links) -> Result<Vec<Rule>, Stop> {
+        let ends = |names: &[Name]| -> Result<Vec<Ends>, Stop> {
+            if names.is_empty() {
+                return Ok(vec![Ends::Any]);
+            }
+            let id = |name: &Name| self.id(name).map(Ends::Member);
+            names.iter().map(|name| id(name).ok_or_else(|| Stop::script(format!("no node is called {name}")))).collect()
+        };
+        let (from, to) = (ends(&links.from)?, ends(&links.to)?);
+        let mut rules = Vec::new();
+        for (a, b) in
+            from.iter().flat_map(|a| to.iter().map(move |b| (a, b))).filter(|(a, b)| a != b || **a == Ends::Any)
+        {
+            for &fault in &links.faults {
+                rules.push(Rule { from: a.clone(), to: b.clone(), fault });
+                if links.way == Way::Both && a != b {
+                    rules.push(Rule { from: b.clone(), to: a.clone(), fault });
+                }
+            }
+        }
+        Ok(rules)
+    }
+
+    /// Takes off every fault of some links; what holds for all stays.
+    pub(super) fn heal_links(&mut self) -> Result<(), Stop> {
+        let numbers: Vec<usize> = self.links.keys().copied().collect();
+        numbers.into_iter().try_for_each(|number| self.take(Step::Heal { number }))
+    }
+
+    /// Mends all that can be mended without starting anything: the network, paused nodes, nodes' own faults, disks.
+    pub(super) fn mend(&mut self) -> Result<(), Stop> {
+        use super::fleet::Change;
+        self.heal_links()?;
+        for fault in std::mem::take(&mut self.defaults) {
+            let rule = Rule { from: Ends::Any, to: Ends::Any, fault };
+            self.ask(|fleet| fleet.net(&rule, false))?;
+        }
+        for node in self.paused.clone() {
+            self.take(Step::Resume { node })?;
+        }
+        for node in std::mem::take(&mut self.changed) {
+            let mended = [
+                Change::DiskFull { is_full: false },
+                Change::Stall { lag: Duration::ZERO },
+                Change::Fault { spec: "off".to_owned() },
+            ];
+            for change in mended {
+                let is_for_the_living = matches!(change, Change::Fault { .. } | Change::Stall { .. });
+                if is_for_the_living && !self.is_running(&node) {
+                    continue;
+                }
+                match self.take(Step::Change { node: node.clone(), change }) {
+                    // What the fleet cannot mend it could not break either.
+                    Err(stop) if stop.why == Why::Cannot => {}
+                    done => done?,
+                }
+            }
+            self.changed.remove(&node);
+        }
+        Ok(())
+    }
+
+    /// Lets time pass until an answer may have changed, or until `until`, but not past the run's limit. Returns whether one may.
+    pub(super) fn advance_to(&mut self, until: Duration) -> Result<bool, Stop> {
+        let until = until.min(self.options.limit);
+        self.ask(|fleet| fleet.step(until))
+    }
+
+    /// Writes into the trace that a check does not hold.
+    pub(super) fn note_violation(
+        &mut self,
+        check: u8,
+        cause: Option<LineNumber>,
+        text: String,
+    ) -> Result<LineNumber, Stop> {
+        let fleet = self.fleet.as_mut().ok_or_else(no_scenario)?;
+        let number = fleet.note(None, cause, What::Violated { check, text });
+        // Nothing is judged any more.
+        while let Some(line) = self.fleet.as_mut().and_then(|fleet| fleet.poll_line()) {
+            self.keep(line);
+        }
+        Ok(number)
+    }
+
+    /// The statement at a line of the script, as a shrunk scenario can say it.
+    pub(super) fn statement_at(&self, line: Option<u32>) -> Option<String> {
+        statement::at(&self.source, line?, &self.asked)
+    }
+
+    /// Writes a line of the scenario's own into the trace.
+    pub(super) fn note(&mut self, cause: Option<LineNumber>, what: What) -> Result<(), Stop> {
+        self.ask(|fleet| Ok(fleet.note(None, cause, what)))?;
+        Ok(())
+    }
+
+    fn record(&mut self, step: Step) {
+        let at = self.elapsed();
+        self.steps.push(Timed { at, step });
+    }
+
+    /// Takes the lines that the fleet has, and shows each to the checker.
+    fn watch(&mut self) -> Result<(), Stop> {
+        while let Some(line) = self.fleet.as_mut().and_then(|fleet| fleet.poll_line()) {
+            self.learn(&line);
+            self.checker.handle(&line);
+            self.keep(line);
+        }
+        self.judge()
+    }
+
+    fn learn(&mut self, line: &Line) {
+        let Some(node) = &line.node else { return };
+        match &line.what {
+            What::Told { event } => match &event.kind {
+                EventKind::Message(message) => {
+                    self.shown.entry(node.clone()).or_default().push(message.clone());
+                }
+                EventKind::Member { .. } | EventKind::Ready { .. } => self.views_version += 1,
+                _ => {}
+            },
+            What::Started { .. } | What::Ended { .. } => self.views_version += 1,
+            What::RolledBack { .. } => drop(self.shown.remove(node)),
+            _ => {}
+        }
+    }
+
+    fn keep(&mut self, mut line: Line) {
+        if let What::Sent { wire, .. } = &mut line.what {
+            *wire = None;
+        }
+        match self.options.keeps {
+            Keeps::Nothing => return,
+            Keeps::Last if self.kept.len() == LINES_KEPT_MAX => drop(self.kept.pop_front()),
+            Keeps::Last | Keeps::All => {}
+        }
+        self.kept.push_back(line);
+    }
+}
+
+impl Asked {
+    pub(super) fn new(what: &'static str, node: &Name, with: &[Argument]) -> Self {
+        Self { what, node: node.clone(), with: with.to_vec() }
+    }
+
+    pub(super) fn messages(&self) -> impl Iterator<Item = &Said> {
+        self.with.iter().filter_map(|argument| match argument {
+            Argument::Message(said) => Some(said),
+            Argument::Node(_) | Argument::Other => None,
+        })
+    }
+}
+
+fn stop_of(error: FleetError) -> Stop {
+    match error {
+        FleetError::Cannot(text) => Stop::new(Why::Cannot, text),
+        FleetError::Misuse(text) => Stop::script(text),
+        FleetError::Failed(text) => Stop::new(Why::Fleet, text),
+    }
+}
+
+fn no_scenario() -> Stop {
+    Stop::script("a scenario begins with scenario{ name = \"…\" }")
+}

@@ -1,0 +1,229 @@
+//! `expect`: what must be true now. Owns the sentence that says what was found instead.
+
+use std::time::Duration;
+
+use mlua::{Lua, Table, Value};
+
+use super::message::Said;
+use super::values::{Args, message_of, shown};
+use super::{Stage, Stop, Why, on_stage, place, word};
+use crate::base::Presence;
+use crate::check::{Name, What};
+use crate::scenario::asking::state_word;
+use crate::scenario::options::Settle;
+use crate::scenario::settle::outcome_word;
+use crate::scenario::stage::Asked;
+use crate::scenario::stop::seconds;
+
+pub(super) fn table(lua: &Lua) -> mlua::Result<Table> {
+    let table = lua.create_table()?;
+    add_values(lua, &table)?;
+    add_shown(lua, &table)?;
+    word(lua, &table, "outcome", |lua, values| {
+        let args = Args::new("expect.outcome", values).at_most(3)?;
+        let (said, to) = (args.message(0, "a message")?, args.node(1, "a member")?);
+        let wanted = args.text(2, "an outcome")?;
+        if !OUTCOMES.contains(&wanted.as_str()) {
+            return Err(args.wrong(format!("knows no outcome {wanted:?}; there are {}", OUTCOMES.join(", "))));
+        }
+        let name = format!("outcome {:?} {to} {wanted}", said.text);
+        let asked = Asked::new("outcome", &Name::from(""), &args.known());
+        expected(lua, name, |stage| {
+            stage.asked.push(asked);
+            let delivery = stage.delivery(&said.by, said.id, &to)?;
+            let found = delivery.map_or("none: it does not go there", |found| outcome_word(found.delivery.outcome));
+            let sentence = || format!("{:?} from {} to {to} was to be {wanted}, and is {found}", said.text, said.by);
+            Ok((found == wanted).then_some(()).ok_or_else(sentence))
+        })
+    })?;
+    word(lua, &table, "sees", |lua, values| {
+        let args = Args::new("expect.sees", values).at_most(3)?;
+        let (observers, subject) = (args.nodes(0, "who looks")?, args.node(1, "at whom")?);
+        let wanted = args.text(2, "a state")?;
+        if !STATES.iter().any(|state| state_word(*state) == wanted) {
+            return Err(args.wrong(format!("knows no state {wanted:?}; there are alive, suspect, unreachable, left")));
+        }
+        let asked = Asked::new("sees", &Name::from(""), &args.known());
+        expected(lua, format!("sees {subject} {wanted}"), |stage| {
+            stage.asked.push(asked);
+            for observer in &observers {
+                let found = stage.presence(observer, &subject)?.map_or("unknown", state_word);
+                if found != wanted {
+                    return Ok(Err(format!("{observer} was to see {subject} {wanted}, and sees it {found}")));
+                }
+            }
+            Ok(Ok(()))
+        })
+    })?;
+    Ok(table)
+}
+
+const OUTCOMES: &[&str] = &["waiting", "sending", "unknown", "refused", "expired", "delivered"];
+const STATES: &[Presence] = &[Presence::Alive, Presence::Suspect, Presence::Unreachable, Presence::Left];
+
+fn add_values(lua: &Lua, table: &Table) -> mlua::Result<()> {
+    word(lua, table, "equal", |lua, values| {
+        let args = Args::new("expect.equal", values).at_most(3)?;
+        let (found, wanted) = (args.value(0), args.value(1));
+        let is_equal = equal(&found, &wanted);
+        let what = what(&args, 2)?;
+        expected(lua, format!("equal {what}"), |_| {
+            Ok(is_equal
+                .then_some(())
+                .ok_or_else(|| format!("{what}expected {}, and found {}", shown(&wanted), shown(&found))))
+        })
+    })?;
+    word(lua, table, "differ", |lua, values| {
+        let args = Args::new("expect.differ", values).at_most(3)?;
+        let (a, b) = (args.value(0), args.value(1));
+        let is_equal = equal(&a, &b);
+        let what = what(&args, 2)?;
+        expected(lua, format!("differ {what}"), |_| {
+            Ok((!is_equal).then_some(()).ok_or_else(|| format!("{what}both are {}, and were to differ", shown(&a))))
+        })
+    })?;
+    word(lua, table, "is_true", |lua, values| {
+        let args = Args::new("expect.is_true", values).at_most(2)?;
+        let found = args.value(0);
+        let is_true = !matches!(found, Value::Nil | Value::Boolean(false));
+        let what = what(&args, 1)?;
+        expected(lua, format!("is_true {what}"), |_| {
+            Ok(is_true
+                .then_some(())
+                .ok_or_else(|| format!("{what}expected something true, and found {}", shown(&found))))
+        })
+    })?;
+    word(lua, table, "is_false", |lua, values| {
+        let args = Args::new("expect.is_false", values).at_most(2)?;
+        let found = args.value(0);
+        let is_false = matches!(found, Value::Nil | Value::Boolean(false));
+        let what = what(&args, 1)?;
+        expected(lua, format!("is_false {what}"), |_| {
+            Ok(is_false
+                .then_some(())
+                .ok_or_else(|| format!("{what}expected false or nothing, and found {}", shown(&found))))
+        })
+    })
+}
+
+fn what(args: &Args, at: usize) -> Result<String, Stop> {
+    if args.is_given(at) { Ok(format!("{}: ", args.text(at, "what it is about")?)) } else { Ok(String::new()) }
+}
+
+fn add_shown(lua: &Lua, table: &Table) -> mlua::Result<()> {
+    for (word_of_it, of) in
+        [("shown", "expect.shown"), ("shown_once", "expect.shown_once"), ("not_shown", "expect.not_shown")]
+    {
+        word(lua, table, word_of_it, move |lua, values| {
+            let args = Args::new(of, values).at_most(2)?;
+            let (nodes, said) = (args.nodes(0, "who shows it")?, args.message(1, "a message")?);
+            let asked = Asked::new(word_of_it, &Name::from(""), &args.known());
+            let who = nodes.iter().map(|node| &**node).collect::<Vec<_>>().join(" ");
+            expected(lua, format!("{word_of_it} {who} {:?}", said.text), |stage| {
+                stage.asked.push(asked);
+                Ok(nodes.iter().try_for_each(|node| held(stage, word_of_it, node, &said)))
+            })
+        })?;
+    }
+    Ok(())
+}
+
+fn held(stage: &Stage, wanted: &str, node: &Name, said: &Said) -> Result<(), String> {
+    let times = stage.times_shown(node, said);
+    let (is_met, was_to) = match wanted {
+        "shown" => (times > 0, "was to be shown"),
+        "shown_once" => (times == 1, "was to be shown once"),
+        _ => (times == 0, "was not to be shown"),
+    };
+    let found = match times {
+        0 => "it was not".to_owned(),
+        1 => "it was".to_owned(),
+        times => format!("it was shown {times} times"),
+    };
+    if is_met { Ok(()) } else { Err(format!("{:?} from {} {was_to} on {node}, and {found}", said.text, said.by)) }
+}
+
+/// Notes that an expectation is met, or ends the run with the sentence that says why it is not. `name` is the
+/// same for the same expectation of any run.
+fn expected(
+    lua: &Lua,
+    name: String,
+    look: impl FnOnce(&mut Stage) -> Result<Result<(), String>, Stop>,
+) -> Result<(), Stop> {
+    let line = place(lua).map(|place| place.line);
+    on_stage(lua, |stage| {
+        let found = look(stage)?;
+        match found {
+            Ok(()) => {
+                stage.asked.clear();
+                stage.note(None, What::Step { text: format!("as expected: {}", name.trim_end_matches(": ")), line })
+            }
+            Err(sentence) => {
+                let mut stop = stage.unmet(Why::Expectation(name), sentence);
+                stop.statement = stage.statement_at(line);
+                Err(stop)
+            }
+        }
+    })
+}
+
+fn equal(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Integer(a), Value::Number(b)) | (Value::Number(b), Value::Integer(a)) => {
+            format!("{a}") == format!("{b}")
+        }
+        (Value::UserData(_), Value::UserData(_)) => match (message_of(a), message_of(b)) {
+            (Some(a), Some(b)) => a.id == b.id,
+            _ => a == b,
+        },
+        (Value::Table(a), Value::Table(b)) => {
+            let list = |table: &Table| table.sequence_values::<Value>().filter_map(Result::ok).collect::<Vec<_>>();
+            let (a, b) = (list(a), list(b));
+            a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| equal(a, b))
+        }
+        _ => a == b,
+    }
+}
+
+/// A wait that ran out.
+pub(super) fn wait_ran_out(stage: &mut Stage, what: &str, since: Duration, line: Option<u32>) -> Stop {
+    let waited = stage.elapsed().saturating_sub(since);
+    let text = format!("waited {} for {what:?}, in vain", seconds(waited));
+    let mut stop = stage.unmet(Why::Wait(what.to_owned()), text);
+    stop.statement = stage.statement_at(line);
+    stop.began = Some(since);
+    stop
+}
+
+pub(super) fn raw(lua: &Lua, table: &Table) -> mlua::Result<()> {
+    word(lua, table, "settle_within", |lua, _| {
+        on_stage(lua, |stage| {
+            let Settle::Within(span) = stage.settings.settle else { return Ok(Settle::default_span().as_secs()) };
+            Ok(span.as_secs())
+        })
+    })?;
+    word(lua, table, "settle_begins", |lua, _| {
+        on_stage(lua, |stage| {
+            stage.settling_since = stage.elapsed();
+            Ok(())
+        })
+    })?;
+    word(lua, table, "is_settled", |lua, _| on_stage(lua, |stage| stage.unrest().map(|unrest| unrest.is_empty())))?;
+    word(lua, table, "not_settled", |lua, _| on_stage(lua, |stage| Err::<(), _>(stage.not_settled())))?;
+    word(lua, table, "settle_done", |lua, _| on_stage(lua, Stage::settled))?;
+    word(lua, table, "refused", |lua, values| {
+        let args = Args::new("expect.refused", values);
+        let refusal = on_stage(lua, |stage| Ok(stage.refused.take()))?;
+        let words = if args.is_given(2) { args.text(2, "words of the refusal")? } else { String::new() };
+        if args.value(0) == Value::Boolean(true) {
+            return expected(lua, "refused".to_owned(), |_| Ok(Err("it was to be refused, and was done".to_owned())));
+        }
+        // Any other error of the function is the script's own.
+        let problem = || args.wrong(format!("found no refusal but an error: {}", shown(&args.value(1))));
+        let refusal = refusal.ok_or_else(problem)?;
+        expected(lua, format!("refused {words}"), |_| {
+            let sentence = || format!("it was to be refused with {words:?}, and was so: {}", refusal.text);
+            Ok(refusal.text.contains(&words).then_some(()).ok_or_else(sentence))
+        })
+    })
+}
