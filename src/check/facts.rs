@@ -5,6 +5,7 @@
 //! trace has no lines of the disk (real processes), being shown and being in the log stand for being committed.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use super::bits::{Bits, Spans};
 use super::{Driver, Ended, Kept, Line, Name, Noted, What};
@@ -20,11 +21,16 @@ pub(super) type MessageIndex = usize;
 /// Room messages that are remembered in order: as many as one recovery asks for.
 const RECENT_MAX: usize = crate::base::limits::RECOVERY_MESSAGES_MAX;
 
+/// How late a loop may be for what its disk did, a paused one not counted.
+const LATE_MAX: Duration = Duration::from_secs(10);
+
 #[derive(Debug)]
 pub(super) struct Facts {
     pub driver: Driver,
     pub now: Time,
     pub line: u64,
+    /// Whether this line shows a message that its machine showed before.
+    pub is_shown_again: bool,
     pub nodes: Vec<Node>,
     by_name: BTreeMap<Name, NodeIndex>,
     homes: BTreeMap<MemberId, Vec<NodeIndex>>,
@@ -67,8 +73,11 @@ pub(super) struct Node {
     /// Those that its disk noted.
     pub noted_gaps: Spans,
     pub history: Spans,
-    /// What was committed at one moment: the node may not have come to it yet.
-    fresh: (Time, Vec<MessageIndex>),
+    /// What it showed, in this epoch.
+    pub shown: Bits,
+    /// What was committed lately, with when: a loop that is late has not come to it yet.
+    fresh: VecDeque<(Time, MessageIndex)>,
+    resumed: Time,
     pub log_is_known: bool,
 }
 
@@ -100,6 +109,7 @@ impl Facts {
             driver: Driver::Sim,
             now: Time::ZERO,
             line: 0,
+            is_shown_again: false,
             nodes: Vec::new(),
             by_name: BTreeMap::new(),
             homes: BTreeMap::new(),
@@ -129,7 +139,10 @@ impl Facts {
                 node.has_left = *how == Ended::Left;
             }
             (What::Paused, Some(node)) => self.nodes[node].is_paused = true,
-            (What::Resumed { .. }, Some(node)) => self.nodes[node].is_paused = false,
+            (What::Resumed { .. }, Some(node)) => {
+                self.nodes[node].is_paused = false;
+                self.nodes[node].resumed = line.at;
+            }
             (What::RolledBack { epoch }, Some(node)) => self.nodes[node].begin_epoch(*epoch),
             (What::Accepted { id, to, text }, Some(node)) => self.accept(node, *id, *to, text),
             (What::Stored { kept, noted, .. }, Some(node)) => {
@@ -307,10 +320,10 @@ impl Facts {
         let now = self.now;
         let of = &mut self.nodes[node];
         of.keep(index);
-        if of.fresh.0 != now {
-            of.fresh = (now, Vec::new());
+        while of.fresh.front().is_some_and(|&(at, _)| now.since(at) > LATE_MAX) {
+            of.fresh.pop_front();
         }
-        of.fresh.1.push(index);
+        of.fresh.push_back((now, index));
     }
 
     fn take_note(&mut self, node: NodeIndex, noted: &Noted) {
@@ -343,6 +356,7 @@ impl Facts {
         match event {
             EventKind::Message(message) => {
                 let index = self.learn(message);
+                self.is_shown_again = !self.nodes[node].shown.insert(index);
                 if self.nodes[node].member == Some(message.from) {
                     self.note_said(index, node);
                 }
@@ -438,7 +452,9 @@ impl Node {
             restored_gaps: Spans::default(),
             noted_gaps: Spans::default(),
             history: Spans::default(),
-            fresh: (Time::ZERO, Vec::new()),
+            shown: Bits::default(),
+            fresh: VecDeque::new(),
+            resumed: Time::ZERO,
             log_is_known: false,
         }
     }
@@ -447,7 +463,8 @@ impl Node {
     fn begin_epoch(&mut self, epoch: u32) {
         self.epoch = epoch;
         self.committed = Bits::default();
-        self.fresh.1.clear();
+        self.shown = Bits::default();
+        self.fresh.clear();
     }
 
     fn keep(&mut self, index: MessageIndex) {
@@ -455,10 +472,16 @@ impl Node {
         self.ever_committed.insert(index);
     }
 
-    /// Whether the message was on its disk before `now`: what was committed at this very moment the node may not have
-    /// come to yet.
-    pub fn held_before(&self, message: MessageIndex, now: Time) -> bool {
-        self.committed.contains(message) && !(self.fresh.0 == now && self.fresh.1.contains(&message))
+    /// Whether its present process knows at `now` that it has the message: it showed it, began with it, or had it on
+    /// disk for so long that no late loop explains it.
+    pub fn holds(&self, message: MessageIndex, now: Time) -> bool {
+        if self.shown.contains(message) {
+            return true;
+        }
+        let is_fresh = |&(at, index): &(Time, MessageIndex)| index == message && now.since(at) <= LATE_MAX;
+        let is_late = self.is_paused || (self.resumed > Time::ZERO && now.since(self.resumed) <= LATE_MAX);
+        self.committed.contains(message)
+            && (self.restored.contains(message) || !(is_late || self.fresh.iter().any(is_fresh)))
     }
 
     /// The incarnation of its `life`th process, where that is known.

@@ -1,7 +1,8 @@
 //! Check 4, for the promise C7: a gap names messages that exist, and that the node does not hold.
 //!
 //! It cannot cry wolf: an author has its message on its own disk before anybody can miss it, and what reached the node's
-//! disk at the very moment of the gap counts as not held yet. What authors without honour said is left out. Where the
+//! disk in the last ten seconds, or while its process stood still, counts as held only once it is shown: a late loop has
+//! not come to it. What authors without honour said is left out. Where the
 //! disk is not seen, existence is looked up at the end, in the author's log.
 
 use super::checker::Findings;
@@ -30,7 +31,7 @@ impl Gaps {
         let of = &facts.nodes[node];
         let held = |&seq: &Seq| {
             let message = facts.at_place(gap.author, gap.incarnation, seq);
-            message.is_some_and(|message| of.held_before(message, facts.now))
+            message.is_some_and(|message| of.holds(message, facts.now))
         };
         if let Some(seq) = seqs(gap).find(held) {
             found.push(Check::TrueGaps, facts.line, told(facts, node, gap.author, seq, "holds it"));

@@ -4,9 +4,6 @@
 //! It cannot cry wolf: a home that was rolled back begins anew; an author says a message on its own machine, by its
 //! disk or its own screen, before anybody else can have it. Where pipes may reorder that, it is judged at the end.
 
-use std::collections::BTreeMap;
-
-use super::bits::Bits;
 use super::checker::Findings;
 use super::facts::{Facts, MessageIndex, NodeIndex};
 use super::{Check, Driver, LineNumber};
@@ -14,8 +11,6 @@ use crate::node::api::Message;
 
 #[derive(Debug, Default)]
 pub(super) struct Shown {
-    /// What each machine showed, in its present epoch.
-    by_node: BTreeMap<NodeIndex, (u32, Bits)>,
     /// Shown, and not known yet to be said.
     unsaid: Vec<(LineNumber, NodeIndex, MessageIndex)>,
 }
@@ -26,11 +21,7 @@ impl Shown {
         let line = facts.line;
         let (Some(index), true) = (facts.message(message.id), facts.is_honest_node(node)) else { return };
         let of = &facts.nodes[node];
-        let (epoch, shown) = self.by_node.entry(node).or_default();
-        if *epoch != of.epoch {
-            (*epoch, *shown) = (of.epoch, Bits::default());
-        }
-        if !shown.insert(index) {
+        if facts.is_shown_again {
             found.push(Check::ShownOnce, line, format!("{} shows {} again", of.name, facts.title(index)));
         }
         if let Some(lie) = difference(facts, index, message) {
