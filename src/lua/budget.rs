@@ -1,7 +1,8 @@
 //! What a script may still use until it gives control back. Owns the counting, of instructions and of work that takes
 //! none; knows nothing of what the script does.
 
-use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use mlua::{HookTriggers, Lua, Table, Value, VmState};
@@ -31,22 +32,31 @@ pub(super) struct Budget {
     ran_out: AtomicU8,
     /// The line of a script that was running when something ran out.
     place: Mutex<Option<String>>,
+    /// The coroutine that was told to yield for good, by its address.
+    told: AtomicUsize,
 }
 
-/// Goes through Lua as an error; what ran out is in the [`Budget`], because scripts can change errors on their way.
+/// Goes through Lua as an error, where a script cannot yield. What ran out is in the [`Budget`], because scripts can
+/// change errors on their way.
 #[derive(Debug, thiserror::Error)]
 #[error("the script was stopped")]
 struct Stopped;
 
 impl Budget {
     pub(super) const fn new() -> Self {
-        Self { left: AtomicI64::new(i64::MAX), ran_out: AtomicU8::new(0), place: Mutex::new(None) }
+        Self {
+            left: AtomicI64::new(i64::MAX),
+            ran_out: AtomicU8::new(0),
+            place: Mutex::new(None),
+            told: AtomicUsize::new(0),
+        }
     }
 
     /// Begins anew with `instructions`.
     pub(super) fn refill(&self, instructions: u64) {
         self.left.store(i64::try_from(instructions).unwrap_or(i64::MAX), Ordering::Relaxed);
         self.ran_out.store(0, Ordering::Relaxed);
+        self.told.store(0, Ordering::Relaxed);
         *self.place.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
@@ -67,18 +77,15 @@ impl Budget {
         u64::try_from(self.left.load(Ordering::Relaxed)).unwrap_or(0)
     }
 
-    /// Takes `instructions` off.
-    ///
-    /// # Errors
-    /// When nothing is left, or something ran out before. It stays so until the budget is refilled.
-    pub(super) fn charge(&self, lua: &Lua, instructions: u64) -> mlua::Result<()> {
+    /// Takes `instructions` off. Whether the script is to be stopped: it has nothing left, or something ran out before.
+    pub(super) fn charge(&self, lua: &Lua, instructions: u64) -> bool {
         let taken = i64::try_from(instructions).unwrap_or(i64::MAX);
         let left = self.left.load(Ordering::Relaxed).saturating_sub(taken);
         self.left.store(left, Ordering::Relaxed);
         if left < 0 {
             self.run_out(lua, Limit::Instructions);
         }
-        self.recheck()
+        self.ran_out().is_some()
     }
 
     pub(super) fn run_out(&self, lua: &Lua, limit: Limit) {
@@ -88,8 +95,14 @@ impl Budget {
         }
     }
 
-    pub(super) fn recheck(&self) -> mlua::Result<()> {
-        if self.ran_out().is_some() { Err(mlua::Error::external(Stopped)) } else { Ok(()) }
+    /// Stops the coroutine that runs, by a yield that nobody resumes. One that is found running again could not yield;
+    /// it gets an error.
+    fn stop(&self, lua: &Lua) -> mlua::Result<VmState> {
+        let running = lua.current_thread().to_pointer().addr();
+        if self.told.swap(running, Ordering::Relaxed) == running {
+            return Err(mlua::Error::external(Stopped));
+        }
+        Ok(VmState::Yield)
     }
 }
 
@@ -97,19 +110,19 @@ impl Budget {
 ///
 /// Copying long strings takes time and no instructions, but leaves garbage: so each collection is charged for, by what
 /// it went through.
-pub(super) fn enforce(lua: &Lua, budget: std::sync::Arc<Budget>) -> mlua::Result<()> {
+pub(super) fn enforce(lua: &Lua, budget: Arc<Budget>) -> mlua::Result<()> {
     let sentinel = lua.create_table()?;
     let meta = lua.create_table()?;
     meta.raw_set("__mode", "v")?;
     sentinel.set_metatable(Some(meta))?;
     let triggers = HookTriggers::new().every_nth_instruction(STRIDE);
     lua.set_global_hook(triggers, move |lua, _| {
-        budget.charge(lua, u64::from(STRIDE))?;
+        let mut is_over = budget.charge(lua, u64::from(STRIDE));
         let collected = collected_bytes(lua, &sentinel)?;
         if collected > COLLECTED_FREE_BYTES {
-            budget.charge(lua, u64::try_from(collected / BYTES_PER_INSTRUCTION).unwrap_or(u64::MAX))?;
+            is_over = budget.charge(lua, u64::try_from(collected / BYTES_PER_INSTRUCTION).unwrap_or(u64::MAX));
         }
-        Ok(VmState::Continue)
+        if is_over { budget.stop(lua) } else { Ok(VmState::Continue) }
     })?;
     lua.set_memory_limit(SCRIPT_MEMORY_BYTES_MAX)?;
     Ok(())

@@ -67,6 +67,11 @@ pub(super) fn table(lua: &Lua, shared: &Arc<Shared>, rng: Rng) -> mlua::Result<T
     let budget = Arc::clone(&shared.budget);
     let sorted = move |lua: &Lua, of: Table| sorted_keys(lua, &budget, &of);
     table.raw_set("sorted_keys", lua.create_function(sorted)?)?;
+    let metafield = |_: &Lua, (of, name): (Table, LuaString)| match of.metatable() {
+        Some(meta) => meta.raw_get::<Value>(name),
+        None => Ok(Value::Nil),
+    };
+    table.raw_set("metafield", lua.create_function(metafield)?)?;
     let log = Arc::clone(shared);
     let print = move |_: &Lua, text: LuaString| {
         log.log.lock().unwrap_or_else(PoisonError::into_inner).push(&text.to_string_lossy());
@@ -82,11 +87,10 @@ pub(super) fn table(lua: &Lua, shared: &Arc<Shared>, rng: Rng) -> mlua::Result<T
 fn counting(lua: &Lua, table: &Table, shared: &Arc<Shared>) -> mlua::Result<()> {
     let budget = Arc::clone(&shared.budget);
     let charge = move |lua: &Lua, amount: Value| match amount {
-        Value::Integer(amount) => budget.charge(lua, u64::try_from(amount).unwrap_or(0)),
-        Value::Number(amount) if amount > 1e18 => budget.charge(lua, u64::MAX),
+        Value::Integer(amount) => Ok(budget.charge(lua, u64::try_from(amount).unwrap_or(0))),
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast of floats saturates")]
-        Value::Number(amount) => budget.charge(lua, amount as u64),
-        _ => Ok(()),
+        Value::Number(amount) => Ok(budget.charge(lua, amount as u64)),
+        _ => Ok(false),
     };
     table.raw_set("charge", lua.create_function(charge)?)?;
 
@@ -100,13 +104,9 @@ fn counting(lua: &Lua, table: &Table, shared: &Arc<Shared>) -> mlua::Result<()> 
         if is_ok == Value::Boolean(false) && is_out_of_memory {
             budget.run_out(lua, Limit::Memory);
         }
-        budget.recheck()
+        Ok(budget.ran_out().is_some())
     };
     table.raw_set("recheck", lua.create_function(recheck)?)?;
-
-    let budget = Arc::clone(&shared.budget);
-    let is_stopped = move |_: &Lua, ()| Ok(budget.ran_out().is_some());
-    table.raw_set("is_stopped", lua.create_function(is_stopped)?)?;
 
     let place = |lua: &Lua, ()| Ok(place::of_caller(lua).unwrap_or_default());
     table.raw_set("where", lua.create_function(place)?)
@@ -131,9 +131,9 @@ fn matching(lua: &Lua, table: &Table, shared: &Arc<Shared>) -> mlua::Result<()> 
         let mut steps = given;
         let found = pattern::search(&text, &pattern, from - 1, not_at, anchor, &mut steps);
         if found == Err(PatternError::Steps) {
-            budget.charge(lua, u64::MAX)?;
+            budget.charge(lua, u64::MAX);
         }
-        budget.charge(lua, (given - steps) / STEPS_PER_INSTRUCTION)?;
+        budget.charge(lua, (given - steps) / STEPS_PER_INSTRUCTION);
         match found {
             Ok(Some(found)) => {
                 let mut values = vec![
@@ -159,7 +159,7 @@ fn matching(lua: &Lua, table: &Table, shared: &Arc<Shared>) -> mlua::Result<()> 
     let find_plain = move |lua: &Lua, (text, wanted, from): (LuaString, LuaString, usize)| {
         let (text, wanted) = (text.as_bytes(), wanted.as_bytes());
         let steps = u64::try_from(text.len() + wanted.len()).unwrap_or(u64::MAX);
-        budget.charge(lua, steps / STEPS_PER_INSTRUCTION)?;
+        budget.charge(lua, steps / STEPS_PER_INSTRUCTION);
         let at = pattern::find_plain(&text, &wanted, from - 1);
         Ok((at.map(|at| at + 1), at.map(|at| at + wanted.len())))
     };
@@ -204,7 +204,7 @@ fn sorted_keys(lua: &Lua, budget: &Budget, table: &Table) -> mlua::Result<MultiV
             Err(message) => return refused(lua, &message),
         }
     }
-    budget.charge(lua, u64::try_from(keys.len()).unwrap_or(u64::MAX))?;
+    budget.charge(lua, u64::try_from(keys.len()).unwrap_or(u64::MAX));
     keys.sort_by(|(a, _), (b, _)| a.cmp(b));
     if let Some(twice) = keys.windows(2).find(|two| two[0].0 == two[1].0) {
         return refused(lua, &format!("pairs cannot order these keys: two are {}", twice[0].0));

@@ -3,14 +3,36 @@
 
 local rust = ...
 
-local charge, recheck, where = rust.charge, rust.recheck, rust.where
+local where = rust.where
 local raw_type, raw_error, raw_select, raw_tostring = type, error, select, tostring
 local raw_getmetatable, raw_setmetatable, raw_rawget = getmetatable, setmetatable, rawget
 local raw_pcall, raw_tonumber = pcall, tonumber
 local raw_string, raw_table, raw_coroutine, raw_utf8 = string, table, coroutine, utf8
 local sub, find, gsub_plain = string.sub, string.find, string.gsub
 local concat, pack, unpack = table.concat, table.pack, table.unpack
-local raw_resume, raw_yield, raw_create, raw_close = coroutine.resume, coroutine.yield, coroutine.create, coroutine.close
+local raw_resume, raw_yield, raw_create = coroutine.resume, coroutine.yield, coroutine.create
+
+-- A script that has used up what it may is stopped by a yield that nobody resumes: there is no error that it could catch,
+-- and nothing of it runs any more, not even what it had to close. So nothing here calls a script's function through C,
+-- where it could not yield.
+
+local function stop()
+  while true do
+    raw_yield()
+  end
+end
+
+local function charge(amount)
+  if rust.charge(amount) then
+    stop()
+  end
+end
+
+local function recheck(is_ok, message)
+  if rust.recheck(is_ok, message) then
+    stop()
+  end
+end
 
 -- Errors ---------------------------------------------------------------------------------------------------------------
 
@@ -55,7 +77,7 @@ function pcall(...)
   return checked(raw_pcall(...))
 end
 
--- The handler is called after the error, not within: what is called within an error that stops a script is not counted.
+-- The handler is called after the error, not within it.
 function xpcall(f, handler, ...)
   if raw_type(handler) ~= "function" then
     bad_argument("xpcall", 2, "function expected, got " .. raw_type(handler))
@@ -74,13 +96,7 @@ end
 -- A yield that begins with this is a question to whoever runs the script, and passes through the script's coroutines.
 local ASK = {}
 
--- Coroutines that were stopped. What they still had to close must not run: it would not be counted.
-local stopped = raw_setmetatable({}, { __mode = "k" })
-
 local function passed(co, ok, first, ...)
-  if not ok and rust.is_stopped() then
-    stopped[co] = true
-  end
   recheck(ok, first)
   if first == ASK then
     return passed(co, raw_resume(co, raw_yield(ASK, ...)))
@@ -88,17 +104,11 @@ local function passed(co, ok, first, ...)
   return ok, first, ...
 end
 
-local function unwrapped(co, ok, ...)
+local function unwrapped(ok, ...)
   if ok then
     return ...
   end
-  local message = ...
-  local is_closed, instead = raw_close(co)
-  recheck(is_closed, instead)
-  if not is_closed then
-    message = instead
-  end
-  raw_error(message, 0)
+  raw_error((...), 0)
 end
 
 coroutine = {
@@ -115,7 +125,7 @@ coroutine = {
     charge(rust.stride)
     local co = blamed(raw_pcall(raw_create, ...))
     return function(...)
-      return unwrapped(co, passed(co, raw_resume(co, ...)))
+      return unwrapped(passed(co, raw_resume(co, ...)))
     end
   end,
   resume = function(co, ...)
@@ -124,21 +134,13 @@ coroutine = {
     end
     return passed(co, raw_resume(co, ...))
   end,
-  close = function(co)
-    if raw_type(co) ~= "thread" then
-      bad_argument("close", 1, "coroutine expected")
-    end
-    if stopped[co] then
-      return false, "the script was stopped"
-    end
-    return checked(blamed(raw_pcall(raw_close, co)))
-  end,
 }
 
 local function answered(ok, ...)
   if ok then
     return ...
   end
+  recheck(false, (...))
   misuse((...))
 end
 
@@ -165,8 +167,17 @@ rust.ASK = ASK
 -- Values ---------------------------------------------------------------------------------------------------------------
 
 local function text_of(value)
-  local text = raw_tostring(value)
   local kind = raw_type(value)
+  local own = kind == "table" and rust.metafield(value, "__tostring")
+  local text
+  if own then
+    text = own(value)
+    if raw_type(text) ~= "string" then
+      misuse("'__tostring' must return a string")
+    end
+    return text
+  end
+  text = raw_tostring(value)
   if kind == "table" or kind == "function" or kind == "thread" or kind == "userdata" then
     text = gsub_plain(text, ": 0x%x+$", "")
     text = gsub_plain(text, ": builtin: %x+$", "")
@@ -180,7 +191,7 @@ function tostring(...)
   if raw_select("#", ...) == 0 then
     bad_argument("tostring", 1, "value expected")
   end
-  return (blamed(raw_pcall(text_of, (...))))
+  return text_of((...))
 end
 
 function tonumber(...)
@@ -204,8 +215,7 @@ end
 -- Numbers in their order, then strings by their bytes, then false and true, then tables that say how they are ordered.
 function pairs(...)
   local t = ...
-  local meta = raw_getmetatable(t)
-  local own = raw_type(meta) == "table" and raw_rawget(meta, "__pairs")
+  local own = raw_type(t) == "table" and rust.metafield(t, "__pairs")
   if own then
     local step, state, first = own(t)
     return step, state, first
@@ -227,6 +237,23 @@ function pairs(...)
     until value ~= nil
     return key, value
   end, t, nil
+end
+
+local function next_in(t, i)
+  i = i + 1
+  local value = t[i]
+  if value ~= nil then
+    return i, value
+  end
+end
+
+function ipairs(...)
+  local t = ...
+  local kind = raw_type(t)
+  if kind ~= "table" and kind ~= "userdata" and kind ~= "string" then
+    bad_argument("ipairs", 1, "table expected, got " .. name_of_type(raw_select("#", ...), t))
+  end
+  return next_in, t, 0
 end
 
 function setmetatable(...)
@@ -265,6 +292,27 @@ end
 
 local function is_number(n)
   return raw_type(n) == "number"
+end
+
+-- The argument as an integer; `default` where it is missing.
+local function to_integer(name, number, value, default)
+  if value == nil then
+    return default
+  end
+  local integer = math.tointeger(value) or (raw_type(value) == "string" and math.tointeger(raw_tonumber(value)))
+  if not integer then
+    bad_argument(name, number, "number expected, got " .. raw_type(value))
+  end
+  return integer
+end
+
+-- A plain list of what `t` has from `i` to `j`, its metamethods included.
+local function copied(t, i, j)
+  local list = {}
+  for at = i, j do
+    list[at - i + 1] = t[at]
+  end
+  return list
 end
 
 -- Merges, so that what compares equal keeps its order, and the comparisons are the same each time.
@@ -312,34 +360,82 @@ end
 table = {
   pack = raw_table.pack,
   concat = function(...)
-    local t, _, i, j = ...
-    if is_table(t) then
-      charge((is_number(j) and j or #t) - (is_number(i) and i or 1))
+    local t, between, i, j = ...
+    if not is_table(t) then
+      return blamed(raw_pcall(concat, ...))
     end
-    return blamed(raw_pcall(concat, ...))
+    i, j = to_integer("concat", 3, i, 1), to_integer("concat", 4, j) or #t
+    charge(j - i)
+    if raw_getmetatable(t) == nil then
+      return blamed(raw_pcall(concat, t, between, i, j))
+    end
+    return blamed(raw_pcall(concat, copied(t, i, j), between, 1, j - i + 1))
   end,
   insert = function(...)
-    local t, at = ...
-    if raw_select("#", ...) == 2 and is_table(t) then
-      return raw_table.insert(t, at)
-    elseif is_table(t) and is_number(at) then
-      charge(#t - at)
+    local t, at, value = ...
+    local count = raw_select("#", ...)
+    if not is_table(t) or count < 2 or count > 3 then
+      return blamed(raw_pcall(raw_table.insert, ...))
+    elseif raw_getmetatable(t) == nil then
+      if count == 2 then
+        return raw_table.insert(t, at)
+      end
+      charge(is_number(at) and #t - at or 0)
+      return blamed(raw_pcall(raw_table.insert, ...))
+    elseif count == 2 then
+      t[#t + 1] = at
+      return
     end
-    return blamed(raw_pcall(raw_table.insert, ...))
+    local last = #t + 1
+    at = to_integer("insert", 2, at)
+    if at < 1 or at > last then
+      bad_argument("table.insert", 2, "position out of bounds")
+    end
+    for i = last, at + 1, -1 do
+      t[i] = t[i - 1]
+    end
+    t[at] = value
   end,
   move = function(...)
-    local _, from, till = ...
+    local a, from, till, to, b = ...
+    if raw_select("#", ...) < 5 or b == nil then
+      b = a
+    end
     if is_number(from) and is_number(till) then
       charge(till - from)
     end
-    return blamed(raw_pcall(raw_table.move, ...))
+    if not (is_table(a) and is_table(b)) or raw_getmetatable(a) == nil and raw_getmetatable(b) == nil then
+      return blamed(raw_pcall(raw_table.move, ...))
+    end
+    from, till, to = to_integer("move", 2, from), to_integer("move", 3, till), to_integer("move", 4, to)
+    if to > till or to <= from or a ~= b then
+      for i = 0, till - from do
+        b[to + i] = a[from + i]
+      end
+    else
+      for i = till - from, 0, -1 do
+        b[to + i] = a[from + i]
+      end
+    end
+    return b
   end,
   remove = function(...)
     local t, at = ...
-    if is_table(t) and is_number(at) then
-      charge(#t - at)
+    if not is_table(t) or raw_getmetatable(t) == nil then
+      charge(is_table(t) and is_number(at) and #t - at or 0)
+      return blamed(raw_pcall(raw_table.remove, ...))
     end
-    return blamed(raw_pcall(raw_table.remove, ...))
+    local count = #t
+    at = to_integer("remove", 2, at, count)
+    if at ~= count and (at < 1 or at > count + 1) then
+      bad_argument("table.remove", 2, "position out of bounds")
+    end
+    local value = t[at]
+    for i = at, count - 1 do
+      t[i] = t[i + 1]
+    end
+    t[at > count and at or count] = nil
+    return value
   end,
   sort = function(...)
     local t, is_less = ...
@@ -353,10 +449,15 @@ table = {
   end,
   unpack = function(...)
     local t, i, j = ...
-    if is_table(t) then
-      charge((is_number(j) and j or #t) - (is_number(i) and i or 1))
+    if not is_table(t) then
+      return blamed(raw_pcall(unpack, ...))
     end
-    return blamed(raw_pcall(unpack, ...))
+    i, j = to_integer("unpack", 2, i, 1), to_integer("unpack", 3, j) or #t
+    charge(j - i)
+    if raw_getmetatable(t) ~= nil then
+      t, i, j = copied(t, i, j), 1, j - i + 1
+    end
+    return blamed(raw_pcall(unpack, t, i, j))
   end,
 }
 
@@ -370,17 +471,6 @@ local function to_text(name, number, value)
     return raw_tostring(value)
   end
   bad_argument(name, number, "string expected, got " .. (value == nil and "no value" or raw_type(value)))
-end
-
-local function to_integer(name, number, value, default)
-  if value == nil then
-    return default
-  end
-  local integer = math.tointeger(value) or (raw_type(value) == "string" and math.tointeger(raw_tonumber(value)))
-  if not integer then
-    bad_argument(name, number, "number expected, got " .. raw_type(value))
-  end
-  return integer
 end
 
 -- From 1; past the end when there is nothing to look at.
@@ -603,6 +693,31 @@ utf8 = {
 local of_strings = raw_getmetatable("")
 of_strings.__index = string
 of_strings.__metatable = "strings share it"
+
+-- Texts count as the numbers that they are: "10" + 1. Lua's own way would call the other value's metamethod through C.
+local operators = {
+  __add = function(a, b) return a + b end,
+  __sub = function(a, b) return a - b end,
+  __mul = function(a, b) return a * b end,
+  __div = function(a, b) return a / b end,
+  __idiv = function(a, b) return a // b end,
+  __mod = function(a, b) return a % b end,
+  __pow = function(a, b) return a ^ b end,
+  __unm = function(a) return -a end,
+}
+for name, operator in next, operators do
+  of_strings[name] = function(a, b)
+    local x, y = raw_tonumber(a), raw_tonumber(b)
+    if x and y then
+      return blamed(raw_pcall(operator, x, y))
+    end
+    local own = is_table(b) and rust.metafield(b, name)
+    if own then
+      return own(a, b)
+    end
+    misuse("attempt to perform arithmetic on a " .. raw_type(x and b or a) .. " value")
+  end
+end
 
 -- Numbers --------------------------------------------------------------------------------------------------------------
 

@@ -162,14 +162,13 @@ impl Sandbox {
         function: &Function,
         args: impl IntoLuaMulti,
     ) -> Result<MultiValue, ScriptError> {
-        let origin = place::of_function(function);
-        self.shared.budget.refill(instructions);
-        let called = self.entry().and_then(|entry| {
-            let mut values = args.into_lua_multi(&self.lua)?;
-            values.push_front(Value::Function(function.clone()));
-            entry.call::<MultiValue>(values)
-        });
-        self.unless_stopped(called, &origin)
+        match self.begin(instructions, function, args)? {
+            (_, Progress::Done(values)) => Ok(values),
+            (task, Progress::Asked(question)) => {
+                let text = format!("{}{} cannot be answered here", task.origin, question.name);
+                Err(ScriptError { text, limit: None })
+            }
+        }
     }
 
     /// Begins `function` as a task, with at most `instructions` until it is refilled.
