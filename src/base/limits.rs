@@ -211,3 +211,19 @@ pub const SCENARIO_INSTRUCTIONS_MAX: u64 = 100_000_000;
 pub const SCRIPT_LOG_LINES_MAX: usize = 100;
 /// One of those lines; the rest of it is cut off.
 pub const SCRIPT_LOG_LINE_BYTES_MAX: usize = 4 * 1024;
+/// Hooks and timers that one script may have at once.
+pub const SCRIPT_HOOKS_MAX: usize = 64;
+pub const SCRIPT_TIMERS_MAX: usize = 256;
+/// The shortest time that a script can wait: a timer that is always due would be all that the node does.
+pub const SCRIPT_WAIT_MIN: Duration = Duration::from_millis(10);
+/// Failures in a row after which a hook or a timer is switched off: a mistake shows at once, and a flood of them helps
+/// nobody.
+pub const SCRIPT_FAILURES_MAX: u32 = 5;
+/// Messages that a script may send in a burst, and how soon it earns another: enough to greet a room, too little for two
+/// scripts that answer each other to harm it.
+pub const SCRIPT_MESSAGES_MAX: u32 = 10;
+pub const SCRIPT_MESSAGE_EVERY: Duration = Duration::from_secs(1);
+/// What one call of a hook may ask of the node: its status takes as long as some 10,000 instructions.
+pub const SCRIPT_ASKS_MAX: u32 = 100;
+/// Copies of one datagram that a `datagram` hook may ask for.
+pub const SCRIPT_COPIES_MAX: u32 = 10;

@@ -160,7 +160,8 @@ impl Checker {
             | EventKind::Recovered { .. }
             | EventKind::Fault { .. }
             | EventKind::Alarm { .. }
-            | EventKind::Lagged { .. } => {}
+            | EventKind::Lagged { .. }
+            | EventKind::Script { .. } => {}
         }
     }
 

@@ -378,7 +378,8 @@ impl Facts {
             | EventKind::Recovered { .. }
             | EventKind::Fault { .. }
             | EventKind::Alarm { .. }
-            | EventKind::Lagged { .. } => {}
+            | EventKind::Lagged { .. }
+            | EventKind::Script { .. } => {}
         }
     }
 

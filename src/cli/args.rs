@@ -13,6 +13,7 @@ use super::exit::Failure;
 use super::run::{self, RunArgs};
 use crate::base::text::{self, TextError};
 use crate::faults::Spec;
+use crate::runtime;
 use crate::wire::{Ticket, TicketError};
 
 const ABOUT: &str = "Secure group chat that no server runs: every node talks to the others directly, and can say of \
@@ -30,6 +31,7 @@ Examples:
   moot why k7f3                         the evidence for a message
   moot why bo                           the evidence about a member
   moot status --json | jq .members      everything as JSON
+  moot node --script scripts/echo.lua   run a node with a bot that answers private messages
   moot fault 'loss=20%,delay=200ms'     make this node's network bad on purpose
 
 Exit codes:
@@ -223,6 +225,9 @@ struct StartArgs {
     /// Start with a bad network, such as loss=5%,delay=200ms; may be repeated
     #[arg(long = "fault", value_name = "SPEC", value_parser = read_fault)]
     faults: Vec<String>,
+    /// A Lua script that the node runs, see docs/SCRIPTING.md; may be repeated
+    #[arg(long = "script", value_name = "FILE")]
+    scripts: Vec<PathBuf>,
 }
 
 #[derive(Debug, ArgGroup)]
@@ -305,19 +310,25 @@ impl NodeArgs {
         let ticket = tickets.next();
         // Other tickets of the same room only name more of its members' addresses.
         addresses.extend(tickets.flat_map(|ticket| ticket.addresses));
-        Ok(self.start.settings(self.room, ticket, addresses))
+        self.start.settings(self.room, ticket, addresses)
     }
 }
 
 impl JoinArgs {
-    pub(super) fn settings(self) -> Settings {
+    pub(super) fn settings(self) -> Result<Settings, Failure> {
         self.start.settings(None, Some(self.ticket), Vec::new())
     }
 }
 
 impl StartArgs {
-    fn settings(self, room: Option<String>, ticket: Option<Ticket>, dial: Vec<SocketAddr>) -> Settings {
-        Settings { nick: self.nick, room, ticket, dial, listen: self.listen, faults: self.faults }
+    fn settings(
+        self,
+        room: Option<String>,
+        ticket: Option<Ticket>,
+        dial: Vec<SocketAddr>,
+    ) -> Result<Settings, Failure> {
+        let scripts = runtime::read_scripts(&self.scripts).map_err(|error| Failure::misuse(error.to_string()))?;
+        Ok(Settings { nick: self.nick, room, ticket, dial, listen: self.listen, faults: self.faults, scripts })
     }
 }
 

@@ -217,7 +217,8 @@ pub(super) fn tail(home: &Path, output: Output) -> Result<Exit, Failure> {
                     | EventKind::Recovered { .. }
                     | EventKind::Fault { .. }
                     | EventKind::Alarm { .. }
-                    | EventKind::Lagged { .. } => (),
+                    | EventKind::Lagged { .. }
+                    | EventKind::Script { .. } => (),
                 }
                 out::line(&view.event(&event))?;
             }

@@ -9,6 +9,7 @@ use super::args::LogFormat;
 use super::exit::{Exit, Failure};
 use super::out::{self, Form, Output};
 use crate::base::text;
+use crate::lua::Source;
 use crate::repl;
 use crate::runtime::protocol::Request;
 use crate::runtime::{self, Client, LogOutput, Options, Running};
@@ -24,6 +25,7 @@ pub(super) struct Settings {
     pub(super) dial: Vec<SocketAddr>,
     pub(super) listen: Option<SocketAddr>,
     pub(super) faults: Vec<String>,
+    pub(super) scripts: Vec<Source>,
 }
 
 /// Where typed lines are kept, in the home.
@@ -95,9 +97,19 @@ pub(super) fn socket_in(home: &Path) -> PathBuf {
 }
 
 fn start(home: &Path, settings: Settings) -> Result<Running, Failure> {
-    let Settings { nick, room, ticket, dial, listen, faults } = settings;
+    let Settings { nick, room, ticket, dial, listen, faults, scripts } = settings;
     let nick_default = login_nick();
-    Ok(runtime::start(&Options { home: home.to_owned(), nick, nick_default, room, ticket, dial, listen, faults })?)
+    Ok(runtime::start(&Options {
+        home: home.to_owned(),
+        nick,
+        nick_default,
+        room,
+        ticket,
+        dial,
+        listen,
+        faults,
+        scripts,
+    })?)
 }
 
 /// The login name as a nick, without what a nick cannot have.

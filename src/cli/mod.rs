@@ -41,7 +41,7 @@ fn dispatch(args: Args, program: String) -> Result<Exit, Failure> {
     match command.unwrap_or_default() {
         Command::Demo => demo::demo(output),
         Command::Chat(node) => chat::chat(&home?, node.settings()?, program, output),
-        Command::Join(join) => chat::chat(&home?, join.settings(), program, output),
+        Command::Join(join) => chat::chat(&home?, join.settings()?, program, output),
         Command::Node { node, log_format, until_eof } => chat::node(&home?, node.settings()?, log_format, until_eof),
         Command::Invite { qr } => ask::invite(&home?, qr, output),
         Command::Status { watch, counters } => ask::status(&home?, watch, counters, output),

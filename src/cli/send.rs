@@ -131,7 +131,8 @@ impl Errand {
             | EventKind::Recovered { .. }
             | EventKind::Fault { .. }
             | EventKind::Alarm { .. }
-            | EventKind::Lagged { .. } => (),
+            | EventKind::Lagged { .. }
+            | EventKind::Script { .. } => (),
         }
     }
 

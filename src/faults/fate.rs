@@ -25,6 +25,8 @@ pub enum DropReason {
     Loss,
     /// The link's queue was full, or more was to be held back than there is room for.
     Queue,
+    /// A script's `datagram` hook.
+    Hook,
 }
 
 /// How one copy of a datagram arrives.

@@ -8,6 +8,7 @@ use super::names;
 use crate::base::limits::{DELAYED_DATAGRAMS_MAX, MEMBERS_MAX};
 use crate::base::{MemberId, Time};
 use crate::faults::{Arrival, Datagram, DropReason, Ends, Fate, Link, Place, Plan, PlanFull, Spec};
+use crate::lua;
 use crate::wire::Label;
 
 /// The faults of one node's own end of its links.
@@ -17,6 +18,10 @@ pub(super) struct Edge {
     /// Who was last seen at an address. Kept when the session there ends, because its successor's
     /// handshake comes from there too.
     members: BTreeMap<SocketAddr, MemberId>,
+    /// The nicks of those, for scripts.
+    nicks: BTreeMap<MemberId, String>,
+    /// Datagrams on each link that scripts have seen.
+    seen: BTreeMap<(Way, Option<MemberId>), u64>,
     /// Since a rule was first on.
     links: BTreeMap<(Way, Option<MemberId>), Link>,
     delayed: BTreeMap<(Time, u64), Passage>,
@@ -64,6 +69,8 @@ impl Edge {
             me,
             plan: Plan::new(seed),
             members: BTreeMap::new(),
+            nicks: BTreeMap::new(),
+            seen: BTreeMap::new(),
             links: BTreeMap::new(),
             delayed: BTreeMap::new(),
             held: 0,
@@ -105,12 +112,31 @@ impl Edge {
         addresses: impl IntoIterator<Item = (SocketAddr, MemberId)>,
     ) {
         self.plan.resolve(|nick| names::resolve(nick, members).ok());
+        self.nicks = members.iter().cloned().collect();
         for (address, member) in addresses {
             // At the bound a new address is not learnt: its datagrams meet the rules that name nobody.
             if self.members.len() < MEMBERS_MAX || self.members.contains_key(&address) {
                 self.members.insert(address, member);
             }
         }
+    }
+
+    /// A datagram as scripts are told of it.
+    pub fn describe(&mut self, passage: &Passage) -> lua::Datagram {
+        let member = self.members.get(&passage.address).copied();
+        let n = self.seen.entry((passage.way, member)).or_default();
+        *n += 1;
+        let way = match passage.way {
+            Way::Out => lua::Direction::Out,
+            Way::In => lua::Direction::In,
+        };
+        let peer = member.and_then(|member| self.nicks.get(&member).cloned());
+        lua::Datagram { way, peer, bytes: u64::try_from(passage.bytes.len()).unwrap_or(u64::MAX), n: *n }
+    }
+
+    /// Notes what a script did to a datagram.
+    pub fn note(&mut self, fate: Fate) {
+        self.counters.note(fate);
     }
 
     /// Decides about a datagram.

@@ -1,5 +1,5 @@
-//! One node with its faults around it, still sans-IO and of the same shape as the node: the loop of a real
-//! process and the simulator drive the same host. Owns what befalls a datagram between the node and its
+//! One node with its faults and its scripts around it, still sans-IO and of the same shape as the node: the loop of
+//! a real process and the simulator drive the same host. Owns what befalls a datagram between the node and its
 //! driver, out and in. Decides nothing about members or messages.
 //!
 //! The drain contract is the node's: after every `handle_*`, call [`Host::poll_output`] until it gives `None`,
@@ -7,6 +7,9 @@
 
 mod edge;
 mod names;
+mod scripted;
+#[cfg(test)]
+mod scripted_test;
 #[cfg(test)]
 mod tests;
 
@@ -16,11 +19,13 @@ use std::time::Duration;
 
 use crate::base::{MemberId, Now, StoreFailed, Time};
 use crate::faults::{Arrival, DropReason, Fate, PlanFull, Spec, SpecError};
+use crate::lua::Scripts;
 use crate::node::api::{Command, Event, EventKind, Refusal, Reply, Status};
 use crate::node::{self, Mark, Node, Record};
 use crate::wire::Label;
 use edge::{Edge, Passage};
 use names::resolve;
+use scripted::Scripted;
 
 pub use edge::Way;
 pub use names::NameError;
@@ -75,6 +80,7 @@ pub struct Host {
     /// Of the last input.
     now: Now,
     learn_due: Time,
+    scripts: Scripted,
 }
 
 impl Host {
@@ -82,14 +88,21 @@ impl Host {
     #[must_use]
     pub fn new(node: Node, seed: [u8; 32], now: Now) -> Self {
         let edge = Edge::new(node.id(), seed);
-        Self { node, edge, outputs: VecDeque::new(), now, learn_due: Time::ZERO }
+        Self { node, edge, outputs: VecDeque::new(), now, learn_due: Time::ZERO, scripts: Scripted::default() }
+    }
+
+    /// The host, with scripts that it calls. To be given before the first input.
+    #[must_use]
+    pub fn with_scripts(mut self, scripts: Scripts) -> Self {
+        self.scripts = Scripted::new(scripts);
+        self
     }
 
     /// Takes in one datagram.
     pub fn handle_datagram(&mut self, now: Now, from: SocketAddr, bytes: &[u8]) {
         self.begin(now);
-        if self.edge.is_on() {
-            self.decide(Passage {
+        if self.is_watched() {
+            self.meet(Passage {
                 way: Way::In,
                 address: from,
                 bytes: bytes.to_vec(),
@@ -148,11 +161,12 @@ impl Host {
     pub fn handle_timeout(&mut self, now: Now) {
         self.begin(now);
         if self.node.poll_timeout().is_some_and(|due| due <= now.time) {
-            if self.edge.is_on() && now.time >= self.learn_due {
+            if self.is_watched() && now.time >= self.learn_due {
                 self.learn();
             }
             self.node.handle_timeout(now);
         }
+        self.run_timers();
     }
 
     /// The next thing to do, until there is none.
@@ -161,18 +175,26 @@ impl Host {
             if let Some(output) = self.outputs.pop_front() {
                 return Some(output);
             }
-            match self.node.poll_output()? {
-                node::Output::Transmit { to, bytes, labels } if self.edge.is_on() => {
-                    self.decide(Passage { way: Way::Out, address: to, bytes, labels, is_damaged: false });
+            let Some(output) = self.scripts.poll_said().or_else(|| self.node.poll_output()) else {
+                // The node has said all, so what its scripts make it do is a new input.
+                if self.run_hooks() {
+                    continue;
+                }
+                return None;
+            };
+            match output {
+                node::Output::Transmit { to, bytes, labels } if self.is_watched() => {
+                    self.meet(Passage { way: Way::Out, address: to, bytes, labels, is_damaged: false });
                 }
                 node::Output::Transmit { to, bytes, labels } => {
                     return Some(Output::Transmit { to, bytes, labels, is_damaged: false });
                 }
                 node::Output::Store { records, mark } => return Some(Output::Store { records, mark }),
                 node::Output::Event(event) => {
-                    if self.edge.is_on() && matches!(event.kind, EventKind::Member { .. }) {
+                    if self.is_watched() && matches!(event.kind, EventKind::Member { .. }) {
                         self.learn();
                     }
+                    self.scripts.note(&event);
                     return Some(Output::Event(event));
                 }
             }
@@ -182,7 +204,7 @@ impl Host {
     /// When [`Host::handle_timeout`] is due next, if nothing else happens before.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
-        [self.node.poll_timeout(), self.edge.poll_timeout()].into_iter().flatten().min()
+        [self.node.poll_timeout(), self.edge.poll_timeout(), self.scripts.poll_timeout()].into_iter().flatten().min()
     }
 
     /// The node's status, its faults and what they did among it.
@@ -222,9 +244,19 @@ impl Host {
         }
     }
 
+    /// Whether something may befall a datagram here.
+    fn is_watched(&self) -> bool {
+        self.edge.is_on() || self.scripts.sees_datagrams()
+    }
+
     /// Decides about one datagram by the plan.
     fn decide(&mut self, passage: Passage) {
-        match self.edge.decide(self.now.time, &passage) {
+        let fate = self.edge.decide(self.now.time, &passage);
+        self.meet_fate(passage, fate);
+    }
+
+    fn meet_fate(&mut self, passage: Passage, fate: Fate) {
+        match fate {
             Fate::Drop(why) => self.drop(passage, why),
             Fate::Deliver { first, again: None } => self.deliver(first, passage),
             Fate::Deliver { first, again: Some(again) } => {

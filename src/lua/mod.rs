@@ -4,13 +4,19 @@
 mod args;
 mod budget;
 mod library;
+mod pace;
 mod pattern;
 mod place;
+mod registry;
 mod sandbox;
+mod script;
+mod scripts;
 
 pub use args::{Args, Fields, Misuse};
 pub use budget::Limit;
 pub use sandbox::{Progress, Question, Sandbox, ScriptError, Task};
+pub use script::{LineKind, ScriptLine};
+pub use scripts::{Ask, Asking, Datagram, Direction, Scripts, Source, Told, Verdict};
 
 #[cfg(test)]
 mod sandbox_test;

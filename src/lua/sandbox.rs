@@ -215,6 +215,11 @@ impl Sandbox {
         self.shared.budget.refill(instructions);
     }
 
+    /// An error about `function` as a whole.
+    pub(super) fn misuse_of(function: &Function, what: &str) -> ScriptError {
+        ScriptError::new(format!("{}{what}", place::of_function(function)))
+    }
+
     /// What scripts printed since the last time, a line each.
     #[must_use]
     pub fn take_log(&self) -> Vec<String> {

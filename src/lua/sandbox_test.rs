@@ -343,7 +343,10 @@ fn strange_errors_come_out_in_one_line() {
     );
     assert_eq!(failure("local t = nil\nreturn t.x"), "test.lua:2: attempt to index a nil value (local 't')");
     assert_eq!(failure("x = = 1"), "test.lua:1: unexpected symbol near '='");
-    assert_eq!(failure("coroutine.yield(1)"), "test.lua: coroutine.yield outside of a coroutine: nothing would let it go on");
+    assert_eq!(
+        failure("coroutine.yield(1)"),
+        "test.lua: coroutine.yield outside of a coroutine: nothing would let it go on"
+    );
 }
 
 #[test]

@@ -145,6 +145,18 @@ pub enum EventKind {
     Alarm { text: String },
     /// A slow reader missed this many events.
     Lagged { count: u64 },
+    /// The script of this name wrote a line, or failed: then the text begins with the file and the line.
+    Script {
+        name: String,
+        text: String,
+        #[serde(default, skip_serializing_if = "is_false")]
+        failed: bool,
+    },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// A message as it is shown.

@@ -309,7 +309,11 @@ impl Board {
                 return None;
             }
             EventKind::Fault { spec } => self.faults = spec.iter().cloned().collect(),
-            EventKind::Gap(_) | EventKind::Recovered { .. } | EventKind::Alarm { .. } | EventKind::Lagged { .. } => {}
+            EventKind::Gap(_)
+            | EventKind::Recovered { .. }
+            | EventKind::Alarm { .. }
+            | EventKind::Lagged { .. }
+            | EventKind::Script { .. } => {}
         }
         Some(self.view.event(event))
     }

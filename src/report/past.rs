@@ -165,7 +165,8 @@ pub(super) fn messages(what: &What) -> Vec<MessageId> {
             | EventKind::Recovered { .. }
             | EventKind::Fault { .. }
             | EventKind::Alarm { .. }
-            | EventKind::Lagged { .. } => Vec::new(),
+            | EventKind::Lagged { .. }
+            | EventKind::Script { .. } => Vec::new(),
         },
         _ => Vec::new(),
     }
@@ -180,7 +181,9 @@ fn rank(story: &Story<'_>, index: usize, focus: &BTreeSet<MessageId>) -> Option<
         What::Sent { labels, .. } => sent(labels),
         What::Stored { kept, .. } if kept.is_empty() => return None,
         What::Told { event } => match &event.kind {
-            EventKind::Ready { .. } | EventKind::Lagged { .. } | EventKind::Fault { .. } => return None,
+            EventKind::Ready { .. } | EventKind::Lagged { .. } | EventKind::Script { .. } | EventKind::Fault { .. } => {
+                return None;
+            }
             EventKind::Member { state: Presence::Unreachable | Presence::Left, .. } => Rank::Story,
             EventKind::Member { .. } | EventKind::Recovered { .. } | EventKind::Delivery { .. } => Rank::Evidence,
             EventKind::Message(_) | EventKind::Undone { .. } | EventKind::Gap(_) | EventKind::Alarm { .. } => {

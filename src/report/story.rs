@@ -224,7 +224,8 @@ impl<'a> Story<'a> {
             | EventKind::Recovered { .. }
             | EventKind::Fault { .. }
             | EventKind::Alarm { .. }
-            | EventKind::Lagged { .. } => {}
+            | EventKind::Lagged { .. }
+            | EventKind::Script { .. } => {}
         }
     }
 

@@ -41,6 +41,9 @@ pub(super) fn note(event: &Event) {
         EventKind::Fault { spec } => warn!(n, cause, spec = spec.as_deref().unwrap_or("off"), "fault"),
         EventKind::Alarm { text } => warn!(n, cause, text, "alarm"),
         EventKind::Lagged { count } => warn!(n, cause, count, "lagged"),
+        EventKind::Script { name, text, failed: true } => warn!(n, cause, name, text, "script"),
+        // What a script writes may be what somebody said.
+        EventKind::Script { name, text, failed: false } => info!(n, cause, name, bytes = text.len(), "script"),
     }
 }
 

@@ -296,7 +296,8 @@ fn message_of(kind: &EventKind) -> Option<MessageId> {
         | EventKind::Recovered { .. }
         | EventKind::Fault { .. }
         | EventKind::Alarm { .. }
-        | EventKind::Lagged { .. } => None,
+        | EventKind::Lagged { .. }
+        | EventKind::Script { .. } => None,
     }
 }
 

@@ -18,6 +18,7 @@ mod lines;
 mod logs;
 pub mod protocol;
 mod recent;
+mod scripts;
 mod socket;
 mod start;
 
@@ -25,5 +26,6 @@ pub use client::{Client, ClientError};
 pub use control::ControlError;
 pub use event_loop::RunError;
 pub use logs::{LogError, LogFormat, LogGuard, LogOutput, init as init_logs};
+pub use scripts::read as read_scripts;
 pub use socket::{BindError, free_address};
 pub use start::{Options, Running, StartError, seeded, socket_in, start};

@@ -23,6 +23,7 @@ use super::{addresses, clock};
 use crate::base::Rng;
 use crate::faults::{PlanFull, Spec, SpecError};
 use crate::host::Host;
+use crate::lua::{ScriptError, Scripts, Source};
 use crate::node::api::Command;
 use crate::node::{Config, Node, Restored};
 use crate::store::{self, Home, Room, StoreError, Writer};
@@ -46,6 +47,8 @@ pub struct Options {
     pub listen: Option<SocketAddr>,
     /// Fault specs that are on from the start.
     pub faults: Vec<String>,
+    /// Scripts that it calls.
+    pub scripts: Vec<Source>,
 }
 
 /// Why a node did not start. Nothing was sent; a new home may have been made.
@@ -61,6 +64,8 @@ pub enum StartError {
     NoRoom { home: PathBuf },
     #[error(transparent)]
     Fault(#[from] SpecError),
+    #[error(transparent)]
+    Script(#[from] ScriptError),
     #[error(transparent)]
     FaultsFull(#[from] PlanFull),
     #[error("the system gave no randomness: {0}")]
@@ -123,6 +128,7 @@ fn build(
     let now = clock::now(Duration::ZERO);
     let rng = seeded()?;
     check_path(&socket_in(&options.home))?;
+    let scripts = Scripts::load(&options.scripts, &rng.split("scripts"), now.time)?;
     let faults = options.faults.iter().map(|spec| spec.parse()).collect::<Result<Vec<Spec>, _>>()?;
     let is_there = Home::exists(&options.home);
     if !is_there && options.ticket.is_none() && !options.dial.is_empty() {
@@ -154,7 +160,7 @@ fn build(
         labels_frames: false,
     };
     let node = Node::new(config, restored, rng.split("node").bytes(), now);
-    let mut host = Host::new(node, rng.split("faults").bytes(), now);
+    let mut host = Host::new(node, rng.split("faults").bytes(), now).with_scripts(scripts);
     for spec in faults {
         host.change_faults(now, spec)?;
     }
@@ -251,6 +257,7 @@ mod tests {
             dial: Vec::new(),
             listen: Some("127.0.0.1:0".parse().unwrap()),
             faults: Vec::new(),
+            scripts: Vec::new(),
         }
     }
 

@@ -46,6 +46,7 @@ impl Network {
             Fate::Drop(DropReason::Cut) => Err(check::DropReason::Cut),
             Fate::Drop(DropReason::Loss) => Err(check::DropReason::Loss),
             Fate::Drop(DropReason::Queue) => Err(check::DropReason::Queue),
+            Fate::Drop(DropReason::Hook) => Err(check::DropReason::Hook),
             Fate::Deliver { first, again } => Ok((first, again)),
         }
     }

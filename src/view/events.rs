@@ -39,6 +39,11 @@ impl View {
             EventKind::Fault { spec: Some(spec) } => self.fault_banner(std::slice::from_ref(spec)),
             EventKind::Fault { spec: None } => self.ink.paint(Tone::Caution, "faults are off"),
             EventKind::Alarm { text: alarm } => self.ink.paint(Tone::Bad, &format!("alarm: {}", text::sanitize(alarm))),
+            EventKind::Script { name, text, failed } => {
+                let tone = if *failed { Tone::Bad } else { Tone::Faint };
+                let line = if *failed { text::sanitize(text) } else { format!("{name}: {}", text::sanitize(text)) };
+                self.ink.paint(tone, &line)
+            }
             EventKind::Lagged { count: n } => {
                 let events = count(*n, "event", "events");
                 self.ink.paint(

@@ -178,7 +178,8 @@ impl Writer<'_, '_> {
             }
             EventKind::Recovered { .. } => self.note(line, Weight::Evidence, &self.story.told(event)),
             // The fault itself has a line; the others say that the node runs, or that a screen was slow.
-            EventKind::Ready { .. } | EventKind::Fault { .. } | EventKind::Lagged { .. } => {}
+            EventKind::Ready { .. } | EventKind::Fault { .. } | EventKind::Lagged { .. } | EventKind::Script { .. } => {
+            }
         }
     }
 

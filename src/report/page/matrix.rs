@@ -167,7 +167,8 @@ impl Ledger {
             | EventKind::Recovered { .. }
             | EventKind::Fault { .. }
             | EventKind::Alarm { .. }
-            | EventKind::Lagged { .. } => {}
+            | EventKind::Lagged { .. }
+            | EventKind::Script { .. } => {}
         }
     }
 

@@ -77,7 +77,8 @@ pub(super) fn label(story: &Story<'_>, index: usize) -> Mark {
             | EventKind::Recovered { .. }
             | EventKind::Fault { .. }
             | EventKind::Alarm { .. }
-            | EventKind::Lagged { .. } => story.told(event),
+            | EventKind::Lagged { .. }
+            | EventKind::Script { .. } => story.told(event),
         },
         What::Logged { text } => format!("script: {text}"),
     };
