@@ -44,13 +44,24 @@ pub struct Damage {
     pub flip: Option<u32>,
 }
 
-/// One datagram: the `index`th from `from` to `to`.
+/// One datagram of a link, as what its draws are made from: seed, link and number.
 #[derive(Clone, Copy)]
 pub(super) struct Passage<'a> {
-    pub seed: &'a [u8; 32],
-    pub from: Option<MemberId>,
-    pub to: Option<MemberId>,
-    pub index: u64,
+    seed: &'a [u8; 32],
+    index: u64,
+    /// What all draws of the link begin with.
+    link: [u8; LINK_BYTES_MAX],
+    link_bytes: usize,
+}
+
+/// Whether a link was in a burst at its last datagram, so that the next need not walk back. Only a short cut: it holds what
+/// the walk would find, or nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Chain {
+    last: Option<(u64, bool)>,
+    /// What the bursts were like.
+    share: Share,
+    length: u32,
 }
 
 /// What is drawn for. A number is never given to another purpose, or every recorded run changes.
@@ -110,11 +121,13 @@ fn at(place: u32, length: usize) -> usize {
 }
 
 /// What becomes of a datagram under these conditions, but for the queue.
-pub(super) fn draw(conditions: &Conditions, passage: Passage<'_>) -> Fate {
+pub(super) fn draw(conditions: &Conditions, passage: Passage<'_>, chain: &mut Chain) -> Fate {
     if conditions.is_cut {
         return Fate::Drop(DropReason::Cut);
     }
-    if passage.falls_to(conditions.loss, Purpose::Loss) || conditions.burst.is_some_and(|burst| passage.is_burst(burst))
+    let in_burst = conditions.burst.filter(|&burst| chain.meets(burst, passage));
+    if passage.falls_to(conditions.loss, Purpose::Loss)
+        || in_burst.is_some_and(|burst| passage.falls_to(burst.loss, Purpose::LossInBurst))
     {
         return Fate::Drop(DropReason::Loss);
     }
@@ -144,6 +157,26 @@ fn again(conditions: &Conditions, passage: Passage<'_>) -> Option<Arrival> {
     })
 }
 
+impl<'a> Passage<'a> {
+    /// The `index`th datagram from `from` to `to`.
+    pub fn new(seed: &'a [u8; 32], from: Option<MemberId>, to: Option<MemberId>, index: u64) -> Self {
+        let mut passage = Self { seed, index, link: [0; LINK_BYTES_MAX], link_bytes: 0 };
+        for end in [from, to] {
+            passage.begin_with(&[u8::from(end.is_some())]);
+            if let Some(member) = end {
+                passage.begin_with(&member.0);
+            }
+        }
+        passage
+    }
+
+    fn begin_with(&mut self, bytes: &[u8]) {
+        let end = self.link_bytes + bytes.len();
+        self.link[self.link_bytes..end].copy_from_slice(bytes);
+        self.link_bytes = end;
+    }
+}
+
 impl Passage<'_> {
     fn falls_to(self, share: Share, purpose: Purpose) -> bool {
         share != Share::NONE && self.below(u64::from(Share::ALL.ppm()), purpose) < u64::from(share.ppm())
@@ -166,10 +199,6 @@ impl Passage<'_> {
         (by + self.span(jitter.saturating_mul(2), purpose)).saturating_sub(jitter)
     }
 
-    fn is_burst(self, burst: Burst) -> bool {
-        self.meets(burst) && self.falls_to(burst.loss, Purpose::LossInBurst)
-    }
-
     /// Whether the link is in a burst at this datagram.
     ///
     /// The state is a chain of two, so it depends on all that was before. But each datagram has one draw that moves
@@ -178,10 +207,7 @@ impl Passage<'_> {
     /// and Wilson 1996). The walk takes at most `WALK_PER_LENGTH` lengths; what lies before that is drawn, and matters
     /// once in 2⁴⁶ datagrams.
     fn meets(self, burst: Burst) -> bool {
-        let share = u64::from(burst.share.ppm());
-        let ends = UNIT / u64::from(burst.length);
-        let begins = (ends * share / (u64::from(Share::ALL.ppm()) - share).max(1)).min(UNIT);
-        let goes_on = UNIT - ends;
+        let Chances { begins, goes_on } = Chances::of(burst);
         let mut is_flipped = false;
         let mut at = self;
         for _ in 0..WALK_PER_LENGTH * burst.length {
@@ -202,18 +228,51 @@ impl Passage<'_> {
 
     /// An even draw below `bound`; its bias is below 2⁻²⁴ for bounds below 2⁴⁰.
     fn below(self, bound: u64, purpose: Purpose) -> u64 {
-        let mut hasher = blake3::Hasher::new_keyed(self.seed);
-        for end in [self.from, self.to] {
-            match end {
-                Some(member) => hasher.update(&[1]).update(&member.0),
-                None => hasher.update(&[0]),
-            };
-        }
-        hasher.update(&self.index.to_be_bytes()).update(&[purpose as u8]);
-        let mut draw = [0; 8];
-        hasher.finalize_xof().fill(&mut draw);
-        let wide = u128::from(u64::from_be_bytes(draw)) * u128::from(bound);
+        let mut input = [0; LINK_BYTES_MAX + 9];
+        let (link, rest) = input.split_at_mut(self.link_bytes);
+        link.copy_from_slice(&self.link[..self.link_bytes]);
+        rest[..8].copy_from_slice(&self.index.to_be_bytes());
+        rest[8] = purpose as u8;
+        let hash = blake3::keyed_hash(self.seed, &input[..self.link_bytes + 9]);
+        let draw = hash.as_bytes().first_chunk().copied().map_or(0, u64::from_be_bytes);
+        let wide = u128::from(draw) * u128::from(bound);
         u64::try_from(wide >> 64).expect("a product of two 64-bit numbers, shifted by 64, fits")
+    }
+}
+
+impl Chain {
+    /// [`Passage::meets`], by one step where the state before is known.
+    fn meets(&mut self, burst: Burst, passage: Passage<'_>) -> bool {
+        let known = self.last.filter(|_| (self.share, self.length) == (burst.share, burst.length));
+        let is_burst = match known {
+            Some((last, was_burst)) if last.checked_add(1) == Some(passage.index) => {
+                Chances::of(burst).step(was_burst, passage)
+            }
+            Some(_) | None => passage.meets(burst),
+        };
+        *self = Self { last: Some((passage.index, is_burst)), share: burst.share, length: burst.length };
+        is_burst
+    }
+}
+
+/// How the state of a link changes at a datagram, in parts of `UNIT`.
+struct Chances {
+    /// That a burst begins where there is none.
+    begins: u64,
+    /// That one goes on.
+    goes_on: u64,
+}
+
+impl Chances {
+    fn of(burst: Burst) -> Self {
+        let share = u64::from(burst.share.ppm());
+        let ends = UNIT / u64::from(burst.length.max(1));
+        let begins = (ends * share / (u64::from(Share::ALL.ppm()) - share).max(1)).min(UNIT);
+        Self { begins, goes_on: UNIT - ends }
+    }
+
+    fn step(&self, was_burst: bool, passage: Passage<'_>) -> bool {
+        passage.below(UNIT, Purpose::Burst) < if was_burst { self.goes_on } else { self.begins }
     }
 }
 
@@ -221,6 +280,8 @@ fn micros(span: Duration) -> u64 {
     u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }
 
+/// Each end: whether it is known, and its id.
+const LINK_BYTES_MAX: usize = 2 * 33;
 /// Chances of bursts are parts of this: fine enough for the smallest share of the longest burst.
 const UNIT: u64 = 1_000_000_000_000;
 /// A draw leads to the same state from both with a chance of at least 1 / length, so the walk is longer with less than e⁻³².
@@ -236,14 +297,15 @@ mod tests {
         // The last begins bursts more often than it goes on with them.
         for (share, length) in [(percent(5), 20), (percent(20), 4), (percent(60), 2)] {
             let burst = Burst { share, length, loss: Share::ALL };
-            let passage = Passage { seed: &[7; 32], from: None, to: Some(MemberId([2; 32])), index: 0 };
-            let ends = UNIT / u64::from(length);
-            let begins = ends * u64::from(share.ppm()) / u64::from(Share::ALL.ppm() - share.ppm());
-            assert_eq!(begins > UNIT - ends, share == percent(60));
+            let passage = Passage::new(&[7; 32], None, Some(MemberId([2; 32])), 0);
+            let chances = Chances::of(burst);
+            assert_eq!(chances.begins > chances.goes_on, share == percent(60));
             let mut is_burst = passage.falls_to(share, Purpose::BurstBefore);
+            let mut chain = Chain::default();
             for index in 0..5_000 {
                 let at = Passage { index, ..passage };
-                is_burst = at.below(UNIT, Purpose::Burst) < if is_burst { UNIT - ends } else { begins };
+                is_burst = chances.step(is_burst, at);
+                assert_eq!(chain.meets(burst, at), is_burst, "by one step, at {index}");
                 assert_eq!(at.meets(burst), is_burst, "at {index}, {share:?} in bursts of {length}");
             }
         }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::fate::{Arrival, DropReason, Fate};
+use super::fate::{Arrival, Chain, DropReason, Fate};
 use super::rule::Rate;
 use crate::base::Time;
 
@@ -13,6 +13,7 @@ pub struct Link {
     carried: u64,
     /// When the last datagram that was let into the queue has left it.
     busy_until: Time,
+    chain: Chain,
 }
 
 impl Link {
@@ -21,6 +22,10 @@ impl Link {
         let index = self.carried;
         self.carried += 1;
         index
+    }
+
+    pub(super) fn chain(&mut self) -> &mut Chain {
+        &mut self.chain
     }
 
     /// Lets what passes wait in the queue of `rate`. A copy is made behind the queue, so it waits no longer.

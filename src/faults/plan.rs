@@ -180,7 +180,7 @@ impl Plan {
         let Datagram { place, from, to, time, bytes } = datagram;
         let index = link.count();
         let Some(conditions) = self.conditions(place, from, to) else { return Fate::SPARED };
-        let fate = fate::draw(&conditions, Passage { seed: &self.seed, from, to, index });
+        let fate = fate::draw(&conditions, Passage::new(&self.seed, from, to, index), link.chain());
         match conditions.rate {
             Some(rate) => link.queue(rate, time, bytes, fate),
             None => fate,

@@ -168,6 +168,20 @@ fn a_burst_that_loses_a_part_leaves_the_rest() {
 }
 
 #[test]
+fn a_fate_is_the_same_whether_those_before_it_were_asked_for_or_not() {
+    let plan = plan(&["burst=20%/10,loss=5%"]);
+    let whole: Vec<Fate> = fates(&plan, ANA, BO).take(300).collect();
+    let idle = Plan::new([7; 32]);
+    for (skipped, &fate) in whole.iter().enumerate() {
+        let mut link = Link::default();
+        for _ in 0..skipped {
+            assert_eq!(idle.decide(datagram(Place::Network, Some(ANA), Some(BO)), &mut link), Fate::SPARED);
+        }
+        assert_eq!(plan.decide(datagram(Place::Network, Some(ANA), Some(BO)), &mut link), fate, "{skipped} skipped");
+    }
+}
+
+#[test]
 fn damage_changes_what_it_says_and_no_more() {
     let flipped = |at| {
         let mut bytes = vec![0; 4];
