@@ -50,6 +50,8 @@ fn the_same_seed_gives_the_same_run() {
 fn a_group_message_reaches_all_and_a_private_one_only_its_receiver() {
     for_seeds(0..10, |seed| {
         let mut world = World::new(seed).members(["ana", "bo", "cy"]);
+        // What it takes to meet is on disk: both messages are committed at once, and share a datagram.
+        world.run_for(seconds(1));
         let hello = world.say("ana", "hello");
         let secret = world.tell("ana", "bo", "only for you");
         world.run_for(seconds(2));

@@ -24,8 +24,12 @@ pub const REPORTS_PER_HEARTBEAT_MAX: usize = 16;
 pub const REPORTS_PER_SUBJECT_MAX: usize = 16;
 /// Relays of reports about one (subject, run, tick): two make a verdict.
 pub const RELAYS_PER_REPORT_MAX: u8 = 2;
-/// Members that one change is relayed to: in a small room everyone, in a large one enough for a flood.
-pub const RELAY_FANOUT_MAX: usize = 16;
+/// Members of a room, oneself included, in which everyone watches everyone: more than the rings come to.
+pub const EVERYONE_WATCHES_MAX: usize = 7;
+/// Rings of a larger room: with two neighbours on each, six heartbeats a second and as many voices.
+pub const WITNESS_RINGS: usize = 3;
+/// Members of a room in which each pair keeps a session, so that a message to all goes to each directly.
+pub const TOUCHED_MEMBERS_MAX: usize = 64;
 /// Addresses dialled to join a room: four tickets of four.
 pub const JOIN_ADDRESSES_MAX: usize = 16;
 

@@ -60,7 +60,6 @@ impl Membership {
         let Some(entry) = self.members.get_mut(&peer).filter(|entry| entry.run() == run && !entry.has_left()) else {
             return;
         };
-        entry.link.open();
         entry.link.hear(step.now.time, step.now.wall);
         entry.exchange.met = false;
         if entry.address != Some(address) {
@@ -69,9 +68,12 @@ impl Membership {
             self.out.store(Record::Address { member: peer, address });
             self.out.push(Output::Addresses { peer, addresses });
         }
-        if entry.link.reporting {
+        let reporting = entry.link.reporting;
+        self.open_link(peer);
+        if reporting {
             self.withdraw(step, peer);
         }
+        self.undoubt(peer);
         self.join.done();
         if self.own.see(peer, seen_at) {
             self.spread_own_card();
@@ -93,7 +95,7 @@ impl Membership {
         debug!(version = card.value().version, "own card changed");
         let frame = MembershipFrame::Cards(vec![self.own_shown()]);
         self.out.push(Output::Card(card));
-        for to in self.connected() {
+        for to in self.audience() {
             self.send(to, frame.clone());
         }
     }
@@ -163,7 +165,7 @@ impl Membership {
             return;
         };
         // What is not taken now is found by comparing views.
-        if !entry.budget.spend_card() && source != Source::Handshake {
+        if !entry.budget.spend_card(now) && source != Source::Handshake {
             return;
         }
         let (old_run, old_nick) = (entry.run(), entry.card.value().nick.clone());
@@ -173,16 +175,17 @@ impl Membership {
         if restarted {
             debug!(?id, %run, before = %old_run, "restarted");
             self.change(id, |entry| entry.begin_run(now));
+            self.forget_link(id);
             self.end_older_run(now, id);
             self.out.push(Output::Retire(card));
         }
         self.keep_card(id);
-        self.pass_card_on(id, source);
+        self.pass_card_on(id, source, restarted);
         let Some(entry) = self.members.get(&id) else {
             return;
         };
         if restarted && entry.presence.is_none() && present.is_none() {
-            self.connect_if_closed(id);
+            self.connect_if_wanted(now, id);
             self.wakes.no_later_than(id, now);
         } else if restarted {
             let mut basis = vec![entry.card_evidence()];
@@ -199,7 +202,7 @@ impl Membership {
             }
             self.place(step, id, presence, basis);
             self.told_present(step, id, source);
-            self.connect_if_closed(id);
+            self.connect_if_wanted(now, id);
             self.wakes.no_later_than(id, now);
         } else if old_nick != entry.card.value().nick
             && let Some(presence) = entry.presence
@@ -222,12 +225,11 @@ impl Membership {
         self.forgotten.remove(&id);
         debug!(?id, nick = card.value().nick, ?source, "a new member");
         self.members.insert(id, Entry::new(card.clone(), step.now));
-        self.rewatch();
+        self.seat(step.now.time, id);
         self.out.push(Output::Retire(card));
         self.keep_card(id);
-        self.pass_card_on(id, source);
+        self.pass_card_on(id, source, true);
         self.told_present(step, id, source);
-        self.connect_if_closed(id);
         self.wakes.no_later_than(id, step.now.time);
     }
 
@@ -249,16 +251,30 @@ impl Membership {
         self.out.push(Output::Addresses { peer: id, addresses });
     }
 
-    fn pass_card_on(&mut self, id: MemberId, source: Source) {
-        let Some(entry) = self.members.get(&id) else {
+    /// Tells the others of a card. That of a run which is new here, met in person, is held back until its first
+    /// tick, which comes within a round trip: with it the member is present to all who are told.
+    fn pass_card_on(&mut self, id: MemberId, source: Source, is_new_run: bool) {
+        let Some(entry) = self.members.get_mut(&id) else {
             return;
         };
         let (via, present) = match source {
-            Source::Handshake => (id, Some(0)),
+            Source::Handshake if is_new_run => {
+                entry.unspread = true;
+                return;
+            }
+            Source::Handshake => (id, entry.present_tick()),
             Source::Told { via, present } => (via, present),
         };
         let shown = ShownCard { card: entry.card.bytes().to_vec(), present };
         self.relay(&[id, via], &MembershipFrame::Cards(vec![shown]));
+    }
+
+    /// The first tick of a run that this node met in person.
+    pub(super) fn spread(&mut self, id: MemberId, tick: u64) {
+        if let Some(entry) = self.members.get(&id) {
+            let shown = ShownCard { card: entry.card.bytes().to_vec(), present: Some(tick) };
+            self.relay(&[id], &MembershipFrame::Cards(vec![shown]));
+        }
     }
 
     /// What a member said in an older run is void.
@@ -266,12 +282,19 @@ impl Membership {
         self.reporting.remove(&id);
         self.accusations.remove(&id);
         self.own.forget(id);
-        for (&other, entry) in &mut self.members {
+        let wakes = &mut self.wakes;
+        let members = &mut self.members;
+        self.disputed.retain(|other| {
+            let Some(entry) = members.get_mut(other) else {
+                return false;
+            };
             entry.case.silence(id);
-            if entry.link.contradictors.remove(&id) || entry.case.has_reports() {
-                self.wakes.no_later_than(other, now);
+            if entry.case.has_reports() {
+                wakes.no_later_than(*other, now);
             }
-        }
+            !entry.case.is_empty()
+        });
+        self.lose_word(now, id);
     }
 
     pub(super) fn handle_leaves(&mut self, step: &mut Step, via: MemberId, leaves: &[Vec<u8>]) {
@@ -317,6 +340,7 @@ impl Membership {
             entry.link.reporting = false;
             entry.link.contradictors.clear();
             entry.report_until = None;
+            entry.unspread = false;
             entry.close_at = Some(now + CLOSE_AFTER);
         });
         self.reporting.remove(&id);
@@ -345,10 +369,15 @@ impl Membership {
             return;
         };
         debug!(?id, %run, "forgotten");
+        let now = step.now.time;
+        if self.members.get(&id).is_some_and(|entry| entry.seated) {
+            self.unseat(now, id);
+        }
         self.members.remove(&id);
-        self.end_older_run(step.now.time, id);
+        self.forget_link(id);
+        self.forget_gone(id);
+        self.end_older_run(now, id);
         self.wakes.set(id, None);
-        self.rewatch();
         // The lowest run is the oldest, so it is the least worth remembering.
         if self.forgotten.len() >= FORGOTTEN_MAX
             && let Some((_, oldest)) = self.forgotten.iter().map(|(&id, &run)| (run, id)).min()

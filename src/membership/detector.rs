@@ -22,12 +22,22 @@ pub const UNLINKED_SILENCE: Duration = Duration::from_secs(3);
 /// How far a claimed tick may run ahead of what was heard and the time since: 25 %, and these (a guess that
 /// allows for any clock).
 const TICK_SLACK: u64 = 8;
+/// How long the word of others that they hear a member keeps this node from reporting it. Then they are asked
+/// again, and no answer within the second time takes their word back: whoever heard it may watch it no more.
+const WORD_LIFE: Duration = Duration::from_secs(10);
+const WORD_ANSWER: Duration = Duration::from_secs(2);
+
+/// Members whose word is remembered for one that is silent here.
+const CONTRADICTORS_MAX: usize = 8;
 
 /// What this node observes of a member itself.
 #[derive(Clone, Debug)]
 pub struct Link {
     /// A session with the member's current run is open.
     open: bool,
+    /// Its silence counts: it is watched, or this node looks whether it is there at all.
+    pub watched: bool,
+    pub doubted: bool,
     pub path: Path,
     /// The last authentic datagram of the member's current run.
     pub heard: Option<(Time, Wall)>,
@@ -44,6 +54,10 @@ pub struct Link {
     pub reporting: bool,
     /// Whose word keeps this node from reporting a silent member: they had heard a newer tick.
     pub contradictors: BTreeSet<MemberId>,
+    word_until: Time,
+    word_asked: bool,
+    /// When a heartbeat of its own accord came: who sends them watches this node.
+    pub beaten: Option<Time>,
     /// When to ask a member that is heard, but not held present, for its tick.
     pub ask_at: Option<Time>,
 }
@@ -59,6 +73,8 @@ pub enum Look {
     Silent,
     /// Silent for as long as it takes: worth a report.
     Lost { probes: u32 },
+    /// Silent, and others said that they hear it: ask whether they still do.
+    Ask,
 }
 
 impl Link {
@@ -66,6 +82,8 @@ impl Link {
     pub fn new(now: Time) -> Self {
         Self {
             open: false,
+            watched: false,
+            doubted: false,
             path: Path::default(),
             heard: None,
             tick: 0,
@@ -75,6 +93,9 @@ impl Link {
             probes: 0,
             reporting: false,
             contradictors: BTreeSet::new(),
+            word_until: now,
+            word_asked: false,
+            beaten: None,
             ask_at: None,
         }
     }
@@ -128,6 +149,33 @@ impl Link {
         self.quiet_since = now.min(self.quiet_since + stall);
     }
 
+    /// Whether its silence is looked at.
+    #[must_use]
+    pub fn is_observed(&self) -> bool {
+        self.watched || self.doubted
+    }
+
+    /// Observed, and not heard for longer than its path explains.
+    #[must_use]
+    pub fn is_missed(&self, now: Time) -> bool {
+        self.is_observed() && self.is_silent(now)
+    }
+
+    /// Takes the word of `by` that it hears the member.
+    pub fn trust(&mut self, now: Time, by: MemberId) {
+        if self.contradictors.len() < CONTRADICTORS_MAX {
+            self.contradictors.insert(by);
+        }
+        self.word_until = now + WORD_LIFE;
+        self.word_asked = false;
+    }
+
+    /// Whether the member sends heartbeats by itself: then it need not be asked for one.
+    #[must_use]
+    pub fn beats(&self, now: Time) -> bool {
+        self.beaten.is_some_and(|at| now.since(at) < self.silence_limit())
+    }
+
     #[must_use]
     pub fn is_silent(&self, now: Time) -> bool {
         now.since(self.quiet_since) >= self.silence_limit()
@@ -147,7 +195,15 @@ impl Link {
         let silent = now.since(self.quiet_since + self.silence_limit());
         // Heartbeats still flow both ways; they find out when the link is back.
         if !self.contradictors.is_empty() {
-            return Look::Silent;
+            if now < self.word_until {
+                return Look::Silent;
+            }
+            if !self.word_asked {
+                self.word_asked = true;
+                self.word_until = now + WORD_ANSWER;
+                return Look::Ask;
+            }
+            self.contradictors.clear();
         }
         if !self.is_open() {
             return if self.reporting { Look::Silent } else { Look::Lost { probes: 0 } };
@@ -171,7 +227,10 @@ impl Link {
         if silent_at > now {
             return Some(silent_at);
         }
-        if !self.contradictors.is_empty() || (!self.is_open() && self.reporting) {
+        if !self.contradictors.is_empty() {
+            return Some(self.word_until);
+        }
+        if !self.is_open() && self.reporting {
             return None;
         }
         if !self.is_open() {
@@ -265,7 +324,7 @@ mod tests {
                     break;
                 }
                 Look::Probe => found.push((now, 0)),
-                Look::Quiet | Look::Silent => {}
+                Look::Quiet | Look::Silent | Look::Ask => {}
             }
             let next = link.next_look(now).unwrap();
             assert!(next > now);

@@ -40,8 +40,15 @@ pub struct Entry {
     pub withdrawals: Vec<Evidence>,
     /// The reports that made it unreachable, for those who were not told.
     pub verdict: Vec<Report>,
-    /// Reports relayed for (run, tick).
+    /// Reports relayed for (run, tick), and the newest tick that was told on.
     pub relayed: (Run, u64, u8),
+    pub told_on: u64,
+    /// It counts among those who watch each other.
+    pub seated: bool,
+    /// Its card came in a handshake, and is passed on with its first tick.
+    pub unspread: bool,
+    /// It was lost when this node was probably cut off: whoever holds it present is believed.
+    pub lost_deaf: bool,
     /// By the wall, since when it is unreachable or has left; on disk too.
     pub gone: Option<Wall>,
     /// Where a session was last open.
@@ -61,6 +68,8 @@ pub struct Exchange {
     pub mismatches: u8,
     /// A heartbeat came on this session.
     pub met: bool,
+    /// Both fingerprints, this node's and the peer's, at the last one.
+    pub seen: (u64, u64),
     /// Not to be begun again before.
     pub again_at: Time,
 }
@@ -83,11 +92,15 @@ impl Entry {
             withdrawals: Vec::new(),
             verdict: Vec::new(),
             relayed: (run, 0, 0),
+            told_on: 0,
+            seated: false,
+            unspread: false,
+            lost_deaf: false,
             gone: None,
             address: None,
             close_at: None,
             report_until: None,
-            exchange: Exchange { mismatches: 0, met: false, again_at: now.time },
+            exchange: Exchange { mismatches: 0, met: false, seen: (0, 0), again_at: now.time },
             budget: Budget::full(),
         }
     }
@@ -107,12 +120,16 @@ impl Entry {
         let run = self.card.value().run;
         self.standing = self.standing.merge(Standing::new(run));
         self.leave = None;
+        let watched = self.link.watched;
         self.link = Link::new(now);
+        self.link.watched = watched;
         self.case.clear();
         self.suspected_tick = None;
         self.withdrawals.clear();
         self.verdict.clear();
         self.relayed = (run, 0, 0);
+        self.told_on = 0;
+        self.lost_deaf = false;
         self.close_at = None;
         self.report_until = None;
         self.exchange.met = false;
@@ -132,6 +149,12 @@ impl Entry {
     #[must_use]
     pub fn has_left(&self) -> bool {
         self.presence == Some(Presence::Left)
+    }
+
+    /// Whether it is restored, and nothing was heard of it since.
+    #[must_use]
+    pub fn is_unvouched(&self) -> bool {
+        self.presence == Some(Presence::Suspect) && self.standing.tick == 0 && !self.link.watched
     }
 
     #[must_use]
@@ -197,6 +220,7 @@ impl Entry {
             since: self.since,
             told: self.told,
             heard: self.link.heard.map(|(time, _)| time),
+            is_watched: self.link.watched,
             degraded: self.is_degraded(now.time),
             addresses: self.addresses(),
             evidence: self.evidence(me, now),
@@ -209,8 +233,9 @@ impl Entry {
             return false;
         }
         let path = self.link.path;
-        let lossy = self.link.is_open() && path.loss_in.max(path.loss_out).0 > DEGRADED_LOSS_PER_MILLE;
-        lossy || self.case.has_reports() || !self.link.contradictors.is_empty() || self.link.is_silent(now)
+        let is_direct = self.link.is_open() && self.link.watched;
+        let lossy = is_direct && path.loss_in.max(path.loss_out).0 > DEGRADED_LOSS_PER_MILLE;
+        lossy || self.case.has_reports() || !self.link.contradictors.is_empty() || self.link.is_missed(now)
     }
 
     /// What its presence rests on, and what stands for and against it now.
@@ -231,7 +256,7 @@ impl Entry {
         if let Some(heard) = self.heard_evidence(me) {
             add(heard);
         }
-        if self.is_present() && self.link.is_silent(now.time) {
+        if self.is_present() && self.link.is_missed(now.time) {
             add(self.silence_evidence(me, now));
         }
         for item in self.case.report_evidence(false) {

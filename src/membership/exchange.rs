@@ -9,21 +9,33 @@ use tracing::{debug, trace};
 
 use super::Membership;
 use super::entry::Entry;
+use super::evidence::{Evidence, EvidenceKind};
 use super::view::{BUCKETS, bucket, stretch};
 use crate::base::limits::{CARDS_PER_FRAME_MAX, HELD_PER_FRAME_MAX};
-use crate::base::{MemberId, Step};
+use crate::base::{MemberId, Presence, Step, Wall};
 use crate::wire::{HeldMember, MembershipFrame, ShownCard};
 
-/// Heartbeats in a row with another fingerprint after which views are compared: the lower id begins, and the
-/// higher one when that came to nothing.
-const MISMATCHES_LOWER: u8 = 2;
-pub const MISMATCHES_HIGHER: u8 = 4;
+/// Two heartbeats in a row with another fingerprint, of views that stand still, and views are compared: the lower
+/// id begins, and the higher one after four, when that came to nothing.
+const MISMATCHES_LOWER: u8 = 8;
+pub const MISMATCHES_HIGHER: u8 = 16;
+/// What one such heartbeat counts: the less while views still change, since what is on its way mends them.
+const MISMATCH_AT_REST: u8 = 4;
+const MISMATCH_IN_MOTION: u8 = 1;
 /// A comparison is not begun again within this time: what it mends shows in the next heartbeat but one.
 const COMPARE_SPACING: Duration = Duration::from_millis(1_500);
+/// Who was asked for members that were restored may know no more; each further question waits twice as long.
+pub const UNVOUCHED_WAIT: Duration = Duration::from_secs(2);
+const UNVOUCHED_WAIT_MAX: Duration = Duration::from_secs(120);
 /// A card is as large as four lines of a list.
 const ITEMS_PER_CARD: usize = 4;
+/// And what a list costs beside its lines, so that empty ones are not free.
+const ITEMS_PER_LIST: usize = 4;
 /// Verdicts that are sent in answer to one list.
 const VERDICTS_PER_LIST_MAX: usize = 64;
+/// Of these, such as speak against what the other side holds: after a partition those who are called gone come
+/// back by themselves, and only the rest is worth a word.
+const DISPUTES_PER_LIST_MAX: usize = 8;
 
 /// A part of a bucket: beyond `after`, to the end when `done`, else to the last one listed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,6 +51,7 @@ struct Lacking {
     cards: Vec<ShownCard>,
     leaves: Vec<Vec<u8>>,
     others: Vec<MembershipFrame>,
+    disputes: usize,
 }
 
 impl Membership {
@@ -53,11 +66,18 @@ impl Membership {
         let exchange = &mut entry.exchange;
         let first = !exchange.met;
         exchange.met = true;
+        let seen = std::mem::replace(&mut exchange.seen, (mine, view));
+        self.ask_for_unvouched(step, peer);
+        let Some(entry) = self.members.get_mut(&peer) else {
+            return;
+        };
+        let exchange = &mut entry.exchange;
         if view == mine {
             exchange.mismatches = 0;
             return;
         }
-        exchange.mismatches = exchange.mismatches.saturating_add(1);
+        let weight = if seen == (mine, view) { MISMATCH_AT_REST } else { MISMATCH_IN_MOTION };
+        exchange.mismatches = exchange.mismatches.saturating_add(weight);
         let limit = if lower { MISMATCHES_LOWER } else { MISMATCHES_HIGHER };
         let begins = (first && lower) || exchange.mismatches >= limit;
         if !begins || exchange.again_at > now {
@@ -69,9 +89,32 @@ impl Membership {
         self.send(peer, MembershipFrame::Buckets(buckets));
     }
 
+    /// Members that were restored, and that this node neither watches nor was told of, are asked for: a list of
+    /// fingerprints that leaves them out makes the other side say what it holds of them.
+    fn ask_for_unvouched(&mut self, step: &Step, peer: MemberId) {
+        let now = step.now.time;
+        if self.restored.is_empty() || self.restored_ask_at > now {
+            return;
+        }
+        let mut view = self.view.clone();
+        let mut open = 0;
+        for &id in &self.restored {
+            if let Some(entry) = self.members.get(&id).filter(|entry| entry.is_unvouched()) {
+                view.replace(id, entry.print(), 0);
+                open += 1;
+            }
+        }
+        if open > 0 {
+            debug!(?peer, open, "asking for those who were restored");
+            self.restored_ask_at = now + self.restored_wait;
+            self.restored_wait = (self.restored_wait * 2).min(UNVOUCHED_WAIT_MAX);
+            self.send(peer, MembershipFrame::Buckets(view.buckets().to_vec()));
+        }
+    }
+
     /// A peer's fingerprints, bucket by bucket: lists what is held in those that differ.
     pub(super) fn handle_buckets(&mut self, step: &Step, peer: MemberId, theirs: &[u64]) {
-        if theirs.len() != BUCKETS || !self.may_answer(peer) {
+        if theirs.len() != BUCKETS || !self.may_answer(step, peer) {
             trace!(?peer, buckets = theirs.len(), "buckets not answered");
             return;
         }
@@ -79,7 +122,7 @@ impl Membership {
         for (index, _) in mine.iter().zip(theirs).enumerate().filter(|(_, (mine, theirs))| mine != theirs) {
             let index = u8::try_from(index).expect("there are 64 buckets");
             // What is left out is found at the next comparison.
-            if self.may_answer(peer) {
+            if self.may_answer(step, peer) {
                 self.list_bucket(step, peer, index);
             }
         }
@@ -98,14 +141,15 @@ impl Membership {
         let Some((low, high)) = part.bounds(held) else {
             return;
         };
-        if !self.may_answer(peer) {
+        if !self.may_answer(step, peer) {
             return;
         }
         let theirs: BTreeMap<_, _> = held.iter().map(|line| (line.member, line)).collect();
         let me = self.own.id();
+        let deaf = self.deaf.is_deaf();
         let mut lacking = Lacking::default();
         for (&id, entry) in self.members.range((low, high)) {
-            lacking.weigh(me, entry, theirs.get(&id).copied());
+            lacking.weigh(entry, theirs.get(&id).copied(), deaf);
         }
         if within((low, high), me) {
             let card = self.own.card().value();
@@ -120,29 +164,48 @@ impl Membership {
         if !answer {
             self.send_list(step, peer, part, (low, high), true);
         }
-        self.spend(peer, (lacking.cards.len() + lacking.leaves.len() + lacking.others.len()) * ITEMS_PER_CARD);
+        self.spend(step, peer, (lacking.cards.len() + lacking.leaves.len() + lacking.others.len()) * ITEMS_PER_CARD);
         for frame in lacking.into_frames() {
             self.send(peer, frame);
         }
         for line in held.iter().filter(|line| !line.unreachable && !line.left && line.tick > 0) {
             let news = self.members.get(&line.member).is_some_and(|entry| {
                 entry.run() == line.run
-                    && line.tick > entry.standing.tick
-                    && entry.presence != Some(crate::base::Presence::Alive)
+                    && (line.tick > entry.standing.tick || entry.lost_deaf)
+                    && entry.presence != Some(Presence::Alive)
             });
             if news {
-                self.handle_told(step, line.member, line.run, line.tick, peer, peer);
+                self.handle_held(step, line, peer);
             }
         }
     }
 
-    fn may_answer(&self, peer: MemberId) -> bool {
-        self.members.get(&peer).is_some_and(|entry| entry.budget.has_items())
+    /// A peer holds somebody present whom this node does not.
+    fn handle_held(&mut self, step: &mut Step, line: &HeldMember, peer: MemberId) {
+        let id = line.member;
+        self.handle_told(step, id, line.run, line.tick, peer, peer);
+        // A fellow that is cut off too may only be slower to notice; one that came back has seen the others.
+        let Some(peer_since) = self.members.get(&peer).map(|entry| entry.since) else {
+            return;
+        };
+        let is_fellow = |lost: Wall| self.deaf.is_deaf() && peer_since < lost;
+        let is_lost = |entry: &Entry| entry.lost_deaf && entry.presence == Some(Presence::Unreachable);
+        if self.members.get(&id).is_some_and(|entry| is_lost(entry) && !is_fellow(entry.since)) {
+            let detail = "holds it present, and this node was cut off itself when it lost it";
+            let held =
+                Evidence::new(EvidenceKind::Contradiction, peer, line.run, step.now.wall, detail).tick(line.tick);
+            self.change(id, |entry| entry.standing.unreachable = false);
+            self.revive(step, id, vec![held]);
+        }
     }
 
-    fn spend(&mut self, peer: MemberId, items: usize) {
+    fn may_answer(&mut self, step: &Step, peer: MemberId) -> bool {
+        self.members.get_mut(&peer).is_some_and(|entry| entry.budget.has_items(step.now.time))
+    }
+
+    fn spend(&mut self, step: &Step, peer: MemberId, items: usize) {
         if let Some(entry) = self.members.get_mut(&peer) {
-            entry.budget.spend_items(u32::try_from(items).unwrap_or(u32::MAX));
+            entry.budget.spend_items(step.now.time, u32::try_from(items).unwrap_or(u32::MAX));
         }
     }
 
@@ -164,7 +227,7 @@ impl Membership {
             let at = lines.partition_point(|line| line.member < me);
             lines.insert(at, own);
         }
-        self.spend(peer, 1 + lines.len());
+        self.spend(step, peer, ITEMS_PER_LIST + lines.len());
         // An answer that does not reach the end of its stretch would say nothing of what lies beyond.
         let mut after = part.after;
         let mut chunks = lines.chunks(HELD_PER_FRAME_MAX).peekable();
@@ -213,7 +276,7 @@ impl Stretch {
 
 impl Lacking {
     /// Notes what the other side lacks of a member, by its line in the other's list.
-    fn weigh(&mut self, me: MemberId, entry: &Entry, line: Option<&HeldMember>) {
+    fn weigh(&mut self, entry: &Entry, line: Option<&HeldMember>, deaf: bool) {
         let rank = entry.card.value().rank();
         let newer_run = line.is_none_or(|line| line.run < entry.run());
         if line.is_none_or(|line| (line.run, line.version) < rank) {
@@ -229,19 +292,15 @@ impl Lacking {
         if self.others.len() >= VERDICTS_PER_LIST_MAX || line.is_some_and(|line| line.left) {
             return;
         }
+        // Ticks that are newer here the other side learns from the list that it gets.
         let tick = entry.standing.tick;
-        if entry.standing.unreachable && !entry.verdict.is_empty() {
-            if newer_run || line.is_some_and(|line| !line.unreachable && line.tick <= tick) {
-                self.others.push(entry.unreachable_frame());
-            }
-        } else if let Some(line) = line
-            && !newer_run
-            && (line.unreachable || line.tick == 0)
-            && line.tick < tick
-            && entry.is_present()
-        {
-            let (subject, run) = (entry.id(), entry.run());
-            self.others.push(MembershipFrame::Contradiction { subject, run, tick, by: me });
+        if !entry.standing.unreachable || entry.verdict.is_empty() || deaf || entry.lost_deaf {
+            return;
+        }
+        let disputed = line.is_some_and(|line| !line.unreachable && line.tick <= tick);
+        if newer_run || (disputed && self.disputes < DISPUTES_PER_LIST_MAX) {
+            self.disputes += usize::from(disputed);
+            self.others.push(entry.unreachable_frame());
         }
     }
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 use tracing::debug;
 
 use super::Membership;
-use super::budget::Budget;
 use super::entry::seconds;
 use super::evidence::{Evidence, EvidenceKind};
 use super::redial::DEAD_SESSION;
@@ -17,8 +16,8 @@ use crate::wire::{Heartbeat, MembershipFrame, OpenReport};
 
 /// A member that is heard but not held present says its tick by itself within this time; else it is asked.
 const ASK_AFTER: Duration = Duration::from_millis(50);
-/// Members without a session that are dialled in one second.
-pub(super) const CONNECTS_PER_BEAT_MAX: usize = 64;
+/// A member that cannot be reached from here, and that others hear, is dialled in one of so many seconds.
+const DIAL_VOUCHED_TICKS: u64 = 8;
 
 impl Membership {
     /// An authentic datagram of `peer` came.
@@ -32,6 +31,7 @@ impl Membership {
         if entry.link.reporting {
             self.withdraw(step, peer);
         }
+        self.undoubt(peer);
         let Some(entry) = self.members.get_mut(&peer) else {
             return;
         };
@@ -53,7 +53,14 @@ impl Membership {
             return;
         };
         let silent = entry.link.silent_from;
-        if !entry.link.hear_tick(now, tick) && entry.presence == Some(Presence::Alive) {
+        let newer = entry.link.hear_tick(now, tick);
+        if std::mem::take(&mut entry.unspread) {
+            self.spread(peer, tick);
+        }
+        let Some(entry) = self.members.get_mut(&peer) else {
+            return;
+        };
+        if !newer && entry.presence == Some(Presence::Alive) {
             return;
         }
         let run = entry.run();
@@ -82,8 +89,8 @@ impl Membership {
         let mut basis = vec![entry.card_evidence()];
         basis.push(Evidence::new(EvidenceKind::Heard, me, run, step.now.wall, detail).tick(tick));
         self.revive(step, peer, basis);
-        if verdict.unreachable || was.is_none() {
-            self.relay(&[peer], &MembershipFrame::Contradiction { subject: peer, run, tick, by: me });
+        if verdict.unreachable || was == Some(Presence::Suspect) {
+            self.tell_on(step, &[peer], peer, tick, me);
         }
     }
 
@@ -99,27 +106,31 @@ impl Membership {
             })
         });
         let reports = self.open_reports(step);
-        for entry in self.members.values_mut() {
-            entry.budget = Budget::full();
-        }
-        let mut connects = 0;
-        let watched: Vec<_> = self.watched.iter().copied().collect();
-        // In a large room each second begins elsewhere, so that everyone is dialled in turn.
-        let skip = usize::try_from(self.own.tick(now)).unwrap_or(0) * CONNECTS_PER_BEAT_MAX % watched.len().max(1);
-        for &id in watched.iter().cycle().skip(skip).take(watched.len()) {
+        let tick = self.own.tick(now);
+        let watched: Vec<_> = self.watch.watched().iter().copied().collect();
+        for id in watched {
             let Some(link) = self.members.get(&id).map(|entry| &entry.link) else { continue };
             // Others may hear it well: then only the way that this session takes is gone.
             let is_silent = link.is_open() && now.since(link.quiet_since) > DEAD_SESSION;
             let is_open = link.is_open();
+            let is_vouched = !link.contradictors.is_empty();
             if is_open {
-                let frame = self.heartbeat(step, reports.clone(), false, false);
+                let wants_answer = !link.beats(now);
+                let frame = self.heartbeat(step, reports.clone(), wants_answer, false);
                 self.send(id, frame);
             }
-            if (is_silent || !is_open) && connects < CONNECTS_PER_BEAT_MAX {
-                connects += 1;
+            if (is_silent || !is_open) && (!is_vouched || tick.is_multiple_of(DIAL_VOUCHED_TICKS)) {
                 self.connect(id);
             }
         }
+        self.tend_links(step);
+    }
+
+    /// A heartbeat to somebody who need not answer.
+    pub(super) fn send_touch(&mut self, step: &Step, to: MemberId) {
+        let reports = self.open_reports(step);
+        let frame = self.heartbeat(step, reports, false, false);
+        self.send(to, frame);
     }
 
     /// One heartbeat out of turn: in answer to a probe, or asking for one.
@@ -165,7 +176,7 @@ impl Membership {
     pub(super) fn update_deaf(&mut self, now: Time) {
         let mut live = 0;
         let mut silent = Vec::new();
-        for id in &self.watched {
+        for id in self.watch.watched() {
             let Some(entry) = self.members.get(id).filter(|entry| entry.link.heard.is_some()) else {
                 continue;
             };

@@ -8,7 +8,7 @@ use tracing::debug;
 use super::outbox::{EventKind, Output};
 use super::own::Met;
 use super::record::Record;
-use super::{Membership, exchange, hearing};
+use super::{Membership, exchange};
 use crate::base::{MemberId, Run, Step, StoreFailed, Time};
 use crate::wire::{Leave, MembershipFrame, Signed};
 
@@ -79,17 +79,13 @@ impl Membership {
         }
         self.out.push(Output::Run(self.own.run()));
         self.out.push(Output::Card(self.own.card().clone()));
-        // In a large room the rest follows with the heartbeats and in the turns of redialling.
-        let known: Vec<_> = self.members.keys().copied().collect();
-        for &id in known.iter().take(hearing::CONNECTS_PER_BEAT_MAX) {
-            self.connect(id);
-        }
-        for id in known {
+        for id in self.watch.observed() {
             if let Some(entry) = self.members.get_mut(&id) {
                 entry.link.restart(step.now.time);
             }
             self.wakes.no_later_than(id, step.now.time);
         }
+        self.link_up_now(step);
         self.schedule_redial(step.now.time);
         self.dial_join(step);
     }
@@ -107,13 +103,9 @@ impl Membership {
                 self.store_run();
                 self.spread_own_card();
                 // Sessions are bound to the run that they were opened in.
-                let open: Vec<_> =
-                    self.members.iter().filter(|(_, entry)| entry.link.is_open()).map(|(&id, _)| id).collect();
-                for id in open {
+                for id in self.watch.open().clone() {
                     self.out.push(Output::Close(id));
-                    if let Some(entry) = self.members.get_mut(&id) {
-                        entry.link.close(step.now.time);
-                    }
+                    self.close_link(step.now.time, id);
                 }
             }
             Met::Copied => {

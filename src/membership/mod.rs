@@ -4,7 +4,7 @@
 //!
 //! The shape: after each input drain [`Membership::poll_output`] to the end and ask
 //! [`Membership::poll_timeout`] again. Reading order: `standing`, `witness`, `detector`, `verdict`; then what
-//! acts on them: `presence`, `cards`, `reports`, `exchange`, `redial`.
+//! acts on them: `presence`, `watch`, `cards`, `reports`, `exchange`, `redial`.
 
 mod budget;
 mod cards;
@@ -28,6 +28,7 @@ mod tests;
 mod verdict;
 mod view;
 mod wakes;
+mod watch;
 mod witness;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,6 +49,7 @@ use self::redial::{Join, Redial};
 use self::stall::Stalls;
 use self::view::View;
 use self::wakes::Wakes;
+use self::watch::Watch;
 use crate::base::limits::{FORGOTTEN_MAX, MEMBERS_MAX};
 use crate::base::{EventNumber, MemberId, Now, Path, Presence, Rng, RoomId, Run, Step, StoreFailed, Time, Wall};
 use crate::crypto::Identity;
@@ -78,6 +80,8 @@ pub struct Member {
     pub told: Option<EventNumber>,
     /// When its last authentic datagram of this run came, on whatever session; `None` for this node itself.
     pub heard: Option<Time>,
+    /// Whether this node watches it, so that it would notice by itself if the member fell silent.
+    pub is_watched: bool,
     /// Contradicted, kept alive by somebody else's word, or losing more than a fifth of its datagrams.
     pub degraded: bool,
     /// Where to find it, best first.
@@ -93,11 +97,17 @@ pub struct Membership {
     members: Members,
     /// The highest run of those who were forgotten.
     forgotten: BTreeMap<MemberId, Run>,
-    watched: BTreeSet<MemberId>,
+    watch: Watch,
     /// Whom this node reports, or did until a moment ago.
     reporting: BTreeSet<MemberId>,
     /// By reporter, whom it reports in person.
     accusations: BTreeMap<MemberId, BTreeSet<MemberId>>,
+    /// About whom something is said, or was lately.
+    disputed: BTreeSet<MemberId>,
+    /// Remembered from earlier runs of this node, and not told of since; and when somebody is asked for them next.
+    restored: BTreeSet<MemberId>,
+    restored_ask_at: Time,
+    restored_wait: Duration,
     view: View,
     /// What this node's own card contributes to it.
     own_print_shown: u64,
@@ -126,6 +136,7 @@ impl Membership {
         let run = Run { incarnation: step.now.wall.as_secs().max(saved.saturating_add(1)), boot };
         let phase = Duration::from_micros(1 + rng.split("membership phase").below(1_000_000));
         let own = Own::new(identity, room, nick, addresses, run, step.now.time + phase);
+        let own_id = own.id();
         let mut membership = Self {
             view: View::default(),
             own_print_shown: 0,
@@ -133,9 +144,13 @@ impl Membership {
             started: step.now.wall,
             members: Members::new(),
             forgotten: restored.forgotten,
-            watched: BTreeSet::new(),
+            watch: Watch::new(own_id, step.now.time),
             reporting: BTreeSet::new(),
             accusations: BTreeMap::new(),
+            disputed: BTreeSet::new(),
+            restored: BTreeSet::new(),
+            restored_ask_at: step.now.time,
+            restored_wait: exchange::UNVOUCHED_WAIT,
             wakes: Wakes::default(),
             deaf: Deaf::default(),
             stalls: Stalls::new(step.now.time),
@@ -152,7 +167,6 @@ impl Membership {
         for (id, kept) in restored.members {
             membership.restore(step, id, kept);
         }
-        membership.rewatch();
         membership
     }
 
@@ -213,11 +227,9 @@ impl Membership {
         let Some(entry) = self.members.get_mut(&peer).filter(|entry| entry.run() == run) else {
             return;
         };
-        entry.link.close(step.now.time);
         entry.exchange.met = false;
-        if entry.is_present() {
-            self.connect(peer);
-        }
+        self.close_link(step.now.time, peer);
+        self.connect_if_wanted(step.now.time, peer);
         self.wakes.no_later_than(peer, step.now.time);
     }
 
@@ -298,6 +310,8 @@ impl Membership {
             if self.own.beat_at <= now {
                 self.beat(step);
             }
+            self.link_up(step);
+            self.sweep(step);
             self.dial_join(step);
             self.redial(step);
         }
@@ -321,6 +335,7 @@ impl Membership {
             sooner(Some(self.own.beat_at));
             sooner(self.join.at());
             sooner(self.redial.at);
+            sooner(self.watch.due());
         }
         due
     }
@@ -408,8 +423,8 @@ impl Membership {
         if stall > stall::LONG {
             self.recover_from_stall(step, stall);
         } else if !stall.is_zero() {
-            for id in &self.watched {
-                if let Some(entry) = self.members.get_mut(id) {
+            for id in self.watch.observed() {
+                if let Some(entry) = self.members.get_mut(&id) {
                     entry.link.excuse(step.now.time, stall);
                 }
             }
@@ -433,6 +448,7 @@ impl Membership {
             since: self.started,
             told: None,
             heard: None,
+            is_watched: false,
             degraded: self.deaf.is_deaf(),
             addresses: card.addresses.clone(),
             evidence: vec![Evidence::new(EvidenceKind::Card, card.member, card.run, self.started, detail)],
@@ -441,11 +457,6 @@ impl Membership {
 
     fn own_presence(&self) -> Presence {
         if self.leaving.is_some() { Presence::Left } else { Presence::Alive }
-    }
-
-    /// Members that a frame can be sent to now, by id.
-    fn connected(&self) -> Vec<MemberId> {
-        self.members.iter().filter(|(_, entry)| entry.link.is_open() && !entry.has_left()).map(|(&id, _)| id).collect()
     }
 
     fn send(&mut self, to: MemberId, frame: MembershipFrame) {

@@ -29,6 +29,8 @@ pub struct Own {
     /// Where two peers saw this node, and where each sees it.
     adopted: Vec<SocketAddr>,
     sightings: BTreeMap<MemberId, SocketAddr>,
+    /// When this run's first heartbeat was due.
+    started: Time,
     /// When the next heartbeat is due.
     pub beat_at: Time,
     tick_at_beat: u64,
@@ -75,6 +77,7 @@ impl Own {
             bound,
             adopted: Vec::new(),
             sightings: BTreeMap::new(),
+            started: first_beat,
             beat_at: first_beat,
             tick_at_beat: 2,
             awaits: None,
@@ -101,6 +104,11 @@ impl Own {
     #[must_use]
     pub fn run(&self) -> Run {
         self.run
+    }
+
+    #[must_use]
+    pub fn started(&self) -> Time {
+        self.started
     }
 
     #[must_use]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tracing::debug;
 
+use super::Membership;
 use super::detector::Look;
 use super::entry::Entry;
 use super::evidence::{Evidence, EvidenceKind};
@@ -12,7 +13,6 @@ use super::outbox::{EventKind, Output};
 use super::record::{Record, RestoredMember};
 use super::standing::Standing;
 use super::verdict::Ruling;
-use super::{Membership, witness};
 use crate::base::{MemberId, Presence, Step, Time};
 use crate::wire::{Card, Leave, MembershipFrame, Report, Signed};
 
@@ -52,13 +52,10 @@ impl Membership {
         self.members.insert(id, entry);
         let basis = Evidence::new(kind, id, run, step.now.wall, detail);
         self.place(step, id, presence, vec![basis]);
+        if presence == Presence::Suspect {
+            self.restored.insert(id);
+        }
         self.wakes.no_later_than(id, step.now.time);
-    }
-
-    /// Recomputes whom this node watches.
-    pub(super) fn rewatch(&mut self) {
-        let present = self.members.iter().filter(|(_, entry)| !entry.is_gone()).map(|(&id, _)| id);
-        self.watched = witness::watched(self.own.id(), present);
     }
 
     /// Looks at a member: its silence, the case against it, and when to look again.
@@ -68,10 +65,8 @@ impl Membership {
         let now = step.now.time;
         if self.members.get(&id).is_some_and(|entry| entry.close_at.is_some_and(|at| at <= now)) {
             self.out.push(Output::Close(id));
-            self.change(id, |entry| {
-                entry.close_at = None;
-                entry.link.close(now);
-            });
+            self.close_link(now, id);
+            self.change(id, |entry| entry.close_at = None);
         }
         let Some(entry) = self.members.get_mut(&id) else {
             self.wakes.set(id, None);
@@ -80,13 +75,18 @@ impl Membership {
         let mut due = entry.close_at;
         let mut sooner = |at: Option<Time>| due = due.into_iter().chain(at).min();
         sooner(entry.link.ask_at);
-        if self.watched.contains(&id) && self.own.awaits.is_none() {
-            sooner(entry.link.next_look(now));
+        if self.own.is_durable() {
+            if entry.link.is_observed() {
+                sooner(entry.link.next_look(now));
+            }
             match entry.case.rule(now, step.now.wall, entry.hearing(now)) {
                 Ruling::Suspect { until } => sooner(Some(until)),
                 Ruling::Clear => sooner(entry.case.next_ruling(now)),
                 Ruling::Unreachable { .. } => sooner(Some(now)),
             }
+        }
+        if entry.is_gone() {
+            due = entry.close_at;
         }
         // What is overdue was our own doing; a deadline in the past would look like a stall.
         self.wakes.set(id, due.map(|at| at.max(now)));
@@ -95,7 +95,6 @@ impl Membership {
     /// The detector: probes a silent link, and reports it once that was in vain.
     fn watch_link(&mut self, step: &mut Step, id: MemberId) {
         let now = step.now.time;
-        let watched = self.watched.contains(&id);
         let Some(entry) = self.members.get_mut(&id) else {
             return;
         };
@@ -106,15 +105,16 @@ impl Membership {
             }
         }
         // Before the run is durable nobody was asked, so nobody can have failed to answer.
-        if !watched || !self.own.is_durable() {
+        if !self.own.is_durable() {
             return;
         }
-        let Some(entry) = self.members.get_mut(&id) else {
+        let Some(entry) = self.members.get_mut(&id).filter(|entry| entry.link.is_observed()) else {
             return;
         };
         match entry.link.look(now) {
             Look::Quiet | Look::Silent => {}
             Look::Probe => self.send(id, MembershipFrame::Probe),
+            Look::Ask => self.ask_contradictors(step, id),
             Look::Lost { probes } => self.report(step, id, probes),
         }
     }
@@ -158,6 +158,7 @@ impl Membership {
         let Some(frame) = self.change(id, |entry| {
             let run = entry.run();
             let tick = entry.standing.tick.max(entry.case.accused_tick().unwrap_or(0));
+            entry.lost_deaf = entry.case.is_word_of_the_deaf();
             entry.standing = entry.standing.merge(Standing::unreachable(run, tick));
             entry.verdict = verdict;
             if entry.link.reporting {
@@ -170,7 +171,10 @@ impl Membership {
             return;
         };
         self.place(step, id, Presence::Unreachable, basis);
-        self.relay(&[id], &frame);
+        // Whoever is probably cut off itself has nothing to tell those who are not.
+        if !self.deaf.is_deaf() {
+            self.relay(&[id], &frame);
+        }
         self.schedule_redial(now);
     }
 
@@ -184,9 +188,11 @@ impl Membership {
         entry.suspected_tick = None;
         entry.withdrawals.clear();
         entry.verdict.clear();
+        entry.lost_deaf = false;
         if entry.report_until.take().is_some() {
             self.reporting.remove(&id);
         }
+        let returns = entry.is_gone();
         if entry.presence != Some(Presence::Suspect) {
             entry.case.drop_reports();
             // Whoever is alive by somebody else's word is given a full silence before it is reported again.
@@ -198,15 +204,18 @@ impl Membership {
             entry.case.withdraw(me);
         }
         self.place(step, id, Presence::Alive, basis);
-        self.connect_if_closed(id);
+        if returns {
+            self.hurry_redial(now);
+        }
+        self.connect_if_wanted(now, id);
         self.wakes.no_later_than(id, now);
     }
 
     /// Puts a member where it stands from now on, and tells everybody within this node.
     pub(super) fn place(&mut self, step: &mut Step, id: MemberId, presence: Presence, basis: Vec<Evidence>) {
         let wall = step.now.wall;
-        let Some((was_gone, was)) = self.change(id, |entry| {
-            let was = (entry.is_gone(), entry.presence);
+        let Some(was) = self.change(id, |entry| {
+            let was = entry.presence;
             entry.presence = Some(presence);
             entry.since = wall;
             entry.basis = basis;
@@ -232,26 +241,21 @@ impl Membership {
         let n = self.out.tell(step, entry.told, kind);
         entry.told = Some(n);
         self.out.push(Output::Presence { member: id, run: card.run, presence, n });
-        if was_gone != gone || was.is_none() {
-            self.rewatch();
-        }
+        self.restored.remove(&id);
+        self.note_gone(id, presence);
+        self.seat(step.now.time, id);
         if gone {
-            self.lose_witness(step, id);
+            self.lose_word(step.now.time, id);
         }
     }
 
     /// `gone` speaks for nobody any more: whoever this node did not report on its word alone is looked at again.
-    fn lose_witness(&mut self, step: &Step, gone: MemberId) {
-        for (&id, entry) in &mut self.members {
+    pub(super) fn lose_word(&mut self, now: Time, gone: MemberId) {
+        for id in self.watch.observed() {
+            let Some(entry) = self.members.get_mut(&id) else { continue };
             if entry.link.contradictors.remove(&gone) && entry.link.contradictors.is_empty() {
-                self.wakes.no_later_than(id, step.now.time);
+                self.wakes.no_later_than(id, now);
             }
-        }
-    }
-
-    pub(super) fn connect_if_closed(&mut self, id: MemberId) {
-        if self.members.get(&id).is_some_and(|entry| !entry.link.is_open()) {
-            self.connect(id);
         }
     }
 }

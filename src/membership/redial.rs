@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::ops::Bound;
 use std::time::Duration;
 
 use super::Membership;
@@ -16,6 +17,11 @@ const JOIN_AGAIN: Duration = Duration::from_secs(2);
 const JOIN_AGAIN_MAX: Duration = Duration::from_secs(16);
 /// One of those who are unreachable in each second, whoever's turn it is.
 const REDIAL_PERIOD: Duration = Duration::from_secs(1);
+/// When one came back the others are probably back too: for a while it is ten a second.
+const HURRIED_PERIOD: Duration = Duration::from_millis(100);
+const HURRIED_FOR: Duration = Duration::from_secs(5);
+/// Members that are looked at to find whose turn it is.
+const LOOKED_AT_MAX: usize = 512;
 /// A node that is mostly deaf asks all that it remembers, 50 a second, but each once a second at most.
 const DEAF_REDIAL_SPACING: Duration = Duration::from_millis(20);
 /// One who left is dialled in every tenth turn: it comes back by itself, unless it does not know where to.
@@ -39,6 +45,9 @@ pub struct Join {
 #[derive(Debug)]
 pub struct Redial {
     pub at: Option<Time>,
+    unreachable: BTreeSet<MemberId>,
+    left: BTreeSet<MemberId>,
+    hurried_until: Time,
     turn: u64,
     after: Option<MemberId>,
     left_after: Option<MemberId>,
@@ -72,7 +81,16 @@ impl Join {
 impl Redial {
     #[must_use]
     pub fn new(now: Time) -> Self {
-        Self { at: None, turn: 0, after: None, left_after: None, forget_at: now }
+        Self {
+            at: None,
+            unreachable: BTreeSet::new(),
+            left: BTreeSet::new(),
+            hurried_until: now,
+            turn: 0,
+            after: None,
+            left_after: None,
+            forget_at: now,
+        }
     }
 }
 
@@ -96,6 +114,29 @@ impl Membership {
         self.redial.at = Some(self.redial.at.map_or(soon, |at| at.min(soon)));
     }
 
+    /// Keeps those who are gone apart from the others.
+    pub(super) fn note_gone(&mut self, id: MemberId, presence: Presence) {
+        self.forget_gone(id);
+        match presence {
+            Presence::Unreachable => drop(self.redial.unreachable.insert(id)),
+            Presence::Left => drop(self.redial.left.insert(id)),
+            Presence::Alive | Presence::Suspect => {}
+        }
+    }
+
+    pub(super) fn forget_gone(&mut self, id: MemberId) {
+        self.redial.unreachable.remove(&id);
+        self.redial.left.remove(&id);
+    }
+
+    /// Somebody is back: a partition may have healed.
+    pub(super) fn hurry_redial(&mut self, now: Time) {
+        if self.redial.hurried_until <= now {
+            self.redial.at = Some(self.redial.at.map_or(now, |at| at.min(now)) + HURRIED_PERIOD);
+        }
+        self.redial.hurried_until = now + HURRIED_FOR;
+    }
+
     /// One turn of finding those who are gone: on the session that is still there, or by dialling.
     pub(super) fn redial(&mut self, step: &Step) {
         let now = step.now.time;
@@ -103,40 +144,51 @@ impl Membership {
             return;
         }
         self.redial.turn += 1;
-        let unreachable = self.next_gone(Presence::Unreachable, self.redial.after);
-        let left = self.next_gone(Presence::Left, self.redial.left_after);
+        let unreachable = self.next_gone(&self.redial.unreachable, self.redial.after);
         if let Some(id) = unreachable {
             self.redial.after = Some(id);
-            self.seek(now, id);
+            if self.is_mine_to_seek(id) {
+                self.seek(now, id);
+            }
         }
-        if let Some(id) = left
-            && self.redial.turn.is_multiple_of(LEFT_EVERY)
+        if self.redial.turn.is_multiple_of(LEFT_EVERY)
+            && let Some(id) = self.next_gone(&self.redial.left, self.redial.left_after)
         {
             self.redial.left_after = Some(id);
-            self.connect(id);
+            if self.is_mine_to_seek(id) {
+                self.connect(id);
+            }
         }
-        self.redial.at = (unreachable.is_some() || left.is_some()).then(|| now + self.redial_period());
+        let any = !self.redial.unreachable.is_empty() || !self.redial.left.is_empty();
+        self.redial.at = any.then(|| now + self.redial_period(now));
     }
 
-    fn redial_period(&self) -> Duration {
+    fn redial_period(&self, now: Time) -> Duration {
         if !self.deaf.is_deaf() {
-            return REDIAL_PERIOD;
+            return if now < self.redial.hurried_until { HURRIED_PERIOD } else { REDIAL_PERIOD };
         }
-        let gone = self.members.values().filter(|entry| entry.presence == Some(Presence::Unreachable)).count();
-        let each_once = REDIAL_PERIOD / u32::try_from(gone.max(1)).unwrap_or(u32::MAX);
+        let each_once = REDIAL_PERIOD / u32::try_from(self.redial.unreachable.len().max(1)).unwrap_or(u32::MAX);
         each_once.max(DEAF_REDIAL_SPACING)
     }
 
-    /// The next member in a state, by id, after `after`, round and round.
-    fn next_gone(&self, presence: Presence, after: Option<MemberId>) -> Option<MemberId> {
-        let mut first = None;
-        for (&id, _) in self.members.iter().filter(|(_, entry)| entry.presence == Some(presence)) {
-            if after.is_none_or(|after| id > after) {
+    /// Those who would watch a member if it were there look for it; whoever is cut off itself looks for all.
+    fn is_mine_to_seek(&self, id: MemberId) -> bool {
+        self.deaf.is_deaf() || self.watch.would_watch(id)
+    }
+
+    /// The next of `gone` after `after` that is this node's to look for, round and round. Where none is among those
+    /// that were looked at, the last of them, so that the next turn goes on there.
+    fn next_gone(&self, gone: &BTreeSet<MemberId>, after: Option<MemberId>) -> Option<MemberId> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let around = gone.range((from, Bound::Unbounded)).chain(gone).take(LOOKED_AT_MAX.min(gone.len()));
+        let mut last = None;
+        for &id in around {
+            if self.is_mine_to_seek(id) {
                 return Some(id);
             }
-            first = first.or(Some(id));
+            last = Some(id);
         }
-        first
+        last
     }
 
     fn seek(&mut self, now: Time, id: MemberId) {
@@ -146,7 +198,7 @@ impl Membership {
         if !entry.link.is_open() {
             self.connect(id);
         } else if now.since(entry.link.quiet_since) > DEAD_SESSION {
-            entry.link.close(now);
+            self.close_link(now, id);
             self.out.push(Output::Close(id));
             self.connect(id);
         } else {

@@ -7,13 +7,14 @@
 use tracing::{debug, trace};
 
 use super::Membership;
+use super::entry::Entry;
 use super::evidence::{Evidence, EvidenceKind};
 use super::hearing::lag_ms;
 use super::own::TICK_MAX;
 use super::presence::VERDICT_REPORTS_MAX;
 use super::standing::Standing;
-use crate::base::limits::{RELAY_FANOUT_MAX, RELAYS_PER_REPORT_MAX, REPORTS_PER_HEARTBEAT_MAX};
-use crate::base::{MemberId, Presence, Run, Step};
+use crate::base::limits::{RELAYS_PER_REPORT_MAX, REPORTS_PER_HEARTBEAT_MAX};
+use crate::base::{MemberId, Presence, Run, Step, Time};
 use crate::wire::{Heartbeat, MembershipFrame, OpenReport, Report};
 
 impl Membership {
@@ -24,6 +25,9 @@ impl Membership {
             return;
         }
         self.own.accept();
+        if let Some(entry) = self.members.get_mut(&peer).filter(|_| !answer) {
+            entry.link.beaten = Some(step.now.time);
+        }
         self.hear_tick(step, peer, tick);
         let complete = reports.len() < REPORTS_PER_HEARTBEAT_MAX;
         if complete && let Some(before) = self.accusations.get(&peer) {
@@ -52,17 +56,23 @@ impl Membership {
         }
         if subject == me {
             self.answer_for_self(step, via, run, tick);
-            if by != via && self.members.get(&by).is_some_and(|entry| entry.link.is_open()) {
+            if by != via && self.watch.open().contains(&by) {
                 self.send_heartbeat(step, by, true);
             }
             return;
         }
+        // Somebody who is gone from here speaks from beyond a partition, if at all: who is there is to be seen.
+        if by != via && self.members.get(&by).is_some_and(Entry::is_gone) {
+            self.doubt_on_hearsay(now, subject);
+            return;
+        }
+        let is_followed = by == via && self.members.get(&by).is_some_and(|entry| entry.link.beats(now));
         let Some(entry) = self.members.get_mut(&subject) else {
             return;
         };
         if run != entry.run() || entry.has_left() {
-            if by == via && run <= entry.run() && entry.budget.has_items() {
-                entry.budget.spend_items(5);
+            if by == via && run <= entry.run() && entry.budget.has_items(now) {
+                entry.budget.spend_items(now, 5);
                 let frame = entry.shown();
                 let leave = entry.leave_frame();
                 self.send(via, frame);
@@ -76,25 +86,32 @@ impl Membership {
             return;
         }
         let newer = (entry.link.tick > tick).then_some(entry.link.tick);
+        // It was refuted on its way: what is passed on comes by more ways than one.
+        if !is_followed && tick < entry.standing.tick {
+            if let Some(tick) = newer {
+                self.contradict(step, subject, tick, by, via);
+            }
+            return;
+        }
         entry.standing = entry.standing.merge(Standing::alive(run, tick));
         entry.case.lift(me, entry.standing.tick);
         let news = entry.case.accuse(by, via, report, now, step.now.wall);
-        let relays = entry.count_relay(run, tick, news);
+        if by == via && !is_followed {
+            entry.case.unfollow(by);
+        }
+        // Whoever can contradict answers it instead of passing it on.
+        let relays = newer.is_none() && entry.count_relay(now, run, tick, news);
+        self.disputed.insert(subject);
         // Quiet on somebody's word, and now another says the same as this node saw: join at once.
         let joins = entry.link.is_silent(now) && !entry.link.contradictors.is_empty() && tick >= entry.standing.tick;
         if joins {
             entry.link.contradictors.clear();
         }
-        if by == via && entry.case.report(by).is_some() {
+        if is_followed && entry.case.report(by).is_some() {
             self.accusations.entry(by).or_default().insert(subject);
         }
         if let Some(tick) = newer {
-            debug!(?by, ?subject, tick, "contradicting a report");
-            let frame = MembershipFrame::Contradiction { subject, run, tick, by: me };
-            self.send(via, frame.clone());
-            if by != via && self.members.get(&by).is_some_and(|entry| entry.link.is_open()) {
-                self.send(by, frame);
-            }
+            self.contradict(step, subject, tick, by, via);
         }
         if relays {
             self.relay(&[via, by, subject], &MembershipFrame::Report(Report { by, open: report }));
@@ -103,6 +120,24 @@ impl Membership {
             self.report(step, subject, 0);
         }
         self.review(step, subject);
+    }
+
+    /// Answers a report by `by` that came from `via`: this node has heard a newer tick itself.
+    fn contradict(&mut self, step: &Step, subject: MemberId, tick: u64, by: MemberId, via: MemberId) {
+        let Some(run) = self.members.get(&subject).map(Entry::run) else {
+            return;
+        };
+        debug!(?by, ?subject, tick, "contradicting a report");
+        let me = self.own.id();
+        let frame = MembershipFrame::Contradiction { subject, run, tick, by: me };
+        self.send(via, frame.clone());
+        // What is passed on has come far, and so must the answer.
+        if by != via {
+            if self.watch.open().contains(&by) {
+                self.send(by, frame);
+            }
+            self.tell_on(step, &[via, by, subject], subject, tick, me);
+        }
     }
 
     /// `by` knows a newer tick, says `via`.
@@ -128,36 +163,37 @@ impl Membership {
         }
         let verdict = entry.standing;
         let newer = tick > verdict.tick;
+        let refutes = entry.case.is_refuted_by(tick);
         entry.standing = verdict.merge(Standing::alive(run, tick));
         if entry.case.has_reports() || !entry.link.is_live(now) {
             entry.case.contradict(by, via, tick, now, step.now.wall);
+            self.disputed.insert(subject);
         }
         let reported = entry.case.report(me).map(|held| held.report.tick);
         let adopts = entry.link.reporting && reported.is_some_and(|reported| tick > reported);
-        let silent = entry.link.is_silent(now);
+        let silent = entry.link.is_missed(now);
         if adopts {
             entry.link.reporting = false;
             entry.case.withdraw(me);
             self.reporting.remove(&subject);
         }
         if adopts || (silent && newer && !entry.link.contradictors.is_empty()) {
-            // The word is that of the member that it came from.
-            entry.link.contradictors.insert(via);
+            entry.link.trust(now, by);
         }
+        let tells = refutes || adopts || (newer && entry.presence != Some(Presence::Alive));
         let evidence = |kind, detail: &str| Evidence::new(kind, by, run, step.now.wall, detail).tick(tick).via(via);
         match entry.presence {
             None if newer => {
-                let basis = vec![entry.card_evidence(), evidence(EvidenceKind::Heard, "hears it")];
+                let basis = vec![entry.card_evidence(), evidence(EvidenceKind::Heard, "knows this tick of it")];
                 self.revive(step, subject, basis);
             }
             Some(Presence::Unreachable) if newer => {
                 let basis = vec![evidence(EvidenceKind::Contradiction, "hears it again")];
                 self.revive(step, subject, basis);
-                self.relay(&[via, by, subject], &MembershipFrame::Contradiction { subject, run, tick, by });
             }
             // Not heard since this node started, but somebody else hears it.
             Some(Presence::Suspect) if newer && entry.suspected_tick.is_none() => {
-                let basis = vec![evidence(EvidenceKind::Heard, "hears it")];
+                let basis = vec![evidence(EvidenceKind::Heard, "knows this tick of it")];
                 self.revive(step, subject, basis);
             }
             None | Some(Presence::Alive | Presence::Suspect | Presence::Unreachable | Presence::Left) => {
@@ -166,7 +202,42 @@ impl Membership {
         }
         if adopts {
             debug!(?subject, ?by, tick, "adopting a newer tick; quiet");
-            self.relay(&[via, by, subject], &MembershipFrame::Contradiction { subject, run, tick, by });
+        }
+        if tells {
+            self.tell_on(step, &[via, by, subject], subject, tick, by);
+        }
+    }
+
+    /// Passes a tick on that changes what others hold: once for each, and so often in a second.
+    pub(super) fn tell_on(&mut self, step: &Step, except: &[MemberId], subject: MemberId, tick: u64, by: MemberId) {
+        let Some(entry) = self.members.get_mut(&subject).filter(|entry| entry.told_on < tick) else {
+            return;
+        };
+        if entry.budget.spend_relay(step.now.time) {
+            entry.told_on = tick;
+            let run = entry.run();
+            self.relay(except, &MembershipFrame::Contradiction { subject, run, tick, by });
+        }
+    }
+
+    /// The word that keeps this node from reporting a member has grown old: those who gave it are asked again, and
+    /// nobody else is troubled.
+    pub(super) fn ask_contradictors(&mut self, step: &Step, subject: MemberId) {
+        let Some(entry) = self.members.get(&subject) else {
+            return;
+        };
+        let report = OpenReport {
+            subject,
+            run: entry.run(),
+            tick: entry.standing.tick,
+            probes_lost: 0,
+            lag_ms: lag_ms(step),
+            mostly_deaf: self.deaf.is_deaf(),
+        };
+        let by = self.own.id();
+        for to in entry.link.contradictors.clone() {
+            self.send(to, MembershipFrame::Report(Report { by, open: report }));
+            self.want_link(step.now.time, to);
         }
     }
 
@@ -240,8 +311,8 @@ impl Membership {
         if entry.standing >= Standing::unreachable(run, tick) {
             return;
         }
-        let owns_link = entry.link.is_open() && !entry.link.reporting && entry.is_present();
-        if owns_link {
+        // Whoever holds it present weighs what the verdict rests on; others have nothing to set against it.
+        if entry.is_present() {
             for report in reports {
                 self.handle_report(step, via, report.by, report.open);
             }
@@ -253,6 +324,7 @@ impl Membership {
         for report in reports.iter().filter(|report| report.by != me) {
             entry.case.accuse(report.by, via, report.open, now, step.now.wall);
         }
+        self.disputed.insert(subject);
         entry.standing = entry.standing.merge(Standing::unreachable(run, tick));
         debug!(?subject, ?via, tick, "taking over a verdict");
         self.condemn(step, subject, basis, reports.to_vec());
@@ -285,19 +357,27 @@ impl Membership {
         };
         entry.link.reporting = true;
         entry.case.accuse(me, me, report, now.time, now.wall);
+        self.disputed.insert(subject);
         debug!(?subject, tick = report.tick, probes, mostly_deaf, "reporting");
+        // Of one that it does not watch it says so to itself only: those who do would know better.
+        if !entry.link.watched {
+            return;
+        }
+        let is_open = entry.link.is_open();
         self.reporting.insert(subject);
         let frame = MembershipFrame::Report(Report { by: me, open: report });
-        for to in self.connected() {
+        for to in self.audience() {
             self.send(to, frame.clone());
         }
-        self.connect_if_closed(subject);
+        if !is_open {
+            self.connect(subject);
+        }
     }
 
     /// The subject of this node's own report is heard again.
     pub(super) fn withdraw(&mut self, step: &mut Step, subject: MemberId) {
         let me = self.own.id();
-        self.reporting.remove(&subject);
+        let was_told = self.reporting.remove(&subject);
         let Some(entry) = self.members.get_mut(&subject) else {
             return;
         };
@@ -307,34 +387,32 @@ impl Membership {
         let evidence = Evidence::new(EvidenceKind::Withdrawal, me, run, step.now.wall, "heard again").tick(tick);
         entry.note_withdrawal(evidence);
         debug!(?subject, tick, "withdrawing");
-        for to in self.connected() {
-            self.send(to, MembershipFrame::Withdrawal { subject, run, tick });
+        if was_told {
+            for to in self.audience() {
+                self.send(to, MembershipFrame::Withdrawal { subject, run, tick });
+            }
         }
     }
 
-    /// Passes `frame` on to as many connected members as one change is told to.
+    /// Passes `frame` on over the links of those who watch each other: over them everybody is reached, and each
+    /// hears it from several sides.
     pub(super) fn relay(&mut self, except: &[MemberId], frame: &MembershipFrame) {
-        let me = self.own.id();
-        let mut to = self.connected();
-        // Each begins with its own successor, so that in a large room a flood gets round.
-        let successors = to.partition_point(|&id| id < me);
-        to.rotate_left(successors);
-        for id in to.into_iter().filter(|id| !except.contains(id)).take(RELAY_FANOUT_MAX) {
+        for id in self.audience().into_iter().filter(|id| !except.contains(id)) {
             self.send(id, frame.clone());
         }
     }
 }
 
-impl super::Entry {
+impl Entry {
     /// Whether a report about (run, tick) is passed on: the first two are.
-    fn count_relay(&mut self, run: Run, tick: u64, news: bool) -> bool {
+    fn count_relay(&mut self, now: Time, run: Run, tick: u64, news: bool) -> bool {
         let (known_run, known_tick, count) = self.relayed;
         if (known_run, known_tick) < (run, tick) {
             self.relayed = (run, tick, 0);
         } else if (known_run, known_tick) > (run, tick) || count >= RELAYS_PER_REPORT_MAX {
             return false;
         }
-        let relays = news && self.budget.spend_relay();
+        let relays = news && self.budget.spend_relay(now);
         if relays {
             self.relayed.2 += 1;
         }

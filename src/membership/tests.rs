@@ -2,6 +2,7 @@
 
 mod hostile;
 mod look;
+mod rings;
 mod trouble;
 mod world;
 

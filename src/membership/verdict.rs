@@ -28,8 +28,11 @@ const REPORT_LIFE: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub struct HeldReport {
     pub report: OpenReport,
-    /// Who said it over its own session.
+    /// Who said it over its own session, first; and, of a report that was passed on, somebody else who did.
     pub via: MemberId,
+    pub second: Option<MemberId>,
+    /// Its author's heartbeats come here, and show when it is taken back.
+    followed: bool,
     /// Since when it stands uncontradicted, if it does.
     since: Option<(Time, Wall)>,
     renewed: Time,
@@ -71,20 +74,33 @@ pub enum Ruling {
 
 impl Case {
     /// Takes a report, or renews it; says whether it is news. A report by somebody heard in person is not
-    /// replaced by what others pass on in that name.
+    /// replaced by what others pass on in that name. One that comes over a second member has two voices from
+    /// then on: a room in which news spread from member to member must tell one liar from many witnesses.
     pub fn accuse(&mut self, by: MemberId, via: MemberId, report: OpenReport, now: Time, wall: Wall) -> bool {
         if let Some(held) = self.reports.get_mut(&by) {
             if held.via == by && via != by {
+                return false;
+            }
+            if via != by && report.run == held.report.run && report.tick <= held.report.tick {
+                // An echo of what is known: that it is open still says nobody but its author.
+                if via != held.via && report.tick == held.report.tick && held.second.is_none() {
+                    held.second = Some(via);
+                }
                 return false;
             }
             let same = held.report.run == report.run && held.via == via;
             let newer = report.tick > held.report.tick;
             held.report = report;
             held.renewed = now;
+            held.second = None;
+            held.followed = via == by;
             if !same {
+                // What its author says in person is no other claim than what was passed on in that name.
+                if via != by || newer {
+                    held.since = None;
+                    held.first = wall;
+                }
                 held.via = via;
-                held.since = None;
-                held.first = wall;
             }
             return !same || newer;
         }
@@ -92,7 +108,10 @@ impl Case {
         if self.reports.len() >= REPORTS_PER_SUBJECT_MAX {
             return false;
         }
-        self.reports.insert(by, HeldReport { report, via, since: None, renewed: now, first: wall });
+        self.reports.insert(
+            by,
+            HeldReport { report, via, second: None, followed: via == by, since: None, renewed: now, first: wall },
+        );
         true
     }
 
@@ -109,12 +128,27 @@ impl Case {
         self.reports.remove(&by).is_some()
     }
 
-    /// Notes that `by` knows a newer tick.
+    /// Whether a report is held for an older tick than `tick`.
+    #[must_use]
+    pub fn is_refuted_by(&self, tick: u64) -> bool {
+        self.reports.values().any(|held| held.report.tick < tick)
+    }
+
+    /// Notes that no heartbeats of `by` come here, so that nothing will show when its report is taken back.
+    pub fn unfollow(&mut self, by: MemberId) {
+        if let Some(held) = self.reports.get_mut(&by) {
+            held.followed = false;
+        }
+    }
+
+    /// Notes that `by` knows a newer tick. Reports of older ones are done with, unless they are followed: their
+    /// authors take the newer tick over, and nobody passes on that they do.
     pub fn contradict(&mut self, by: MemberId, via: MemberId, tick: u64, now: Time, at: Wall) {
         let known = self.contradictions.contains_key(&by);
         if !known && self.contradictions.len() >= REPORTS_PER_SUBJECT_MAX {
             return;
         }
+        self.reports.retain(|_, held| held.followed || held.report.tick >= tick);
         let held = self.contradictions.entry(by).or_insert(HeldContradiction { tick, via, renewed: now, at });
         if tick >= held.tick {
             *held = HeldContradiction { tick, via, renewed: now, at };
@@ -123,7 +157,7 @@ impl Case {
 
     /// Drops what `member` said, and what it passed on.
     pub fn silence(&mut self, member: MemberId) {
-        self.reports.retain(|&by, held| by != member && held.via != member);
+        self.reports.retain(|&by, held| by != member && held.lose_voice(member));
         self.contradictions.retain(|&by, held| by != member && held.via != member);
     }
 
@@ -139,6 +173,17 @@ impl Case {
     #[must_use]
     pub fn has_reports(&self) -> bool {
         !self.reports.is_empty()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.reports.is_empty() && self.contradictions.is_empty()
+    }
+
+    /// Whether all reports that stand are by members that were probably cut off themselves.
+    #[must_use]
+    pub fn is_word_of_the_deaf(&self) -> bool {
+        self.reports.values().filter(|held| held.since.is_some()).all(|held| held.report.mostly_deaf)
     }
 
     #[must_use]
@@ -163,8 +208,8 @@ impl Case {
     /// Applies the rules at `now`.
     pub fn rule(&mut self, now: Time, wall: Wall, hearing: Hearing) -> Ruling {
         self.reports.retain(|_, held| now < held.renewed + REPORT_LIFE);
-        let newest = self.contradictions.values().filter(|held| now < held.renewed + CONTRADICTION_LIFE);
-        let contradicted = newest.map(|held| held.tick).max().unwrap_or(0);
+        self.contradictions.retain(|_, held| now < held.renewed + CONTRADICTION_LIFE);
+        let contradicted = self.contradictions.values().map(|held| held.tick).max().unwrap_or(0);
         for held in self.reports.values_mut() {
             // A member that this node hears right now is there, whatever others miss.
             let stands = !hearing.live && held.report.tick >= hearing.tick.max(contradicted);
@@ -178,7 +223,7 @@ impl Case {
             .iter()
             .enumerate()
             .flat_map(|(index, first)| standing[index + 1..].iter().map(move |second| (first, second)))
-            .filter(|(first, second)| first.1.via != second.1.via)
+            .filter(|(first, second)| first.1.differs_in_voice(second.1))
             .filter(|(first, second)| !first.1.report.mostly_deaf && !second.1.report.mostly_deaf)
             .map(|(first, second)| first.2.max(second.2) + TWO_VOICES)
             .min();
@@ -192,9 +237,6 @@ impl Case {
     /// When the rules can come to something new without anything being said, while no report stands.
     #[must_use]
     pub fn next_ruling(&self, now: Time) -> Option<Time> {
-        if self.reports.is_empty() {
-            return None;
-        }
         let lapses = self.contradictions.values().map(|held| held.renewed + CONTRADICTION_LIFE);
         let expires = self.reports.values().map(|held| held.renewed + REPORT_LIFE);
         lapses.chain(expires).filter(|&at| at > now).min()
@@ -213,9 +255,10 @@ impl Case {
         self.reports
             .iter()
             .filter(|(_, held)| !standing_only || held.since.is_some())
-            .map(|(&by, held)| {
+            .flat_map(|(&by, held)| {
                 let at = held.since.map_or(held.first, |(_, wall)| wall);
-                Evidence::report(by, held.via, &held.report, at)
+                let voices = std::iter::once(held.via).chain(held.second);
+                voices.map(move |via| Evidence::report(by, via, &held.report, at))
             })
             .collect()
     }
@@ -230,6 +273,26 @@ impl Case {
                     .via(held.via)
             })
             .collect()
+    }
+}
+
+impl HeldReport {
+    /// Whether two members can have said the two reports, each one of them.
+    fn differs_in_voice(&self, other: &Self) -> bool {
+        self.second.is_some() || other.second.is_some() || self.via != other.via
+    }
+
+    /// Drops a voice; says whether one is left.
+    fn lose_voice(&mut self, voice: MemberId) -> bool {
+        if self.second == Some(voice) {
+            self.second = None;
+        }
+        if self.via != voice {
+            return true;
+        }
+        let rest = self.second.take();
+        self.via = rest.unwrap_or(voice);
+        rest.is_some()
     }
 }
 
@@ -283,6 +346,41 @@ mod tests {
         case.accuse(id(2), id(7), report(5), ms(0), Wall(0));
         case.accuse(id(7), id(7), report(5), ms(0), Wall(0));
         assert_eq!(rule(&mut case, 0), Ruling::Suspect { until: ms(3000) });
+    }
+
+    #[test]
+    fn two_reports_that_two_others_passed_on_are_two_voices() {
+        let mut case = Case::default();
+        case.accuse(id(1), id(7), report(5), ms(0), Wall(0));
+        case.accuse(id(2), id(7), report(5), ms(0), Wall(0));
+        assert_eq!(rule(&mut case, 0), Ruling::Suspect { until: ms(3000) });
+        assert!(!case.accuse(id(1), id(8), report(5), ms(200), Wall(200)), "it is no news");
+        assert_eq!(rule(&mut case, 200), Ruling::Suspect { until: ms(1000) }, "both stand since the beginning");
+        let voices: Vec<_> = case.report_evidence(true).iter().map(|item| (item.by, item.via)).collect();
+        assert_eq!(voices, [(id(1), Some(id(7))), (id(1), Some(id(8))), (id(2), Some(id(7)))]);
+        case.silence(id(7));
+        assert_eq!(rule(&mut case, 300), Ruling::Suspect { until: ms(3000) });
+    }
+
+    #[test]
+    fn what_an_author_says_in_person_stands_since_it_was_passed_on() {
+        let mut case = Case::default();
+        case.accuse(id(1), id(1), report(5), ms(0), Wall(0));
+        case.accuse(id(2), id(7), report(5), ms(0), Wall(0));
+        rule(&mut case, 0);
+        case.accuse(id(2), id(2), report(5), ms(700), Wall(700));
+        assert_eq!(rule(&mut case, 700), Ruling::Suspect { until: ms(1000) });
+    }
+
+    #[test]
+    fn what_was_passed_on_is_done_with_once_somebody_knows_better() {
+        let mut case = Case::default();
+        case.accuse(id(1), id(7), report(5), ms(0), Wall(0));
+        rule(&mut case, 0);
+        case.contradict(id(2), id(2), 6, ms(100), Wall(100));
+        assert_eq!(rule(&mut case, 100), Ruling::Clear);
+        assert_eq!(rule(&mut case, 4000), Ruling::Clear);
+        assert!(case.is_empty());
     }
 
     #[test]

@@ -11,7 +11,12 @@ use crate::wire::{MessagingFrame, RefusedReason};
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Output {
     Store(Record),
-    Send { to: MemberId, frame: MessagingFrame },
+    Send {
+        to: MemberId,
+        frame: MessagingFrame,
+    },
+    /// Open a session with a member that is there and that this node has none with.
+    Connect(MemberId),
     Event(Event),
 }
 
@@ -99,6 +104,10 @@ impl Outbox {
 
     pub fn send(&mut self, to: MemberId, frame: MessagingFrame) {
         self.queue.push_back(Output::Send { to, frame });
+    }
+
+    pub fn connect(&mut self, to: MemberId) {
+        self.queue.push_back(Output::Connect(to));
     }
 
     /// Numbers and queues an event, and gives its number; `cause` is what the caller knows better than the step.

@@ -254,6 +254,8 @@ impl Messaging {
                     Stream::Room => self.expect_fetch(step, member),
                     Stream::To(_) => self.begin_waiting(step, member),
                 }
+            } else if matches!(key.stream, Stream::To(_)) {
+                self.seek_session(step, member);
             }
         }
         self.book.retire_if_settled(out);

@@ -9,7 +9,7 @@ use super::machine::Messaging;
 use super::peer::Peer;
 use super::record::Outcome;
 use super::timers::Timer;
-use crate::base::{MemberId, Run, Seq, Step};
+use crate::base::{MemberId, Presence, Run, Seq, Step};
 use crate::wire::MessagingFrame;
 
 /// An unknown message is sent again this often while its receiver is heard.
@@ -92,6 +92,19 @@ impl Messaging {
             self.begin_waiting(step, to);
             self.resend(step, to);
             self.resend_group(step, to);
+        } else {
+            self.seek_session(step, to);
+        }
+    }
+
+    /// A private message waits for a member that is there, and that this node has no session with: in a large room
+    /// there is one only with those whom it watches, and with those whom it talks to.
+    pub(super) fn seek_session(&mut self, step: &mut Step, to: MemberId) {
+        let Some(peer) = self.peers.get(&to) else { return };
+        let is_there = peer.presence.is_some_and(Presence::is_reachable);
+        if is_there && peer.session.is_none() && !peer.private.is_empty() {
+            self.out.connect(to);
+            self.timers.set_earlier(Timer::Resend(to), step.now.time + RESEND_EVERY);
         }
     }
 

@@ -74,7 +74,7 @@ impl Node {
             since: member.since,
             link: Link {
                 heard_ms_ago: member.heard.map(|heard| millis(now.time, heard)),
-                hears_me: path.map(|path| hears_me(now.time, path.hears_me)),
+                hears_me: path.and_then(|path| hears_me(now.time, path.hears_me, member.is_watched)),
                 rtt_us: path.and_then(|path| path.rtt).map(|rtt| micros(rtt.smoothed)),
                 loss_in: path.map(|path| path.loss_in),
                 loss_out: path.map(|path| path.loss_out),
@@ -101,7 +101,7 @@ impl Node {
             incarnation: member.run.incarnation,
             state: member.presence,
             heard_ms_ago: member.heard.map(|heard| millis(now.time, heard)),
-            hears_me: path.map(|path| hears_me(now.time, path.hears_me)),
+            hears_me: path.and_then(|path| hears_me(now.time, path.hears_me, member.is_watched)),
             rtt_us: path.and_then(|path| path.rtt).map(|rtt| micros(rtt.smoothed)),
             loss: path.map(|path| path.loss_in.max(path.loss_out)),
             degraded: member.degraded,
@@ -258,6 +258,8 @@ fn micros(span: Duration) -> u64 {
     u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }
 
-fn hears_me(now: Time, confirmed: Option<Time>) -> bool {
-    confirmed.is_some_and(|at| millis(now, at) <= HEARS_ME_WITHIN_MS)
+/// Whether a peer hears this node; not known of one that it has no reason to hear from now.
+fn hears_me(now: Time, confirmed: Option<Time>, is_watched: bool) -> Option<bool> {
+    let lately = confirmed.is_some_and(|at| millis(now, at) <= HEARS_ME_WITHIN_MS);
+    (lately || is_watched).then_some(lately)
 }

@@ -135,6 +135,7 @@ impl Node {
                 messaging::Output::Send { to, frame } => {
                     self.send_messaging(to, &frame);
                 }
+                messaging::Output::Connect(peer) => self.membership.want(step, peer),
                 messaging::Output::Event(event) => self.on_messaging_event(step.now, event),
             }
             is_active = true;

@@ -107,7 +107,7 @@ here, in a second terminal:  target/release/moot join moot:abc --home /tmp/bo --
     #[test]
     fn a_room_with_others_says_who_is_here() {
         let shown = shown("ana", &room(), Answered::Dialled);
-        assert_eq!(shown.lines().nth(1), Some("bo is here; looking for dee; unreachable: cy"));
+        assert_eq!(shown.lines().nth(1), Some("bo and eve are here; looking for dee; unreachable: cy"));
         assert_eq!(shown.lines().count(), 2);
     }
 

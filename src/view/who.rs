@@ -76,7 +76,8 @@ fn hears_cell(member: &MemberStatus) -> Cell {
 
 fn link_in_words(member: &MemberStatus) -> String {
     let Some(ms) = member.heard_ms_ago else {
-        return "never heard here".into();
+        let is_vouched = member.state == Presence::Alive;
+        return if is_vouched { "no direct link" } else { "never heard here" }.into();
     };
     let hears = match member.hears_me {
         Some(true) => ", hears you",
@@ -130,6 +131,7 @@ pub(super) mod tests {
                 ..member(id(3), "cy", Presence::Unreachable, reports)
             },
             member(id(4), "dee", Presence::Suspect, vec![evidence(EvidenceKind::Restored, 1, "ana", "")]),
+            member(id(5), "eve", Presence::Alive, vec![]),
         ]
     }
 
@@ -142,7 +144,8 @@ member     id    state            your link                          because
 ana (you)  aeaq  alive            this is you
 bo         aiba  alive, degraded  heard 0.4 s ago, hears you
 cy         ambq  unreachable      heard 14 s ago, does not hear you  not heard for 14 s; reported by you and bo
-dee        aqca  suspect          never heard here                   not heard since this node started"
+dee        aqca  suspect          never heard here                   not heard since this node started
+eve        aucq  alive            no direct link"
         );
     }
 
@@ -155,7 +158,8 @@ member     state            heard      hears you  round trip  loss  because
 ana (you)  alive            –          –          –           –
 bo         alive, degraded  0.4 s ago  yes        0.8 ms      25 %
 cy         unreachable      14 s ago   no         –           –     not heard for 14 s; reported by you and bo
-dee        suspect          –          –          –           –     not heard since this node started"
+dee        suspect          –          –          –           –     not heard since this node started
+eve        alive            –          –          –           –"
         );
     }
 }

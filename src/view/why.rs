@@ -4,7 +4,7 @@
 use super::events::is_private;
 use super::who::state_word;
 use super::{Tone, View, age, count, latency, percent};
-use crate::base::{Wall, text};
+use crate::base::{Presence, Wall, text};
 use crate::node::api::{
     Delivery, DeliveryEvidence, Evidence, EvidenceKind, Link, Outcome, Source, WhyMember, WhyMessage,
 };
@@ -36,7 +36,7 @@ impl View {
             self.clock(why.since),
             age(since)
         )];
-        let link = if self.names.is_me(why.member) { "this is you".into() } else { link(&why.link) };
+        let link = if self.names.is_me(why.member) { "this is you".into() } else { link(&why.link, why.state) };
         lines.push(format!("your link: {link}"));
         let verdict = &why.verdict;
         if verdict.reports.is_empty() && verdict.contradictions.is_empty() && verdict.evidence.is_empty() {
@@ -148,8 +148,9 @@ fn tries(delivery: &Delivery) -> String {
     count(delivery.attempts.into(), "try", "tries")
 }
 
-fn link(link: &Link) -> String {
-    let mut facts = vec![link.heard_ms_ago.map_or_else(|| "never heard".into(), |ms| format!("heard {} ago", age(ms)))];
+fn link(link: &Link, state: Presence) -> String {
+    let unheard = if state == Presence::Alive { "no direct link" } else { "never heard" };
+    let mut facts = vec![link.heard_ms_ago.map_or_else(|| unheard.into(), |ms| format!("heard {} ago", age(ms)))];
     match link.hears_me {
         Some(true) => facts.push("hears you".into()),
         Some(false) => facts.push("does not hear you".into()),
@@ -165,7 +166,7 @@ fn link(link: &Link) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{MessageId, PerMille, Presence, Run};
+    use crate::base::{MessageId, PerMille, Run};
     use crate::node::api::{MessageKind, ReceiptEvidence, Try, Verdict};
     use crate::view::events::tests::{delivery, evidence, view};
     use crate::view::names::tests::id;
@@ -282,7 +283,7 @@ reports:
         };
         assert_eq!(
             view().why_member(&unheard, AT),
-            "bo is alive since 22:13:20.250 (0.0 s)\nyour link: never heard\nthe room's verdict: nobody reports anything"
+            "bo is alive since 22:13:20.250 (0.0 s)\nyour link: no direct link\nthe room's verdict: nobody reports anything"
         );
     }
 }

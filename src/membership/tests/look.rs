@@ -66,6 +66,37 @@ impl World {
         views.len() == 1 && names.iter().all(|name| self.present(name) == all)
     }
 
+    /// Whether all of `names` hold exactly each other present, as their fingerprints say, and alive.
+    pub fn agree(&self, names: &[&'static str]) -> bool {
+        let all = names.len() - 1;
+        let view = self.machine(names[0]).view();
+        names.iter().all(|name| self.machine(name).view() == view)
+            && names.iter().all(|name| {
+                let members = &self.machine(name).members;
+                members.values().filter(|entry| entry.presence == Some(Presence::Alive)).count() == all
+            })
+    }
+
+    /// As [`World::all_see`], without putting evidence together.
+    pub fn all_hold(&self, at: &[&str], of: &str, presence: Presence) -> bool {
+        let of = self.id(of);
+        let holds = |at: &&str| self.machine(at).members.get(&of).is_some_and(|entry| entry.presence == Some(presence));
+        at.iter().filter(|&&at| self.id(at) != of).all(holds)
+    }
+
+    /// Those whom somebody called gone, with who did: nobody's if all went well.
+    pub fn called_gone(&self) -> Vec<(&'static str, &'static str)> {
+        let mut gone = Vec::new();
+        for (&at, node) in &self.nodes {
+            for (_, event) in &node.events {
+                if let EventKind::Member { id, presence: Presence::Unreachable, .. } = event.kind {
+                    gone.push((self.name(at), self.name(id)));
+                }
+            }
+        }
+        gone
+    }
+
     /// What a node told of another, newest last.
     pub fn told(&self, at: &str, of: &str) -> Vec<(Presence, Run, Vec<Evidence>)> {
         let of = self.id(of);

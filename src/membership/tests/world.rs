@@ -1,13 +1,15 @@
 //! A net of memberships in virtual time. Models sessions, loss, cuts, disks, pauses; stands in for transport,
 //! and checks that each verdict follows from the evidence that it shows.
 
+mod links;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::super::{Event, Membership, Output, Record, Restored, Settings};
 use super::look::{check, kind_of};
-use crate::base::{Cause, MemberId, Now, Path, PerMille, Rng, RoomId, Rtt, Run, Step, Time, Wall};
+use crate::base::{Cause, MemberId, Now, PerMille, Rng, RoomId, Run, Step, Time, Wall};
 use crate::crypto::Identity;
 use crate::wire::{Card, Signed, codec};
 
@@ -16,6 +18,15 @@ const EPOCH_MS: u64 = 1_700_000_000_000;
 const COMMIT: Duration = Duration::from_millis(2);
 const HANDSHAKE_AGAIN: Duration = Duration::from_millis(500);
 const HANDSHAKE_TRIES: u32 = 5;
+
+/// Headers of IP and UDP, of a session's datagram, its tag, an echo, and the digest that messaging adds.
+const DATAGRAM_COST: u64 = 28 + 13 + 16 + 6 + 12;
+
+/// A frame as an item; a long one in fragments, each with headers of its own.
+fn cost(frame: &[u8]) -> u64 {
+    let bytes = u64::try_from(frame.len()).unwrap();
+    2 + bytes + (bytes / 1_128) * (DATAGRAM_COST + 20)
+}
 
 pub fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
@@ -47,6 +58,9 @@ pub(super) struct Node {
     pub(super) silent: bool,
     pub(super) events: Vec<(Time, Event)>,
     wall_skew_ms: i64,
+    /// Of what it sends and receives, beside what is lost anyway.
+    loss: PerMille,
+    timer: Option<Time>,
 }
 
 #[derive(Clone)]
@@ -63,6 +77,9 @@ pub struct World {
     pub delay: Duration,
     rng: Rng,
     names: BTreeMap<&'static str, MemberId>,
+    known: BTreeMap<MemberId, &'static str>,
+    addresses: BTreeMap<SocketAddr, MemberId>,
+    timers: BTreeSet<(Time, MemberId)>,
     pub(super) nodes: BTreeMap<MemberId, Node>,
     queue: BTreeMap<(Time, u64), (MemberId, What)>,
     sequence: u64,
@@ -72,6 +89,8 @@ pub struct World {
     /// The newest fates on each directed link.
     fates: BTreeMap<(MemberId, MemberId), VecDeque<bool>>,
     pub sent: u64,
+    /// With headers of IP, UDP and a session, as far as they can be told here.
+    pub sent_bytes: u64,
     pub frames_sent: BTreeMap<&'static str, u64>,
 }
 
@@ -83,6 +102,9 @@ impl World {
             delay: ms(10),
             rng: Rng::from_seed([seed; 32]),
             names: BTreeMap::new(),
+            known: BTreeMap::new(),
+            addresses: BTreeMap::new(),
+            timers: BTreeSet::new(),
             nodes: BTreeMap::new(),
             queue: BTreeMap::new(),
             sequence: 0,
@@ -90,6 +112,7 @@ impl World {
             cuts: BTreeSet::new(),
             fates: BTreeMap::new(),
             sent: 0,
+            sent_bytes: 0,
             frames_sent: BTreeMap::new(),
         }
     }
@@ -110,12 +133,30 @@ impl World {
         world
     }
 
+    /// A larger one: all start and join through the first at once.
+    pub fn room(seed: u8, size: usize) -> (Self, Vec<&'static str>) {
+        let mut world = Self::new(seed);
+        let names: Vec<_> = (0..size).map(|n| &*Box::leak(format!("m{n}").into_boxed_str())).collect();
+        for name in &names {
+            world.start(name);
+        }
+        world.run(ms(50));
+        for name in &names[1..] {
+            world.join(name, names[0]);
+        }
+        let took = world.wait_for(secs(20), |world| world.agree(&names));
+        assert!(took.is_some(), "seed {seed}: {size} members did not come together");
+        world.run(secs(3));
+        world.forget_events();
+        (world, names)
+    }
+
     pub fn id(&self, name: &str) -> MemberId {
         self.names[name]
     }
 
     pub fn name(&self, id: MemberId) -> &'static str {
-        self.names.iter().find(|(_, known)| **known == id).map_or("?", |(name, _)| *name)
+        self.known.get(&id).copied().unwrap_or("?")
     }
 
     /// Starts a node, on the home that it had if it ran before.
@@ -148,10 +189,14 @@ impl World {
             silent: false,
             events: Vec::new(),
             wall_skew_ms: 0,
+            loss: PerMille(0),
+            timer: None,
             identity,
         };
         let id = node.identity.id();
         self.names.insert(name, id);
+        self.known.insert(id, name);
+        self.addresses.insert(node.address, id);
         self.nodes.insert(id, node);
     }
 
@@ -202,6 +247,7 @@ impl World {
         let node = self.nodes.get_mut(&id).unwrap();
         node.machine = None;
         node.pending.clear();
+        self.set_timer(id);
     }
 
     pub fn restart(&mut self, name: &'static str) {
@@ -233,6 +279,7 @@ impl World {
     pub fn pause(&mut self, name: &str) {
         let (id, now) = (self.id(name), self.now);
         self.nodes.get_mut(&id).unwrap().paused_since = Some(now);
+        self.set_timer(id);
     }
 
     pub fn resume(&mut self, name: &str) {
@@ -246,6 +293,25 @@ impl World {
         if self.nodes[&id].machine.as_ref().and_then(Membership::poll_timeout).is_some_and(|at| at <= self.now) {
             self.step_lagging(id, None, lag, Membership::handle_timeout);
         }
+        self.set_timer(id);
+    }
+
+    fn set_timer(&mut self, id: MemberId) {
+        let node = self.nodes.get_mut(&id).unwrap();
+        if let Some(at) = node.timer.take() {
+            self.timers.remove(&(at, id));
+        }
+        let runs = node.paused_since.is_none();
+        node.timer = node.machine.as_ref().filter(|_| runs).and_then(Membership::poll_timeout);
+        if let Some(at) = node.timer {
+            self.timers.insert((at, id));
+        }
+    }
+
+    /// Has a member lose so much of what it sends and receives, beside what is lost anyway.
+    pub fn lose(&mut self, name: &str, loss: PerMille) {
+        let id = self.id(name);
+        self.nodes.get_mut(&id).unwrap().loss = loss;
     }
 
     /// Cuts the link from one node to the other, in that direction.
@@ -282,6 +348,18 @@ impl World {
         ended.then(|| self.now.since(start))
     }
 
+    /// As [`World::wait`], for what is dear to look at: every 20 ms.
+    pub fn wait_for(&mut self, limit: Duration, done: impl Fn(&Self) -> bool) -> Option<Duration> {
+        let start = self.now;
+        while self.now < start + limit {
+            self.run(ms(20));
+            if done(self) {
+                return Some(self.now.since(start));
+            }
+        }
+        None
+    }
+
     fn run_until(&mut self, until: Time, mut done: impl FnMut(&Self) -> bool) -> bool {
         let mut idle = 0;
         loop {
@@ -289,19 +367,15 @@ impl World {
                 return true;
             }
             let event = self.queue.keys().next().copied();
-            let timer = self
-                .nodes
-                .iter()
-                .filter(|(_, node)| node.paused_since.is_none())
-                .filter_map(|(&id, node)| Some((node.machine.as_ref()?.poll_timeout()?, id)))
-                .min();
+            let timer = self.timers.first().copied();
             let next = event.map(|(at, _)| at).into_iter().chain(timer.map(|(at, _)| at)).min();
             let Some(next) = next.filter(|&at| at <= until) else {
                 self.now = until;
                 return false;
             };
             idle = if next <= self.now { idle + 1 } else { 0 };
-            assert!(idle < 10_000, "a timer that is always due: {timer:?}");
+            let crowd = self.nodes.len().pow(2) * 20;
+            assert!(idle < 10_000 + crowd, "a timer that is always due: {timer:?}");
             self.now = self.now.max(next);
             if let Some(key) = event.filter(|&(at, _)| at <= next) {
                 let (id, what) = self.queue.remove(&key).unwrap();
@@ -372,7 +446,7 @@ impl World {
                     }
                 }
                 Output::Dial(address) => {
-                    let to = self.nodes.iter().find(|(_, node)| node.address == address).map(|(&id, _)| id);
+                    let to = self.addresses.get(&address).copied();
                     if let Some(to) = to.filter(|&to| to != id) {
                         self.dial(id, to);
                     }
@@ -406,41 +480,15 @@ impl World {
             let what = What::Stored { life: node.life, upto: node.stored };
             self.schedule(COMMIT, id, what);
         }
+        self.set_timer(id);
         for (to, frames) in datagrams {
             let session = *self.nodes[&id].sessions[&to].1.last().unwrap();
             self.sent += 1;
+            self.sent_bytes += frames.iter().map(|frame| cost(frame)).sum::<u64>() + DATAGRAM_COST;
             if self.passes(id, to) {
                 self.schedule(self.delay, to, What::Datagram { from: id, session, frames });
             }
         }
-    }
-
-    fn passes(&mut self, from: MemberId, to: MemberId) -> bool {
-        let lost = self.rng.below(1000) < u64::from(self.loss.0);
-        let passes = !lost && !self.cuts.contains(&(from, to));
-        let fates = self.fates.entry((from, to)).or_default();
-        fates.push_back(passes);
-        if fates.len() > 64 {
-            fates.pop_front();
-        }
-        passes
-    }
-
-    fn loss_of(&self, from: MemberId, to: MemberId) -> PerMille {
-        let Some(fates) = self.fates.get(&(from, to)) else {
-            return PerMille(0);
-        };
-        let lost = fates.iter().filter(|passed| !**passed).count();
-        PerMille(u16::try_from(lost * 1000 / fates.len()).unwrap())
-    }
-
-    fn dial(&mut self, id: MemberId, to: MemberId) {
-        let node = self.nodes.get_mut(&id).unwrap();
-        if node.sessions.contains_key(&to) || !node.dialling.insert(to) {
-            return;
-        }
-        let life = node.life;
-        self.schedule(Duration::ZERO, id, What::Handshake { to, life, tries: 0 });
     }
 
     fn deliver(&mut self, id: MemberId, what: What, lag: Duration) {
@@ -485,78 +533,6 @@ impl World {
             Ok(())
         };
         self.step(id, None, |machine, step| machine.handle_stored(step, upto, result));
-    }
-
-    fn receive(&mut self, id: MemberId, from: MemberId, session: u64, frames: Vec<Vec<u8>>, lag: Duration) {
-        let path = Path {
-            heard: Some(self.now),
-            hears_me: Some(self.now),
-            rtt: Some(Rtt { smoothed: self.delay * 2, variation: self.delay / 2 }),
-            loss_out: self.loss_of(id, from),
-            loss_in: self.loss_of(from, id),
-        };
-        let now = self.now;
-        let node = self.nodes.get_mut(&id).unwrap();
-        if node.machine.is_none() {
-            return;
-        }
-        let Some(&(run, _)) = node.sessions.get(&from).filter(|(_, ids)| ids.contains(&session)) else {
-            // An unknown index from a member's address starts a handshake, once in 5 s.
-            if node.unknown_at.get(&from).is_none_or(|&at| now.since(at) >= secs(5)) {
-                node.unknown_at.insert(from, now);
-                self.dial(id, from);
-            }
-            return;
-        };
-        let cause = Some(Cause::Datagram { peer: from, session: 1, counter: 1 });
-        self.step_lagging(id, cause, lag, |machine, step| machine.handle_heard(step, from, run, path));
-        for frame in frames {
-            let frame = codec::decode(&frame).unwrap();
-            self.step_lagging(id, cause, lag, |machine, step| machine.handle_frame(step, from, run, frame));
-        }
-    }
-
-    /// One try at a handshake: three datagrams, each of which can be lost.
-    fn shake(&mut self, id: MemberId, to: MemberId, life: u64, tries: u32) {
-        let node = &self.nodes[&id];
-        if node.life != life || node.machine.is_none() {
-            return;
-        }
-        let answers = self.nodes.get(&to).is_some_and(|peer| {
-            peer.machine.is_some() && peer.paused_since.is_none() && !peer.silent && peer.disk.run.is_some()
-        });
-        let passes = answers && self.passes(id, to) && self.passes(to, id) && self.passes(id, to);
-        if !passes {
-            if tries + 1 >= HANDSHAKE_TRIES {
-                self.nodes.get_mut(&id).unwrap().dialling.remove(&to);
-            } else {
-                self.schedule(HANDSHAKE_AGAIN, id, What::Handshake { to, life, tries: tries + 1 });
-            }
-            return;
-        }
-        let card_of = |world: &Self, id: MemberId| world.nodes[&id].machine.as_ref().unwrap().card().clone();
-        let (mine, theirs) = (card_of(self, id), card_of(self, to));
-        let refused = |world: &Self, by: MemberId, card: &Signed<Card>| {
-            let proven = world.nodes[&by].proven.get(&card.value().member)?;
-            (proven.value().run.incarnation > card.value().run.incarnation).then(|| proven.clone())
-        };
-        if let Some(higher) = refused(self, to, &mine) {
-            self.nodes.get_mut(&id).unwrap().dialling.remove(&to);
-            self.step(id, None, |machine, step| machine.handle_own_card(step, &higher));
-            return;
-        }
-        if let Some(higher) = refused(self, id, &theirs) {
-            self.nodes.get_mut(&id).unwrap().dialling.remove(&to);
-            self.step(to, None, |machine, step| machine.handle_own_card(step, &higher));
-            return;
-        }
-        self.sessions += 1;
-        let session = self.sessions;
-        let (my_run, their_run) = (mine.value().run, theirs.value().run);
-        let opened = What::Opened { peer: to, run: their_run, session, card: theirs, life };
-        self.schedule(self.delay * 2, id, opened);
-        let life = self.nodes[&to].life;
-        self.schedule(self.delay * 3, to, What::Opened { peer: id, run: my_run, session, card: mine, life });
     }
 
     /// Adds a node that runs on a copy of another's home, keys and all: as a different machine in the world,

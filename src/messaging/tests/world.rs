@@ -496,6 +496,7 @@ impl World {
                         self.transmit(index, to, &frame);
                     }
                 }
+                Output::Connect(_) => {}
                 Output::Event(event) => self.check(index, event),
             }
         }
