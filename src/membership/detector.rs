@@ -178,7 +178,8 @@ impl Link {
 
     #[must_use]
     pub fn is_silent(&self, now: Time) -> bool {
-        now.since(self.quiet_since) >= self.silence_limit()
+        // By the same sum as `next_look`: a limit may have parts of a microsecond, and a time has none.
+        now >= self.quiet_since + self.silence_limit()
     }
 
     /// Heard on an open session, and not silent.
@@ -192,7 +193,8 @@ impl Link {
         if !self.is_silent(now) {
             return Look::Quiet;
         }
-        let silent = now.since(self.quiet_since + self.silence_limit());
+        let silent_at = self.quiet_since + self.silence_limit();
+        let silent = now.since(silent_at);
         // Heartbeats still flow both ways; they find out when the link is back.
         if !self.contradictors.is_empty() {
             if now < self.word_until {
@@ -209,7 +211,7 @@ impl Link {
             return if self.reporting { Look::Silent } else { Look::Lost { probes: 0 } };
         }
         let spacing = self.probe_spacing();
-        if silent >= spacing * self.probe_count() + SECOND_HEARTBEAT && !self.reporting {
+        if now >= silent_at + spacing * self.probe_count() + SECOND_HEARTBEAT && !self.reporting {
             return Look::Lost { probes: self.probes };
         }
         let due = 1 + u32::try_from(silent.as_micros() / spacing.as_micros()).unwrap_or(u32::MAX - 1);
@@ -331,6 +333,21 @@ mod tests {
             now = next;
         }
         assert_eq!(found, [(ms(1250), 0), (ms(1500), 0), (ms(1750), 0), (ms(2000), 0), (ms(2100), 4)]);
+    }
+
+    #[test]
+    fn each_look_finds_something_new_however_odd_the_round_trip_is() {
+        for nanos in (0..3_000).step_by(37) {
+            let mut link = open_link();
+            let odd = |ms| Duration::from_millis(ms) + Duration::from_nanos(nanos);
+            link.path.rtt = Some(Rtt { smoothed: odd(300), variation: odd(100) });
+            let mut now = ms(0);
+            while !matches!(link.look(now), Look::Lost { .. }) {
+                let next = link.next_look(now).unwrap();
+                assert!(next > now, "{nanos} ns: a look at {now:?} asks for another at once");
+                now = next;
+            }
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::base::{MemberId, MessageId};
 use crate::check::{Driver, Line, LineNumber, What};
 use crate::faults::Rule;
 use crate::node::api::{Command, Gap, Message, Refusal, Reply, Status, WhyMember, WhyMessage};
-pub use crate::sim::Unsynced;
+pub use crate::sim::{Death, Unsynced};
 
 /// Nodes by name, and the network between them.
 ///
@@ -104,6 +104,10 @@ pub enum Change {
     /// Makes the home a copy of that of `from`, keys and all. The process must not run.
     CopyOf {
         from: String,
+    },
+    /// The process ends at its next commit, at just this place around it.
+    CrashAtCommit {
+        when: Death,
     },
     /// The loop wakes up late by this much from now on.
     Stall {

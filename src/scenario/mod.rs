@@ -17,7 +17,7 @@ mod swarm;
 mod sweep;
 mod words;
 
-pub use fleet::{Change, Fleet, FleetError, Unsynced};
+pub use fleet::{Change, Death, Fleet, FleetError, Unsynced};
 pub use options::{Keeps, Options, Settings, Settle, Suite, Swarm};
 pub use processes::ProcessFleet;
 pub use script::{Run, Script, run, unreadable};

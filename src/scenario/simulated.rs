@@ -160,8 +160,9 @@ impl Fleet for SimFleet {
     fn change(&mut self, name: &str, change: Change) -> Result<(), FleetError> {
         self.known(name)?;
         match change {
-            Change::Fault { .. } => {
-                return Err(FleetError::Cannot("the simulator cannot put faults on one node yet; use net".to_owned()));
+            Change::Fault { spec } => {
+                self.awake(name)?;
+                return self.world.fault(name, &spec).or_else(|error| misuse(error.to_string()));
             }
             Change::ClockJump { ms } => {
                 self.world.clock_jump(name, ms);
@@ -190,6 +191,10 @@ impl Fleet for SimFleet {
                 self.down(name)?;
                 self.known(&from)?;
                 self.world.copy_home(name, &from);
+            }
+            Change::CrashAtCommit { when } => {
+                self.running(name)?;
+                self.world.crash_at_commit(name, when);
             }
             Change::Stall { lag } => {
                 self.world.stall(name, lag);

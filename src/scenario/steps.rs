@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::fleet::{Change, Unsynced};
+use super::fleet::{Change, Death, Unsynced};
 use crate::check::Name;
 use crate::faults::{Ends, Fault, Rule};
 
@@ -170,6 +170,14 @@ fn change_call(change: &Change) -> String {
         Change::Snapshot { as_name } => format!("snapshot({})", quoted(as_name)),
         Change::Rollback { to_name } => format!("rollback({})", quoted(to_name)),
         Change::CopyOf { from } => format!("copy({})", local(from)),
+        Change::CrashAtCommit { when } => {
+            let when = match when {
+                Death::BeforeCommit => "before",
+                Death::BeforeReport => "unreported",
+                Death::AfterReport => "after",
+            };
+            format!("crash_at_commit(\"{when}\")")
+        }
         Change::Stall { lag } => format!("stall(\"{}\")", span(*lag)),
     }
 }

@@ -61,10 +61,12 @@ impl World {
     /// Whether every running node holds every running node alive in its present run, and nobody else.
     #[must_use]
     pub fn converged(&self) -> bool {
-        let running: BTreeMap<MemberId, u64> =
-            self.running().map(|(_, process)| (process.node.id(), process.node.run().incarnation)).collect();
+        let running: BTreeMap<MemberId, u64> = self
+            .running()
+            .map(|(_, process)| (process.host.node().id(), process.host.node().run().incarnation))
+            .collect();
         self.running().all(|(_, process)| {
-            let alive = process.node.presences().filter(|&(_, _, presence)| presence == Presence::Alive);
+            let alive = process.host.node().presences().filter(|&(_, _, presence)| presence == Presence::Alive);
             let mut count = 0;
             alive.inspect(|_| count += 1).all(|(id, run, _)| running.get(&id) == Some(&run.incarnation))
                 && count == running.len()
@@ -75,7 +77,7 @@ impl World {
     #[must_use]
     pub fn status(&self, name: &str) -> Status {
         let index = self.index(name);
-        self.machines[index].running().status(self.now(index))
+        self.machines[index].host().status(self.now(index))
     }
 
     /// What `observer` holds of `subject`.

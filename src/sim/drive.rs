@@ -12,8 +12,9 @@ use super::world::{Captured, Due};
 use crate::base::{MessageId, StoreFailed, Time};
 use crate::check::{DropReason, Ended, LineNumber, What};
 use crate::faults::Arrival;
+use crate::host::{Output, Way};
 use crate::node::api::Event;
-use crate::node::{Mark, Output, Record};
+use crate::node::{Mark, Record};
 use crate::wire::Label;
 
 /// What a node is made to do something by: the line before, and which line made which message durable.
@@ -63,10 +64,11 @@ impl World {
             return;
         }
         process.alarm = None;
-        if process.node.poll_timeout().is_some_and(|due| machine.clock.when(due) > time) {
+        if process.host.poll_timeout().is_some_and(|due| machine.clock.when(due) > time) {
             self.set_alarm(index);
         } else if machine.stall.is_zero() {
-            process.node.handle_timeout(machine.clock.now(time, Duration::ZERO));
+            process.count_ring(time, &machine.name);
+            process.host.handle_timeout(machine.clock.now(time, Duration::ZERO));
             self.drain(index, &Because::default());
         } else {
             self.wake_later(index);
@@ -99,7 +101,7 @@ impl World {
         let machine = &mut self.machines[index];
         let Some(process) = machine.process.as_mut() else { return };
         if death == Some(Death::AfterReport) {
-            process.node.handle_stored(machine.clock.now(time, Duration::ZERO), mark, result);
+            process.host.handle_stored(machine.clock.now(time, Duration::ZERO), mark, result);
             self.end_process(index, Unsynced::Lose, Ended::Crashed);
         } else if process.paused.is_none() && machine.stall.is_zero() {
             self.take_in(index, input, Duration::ZERO);
@@ -132,22 +134,31 @@ impl World {
         }
         let machine = &mut self.machines[index];
         let Some(process) = machine.process.as_mut() else { return };
-        process.node.handle_timeout(machine.clock.now(self.time, lag));
+        process.host.handle_timeout(machine.clock.now(self.time, lag));
         self.drain(index, &Because::default());
         self.begin_commit(index);
     }
 
     /// Carries out all that a node wants done, and sets its alarm.
     pub(super) fn drain(&mut self, index: usize, because: &Because) {
-        while let Some(output) = self.process(index).and_then(|process| process.node.poll_output()) {
+        while let Some(output) = self.process(index).and_then(|process| process.host.poll_output()) {
             match output {
                 Output::Store { records, mark } => self.submit(index, mark, records, because.line),
-                Output::Transmit { to, bytes, labels } => self.transmit(index, to, bytes, labels, because),
+                Output::Transmit { to, bytes, labels, is_damaged } => {
+                    self.transmit(index, to, bytes, labels, is_damaged, because);
+                }
                 Output::Event(event) => self.hear(index, event, because.line),
+                Output::Dropped { way, address, bytes, labels, .. } => {
+                    let line = match way {
+                        Way::Out => self.sent(index, self.machine_at(address), &bytes, labels, because),
+                        Way::In => because.line,
+                    };
+                    self.dropped_by_node(index, line);
+                }
             }
         }
         self.set_alarm(index);
-        if self.process(index).is_some_and(|process| process.is_leaving && process.node.has_left()) {
+        if self.process(index).is_some_and(|process| process.is_leaving && process.host.node().has_left()) {
             self.end_process(index, Unsynced::Keep, Ended::Left);
         }
     }
@@ -167,7 +178,7 @@ impl World {
     pub(super) fn set_alarm(&mut self, index: usize) {
         let machine = &mut self.machines[index];
         let Some(process) = machine.process.as_mut() else { return };
-        let Some(due) = process.node.poll_timeout() else { return };
+        let Some(due) = process.host.poll_timeout() else { return };
         let due = machine.clock.when(due).max(self.time);
         if process.alarm.is_none_or(|alarm| due < alarm) {
             process.alarm = Some(due);
@@ -225,16 +236,16 @@ impl World {
                 });
                 let machine = &mut self.machines[index];
                 let Some(process) = machine.process.as_mut() else { return };
-                if let Some(line) = line {
-                    process.lines.arrived(&flight.bytes, line);
+                if let (Some(sent), Some(line)) = (flight.line, line) {
+                    process.lines.arrived(&flight.bytes, sent, line);
                 }
-                process.node.handle_datagram(machine.clock.now(self.time, lag), flight.from, &flight.bytes);
+                process.host.handle_datagram(machine.clock.now(self.time, lag), flight.from, &flight.bytes);
                 self.drain(index, &Because::line(line));
             }
             Input::Stored { mark, result, because } => {
                 let machine = &mut self.machines[index];
                 let Some(process) = machine.process.as_mut() else { return };
-                process.node.handle_stored(machine.clock.now(self.time, lag), mark, result);
+                process.host.handle_stored(machine.clock.now(self.time, lag), mark, result);
                 self.drain(index, &because);
             }
         }
@@ -298,7 +309,16 @@ impl World {
         }
     }
 
-    fn transmit(&mut self, from: usize, to: SocketAddr, bytes: Vec<u8>, labels: Vec<Label>, because: &Because) {
+    fn transmit(
+        &mut self,
+        from: usize,
+        to: SocketAddr,
+        bytes: Vec<u8>,
+        labels: Vec<Label>,
+        is_damaged: bool,
+        because: &Because,
+    ) {
+        self.datagrams += 1;
         self.recorder.hash(self.time, from, &bytes);
         let source = self.machines[from].address;
         let target = self.machine_at(to);
@@ -320,7 +340,7 @@ impl World {
         match self.network.fate(passage) {
             Err(why) => self.lost(line, why),
             Ok((first, again)) => {
-                let flight = Flight { from: source, bytes, line, copy: 0, is_damaged: false };
+                let flight = Flight { from: source, bytes, line, copy: 0, is_damaged };
                 if let Some(again) = again {
                     self.arrive_later(target, again, Flight { bytes: flight.bytes.clone(), copy: 1, ..flight });
                 }
@@ -350,6 +370,14 @@ impl World {
         let cause = because.of(&labels);
         let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         self.line(Some(from), cause, || What::Sent { to, bytes: length, labels, wire: Some(bytes.into()) })
+    }
+
+    /// The faults of the node itself took the datagram that `line` is about: its sending, or its arrival.
+    fn dropped_by_node(&mut self, index: usize, line: Option<LineNumber>) {
+        let Some(line) = line else { return };
+        let sent = self.machines[index].process.as_ref().and_then(|process| process.lines.sending_of(line));
+        let what = What::Dropped { datagram: sent.unwrap_or(line), why: DropReason::Node };
+        self.line(Some(index), Some(line), || what);
     }
 
     fn dropped(&mut self, index: usize, flight: &Flight, why: DropReason) {

@@ -9,6 +9,7 @@ use super::drive::Because;
 use super::machine::{Death, Machine, Process};
 use crate::base::Now;
 use crate::check::{Ended, LineNumber, What};
+use crate::host::FaultError;
 use crate::node::Record;
 use crate::node::api::{Command, Refusal, Reply};
 
@@ -26,7 +27,7 @@ impl World {
         self.drain(index, &Because::line(line));
         if index != 0 {
             let process = self.machines[index].process.as_mut().expect("it was started");
-            let joined = process.node.handle_command(now, Command::Join { addresses: vec![first] });
+            let joined = process.host.handle_command(now, Command::Join { addresses: vec![first] });
             joined.expect("a join is never refused at the start");
             self.drain(index, &Because::line(line));
         }
@@ -87,7 +88,7 @@ impl World {
         let Some(since) = process.paused.take() else { return };
         process.alarm = None;
         process.wakes_at = None;
-        let due = process.node.poll_timeout().map(|due| machine.clock.when(due));
+        let due = process.host.poll_timeout().map(|due| machine.clock.when(due));
         let lag = due.map_or(Duration::ZERO, |due| time.since(due));
         let after_us = u64::try_from(time.since(since).as_micros()).unwrap_or(u64::MAX);
         self.line(Some(index), None, || What::Resumed { after_us });
@@ -171,6 +172,20 @@ impl World {
         self.machines[index].home.disk.install(records);
     }
 
+    /// Changes the faults of the node on `name` itself, as its person does with `/fault`.
+    ///
+    /// # Errors
+    /// [`FaultError`]; nothing changed then.
+    pub fn fault(&mut self, name: &str, spec: &str) -> Result<(), FaultError> {
+        let index = self.index(name);
+        let now = self.now(index);
+        let process = self.machines[index].process.as_mut().unwrap_or_else(|| panic!("{name} does not run"));
+        process.host.handle_fault(now, spec)?;
+        let line = self.line(Some(index), None, || What::Fault { text: spec.to_owned(), is_on: spec.trim() != "off" });
+        self.drain(index, &Because::line(line));
+        Ok(())
+    }
+
     /// Has the node on `name` carry out `command`.
     ///
     /// # Errors
@@ -185,7 +200,7 @@ impl World {
             Command::Join { .. } | Command::Leave => (String::new(), None, None),
         };
         let process = self.machines[index].process.as_mut().unwrap_or_else(|| panic!("{name} does not run"));
-        let reply = process.node.handle_command(now, command);
+        let reply = process.host.handle_command(now, command);
         if let (Ok(_), Some(nick)) = (&reply, nick) {
             self.machines[index].home.nick = nick;
         }

@@ -12,6 +12,7 @@ use super::recorder::Lines;
 use crate::base::{MemberId, Now, Rng, RoomId, StoreFailed, Time};
 use crate::check::{LineNumber, Name};
 use crate::crypto::{Identity, RoomSecret};
+use crate::host::Host;
 use crate::node::api::Event;
 use crate::node::{Config, Mark, Node, Restored};
 
@@ -55,9 +56,9 @@ pub enum Death {
     AfterReport,
 }
 
-/// A node that runs, and what is on its way to it inside its machine.
+/// A node that runs with its faults around it, and what is on its way to it inside its machine.
 pub(super) struct Process {
-    pub node: Node,
+    pub host: Host,
     /// Since when it stands still. A paused process takes nothing in.
     pub paused: Option<Time>,
     /// What waits for the loop, while that is paused or late.
@@ -72,6 +73,8 @@ pub(super) struct Process {
     pub commit_at: Option<Time>,
     pub is_leaving: bool,
     pub lines: Lines,
+    /// When an alarm rang last, and how often since time last moved on.
+    pub rang: (Time, u32),
 }
 
 /// What a loop takes in.
@@ -92,6 +95,21 @@ pub(super) struct Flight {
 
 /// What a socket holds for a loop that does not read: what a node asks its system for.
 pub(super) const SOCKET_BYTES: usize = 4 * 1024 * 1024;
+
+/// More often than this an alarm does not ring at one instant, unless the node never does what is due.
+const RINGS_MAX: u32 = 1_000;
+
+impl Process {
+    /// Notes that an alarm rings.
+    ///
+    /// # Panics
+    /// When a node does not do what is due, so that time would stand still: a fault of the node.
+    pub(super) fn count_ring(&mut self, time: Time, name: &Name) {
+        self.rang = if self.rang.0 == time { (time, self.rang.1 + 1) } else { (time, 1) };
+        let due = self.host.poll_timeout();
+        assert!(self.rang.1 < RINGS_MAX, "the node on {name} is due at {due:?} again and again, and it is {time:?}");
+    }
+}
 
 impl Machine {
     pub(super) fn new(name: &str, address: SocketAddr, room: RoomId, secret: RoomSecret, rng: Rng) -> Self {
@@ -125,10 +143,10 @@ impl Machine {
             addresses: vec![self.address],
             labels_frames,
         };
-        let seed = self.rng.split(&format!("life {}", self.life)).bytes();
-        let node = Node::new(config, Restored::fold(self.home.disk.durable()), seed, now);
+        let rng = self.rng.split(&format!("life {}", self.life));
+        let node = Node::new(config, Restored::fold(self.home.disk.durable()), rng.split("node").bytes(), now);
         self.process = Some(Process {
-            node,
+            host: Host::new(node, rng.split("faults").bytes(), now),
             paused: None,
             inbox: VecDeque::new(),
             inbox_bytes: 0,
@@ -137,10 +155,15 @@ impl Machine {
             commit_at: None,
             is_leaving: false,
             lines: Lines::default(),
+            rang: (Time::ZERO, 0),
         });
     }
 
     pub(super) fn running(&self) -> &Node {
-        &self.process.as_ref().unwrap_or_else(|| panic!("{} does not run", self.name)).node
+        self.host().node()
+    }
+
+    pub(super) fn host(&self) -> &Host {
+        &self.process.as_ref().unwrap_or_else(|| panic!("{} does not run", self.name)).host
     }
 }

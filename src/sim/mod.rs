@@ -12,6 +12,9 @@ mod network;
 mod recorder;
 mod world;
 
+#[cfg(test)]
+mod tests;
+
 pub use disk::Unsynced;
 pub use machine::Death;
 pub use world::{Options, World};

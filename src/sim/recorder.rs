@@ -71,7 +71,15 @@ impl Recorder {
 #[derive(Default)]
 pub(super) struct Lines {
     told: Vec<(EventNumber, LineNumber)>,
-    arrived: VecDeque<(u32, u64, LineNumber)>,
+    arrived: VecDeque<Arrived>,
+}
+
+/// A datagram that arrived.
+struct Arrived {
+    /// The receiver's session and the counter; `None` for a handshake.
+    header: Option<(u32, u64)>,
+    sent: LineNumber,
+    line: LineNumber,
 }
 
 /// Datagrams that are remembered for what they cause later: what they caused waits at most for a commit.
@@ -82,13 +90,18 @@ impl Lines {
         self.told.push((n, line));
     }
 
-    /// Remembers a data datagram by what its header says in the clear.
-    pub(super) fn arrived(&mut self, bytes: &[u8], line: LineNumber) {
-        let Some((session, counter)) = read_data_header(bytes) else { return };
+    /// Remembers a datagram, by what its header says in the clear.
+    pub(super) fn arrived(&mut self, bytes: &[u8], sent: LineNumber, line: LineNumber) {
         if self.arrived.len() == ARRIVED_MAX {
             self.arrived.pop_front();
         }
-        self.arrived.push_back((session, counter, line));
+        self.arrived.push_back(Arrived { header: read_data_header(bytes), sent, line });
+    }
+
+    /// The line of the sending of the datagram that arrived at `line`.
+    pub(super) fn sending_of(&self, line: LineNumber) -> Option<LineNumber> {
+        let at = self.arrived.binary_search_by_key(&line, |arrived| arrived.line).ok()?;
+        self.arrived.get(at).map(|arrived| arrived.sent)
     }
 
     /// The line that `cause` names, if it is remembered. Event numbers only grow.
@@ -100,7 +113,7 @@ impl Lines {
             }
             Cause::Datagram { peer: _, session, counter } => {
                 let mut latest = self.arrived.iter().rev();
-                latest.find(|&&(s, c, _)| (s, c) == (session, counter)).map(|&(_, _, line)| line)
+                latest.find(|arrived| arrived.header == Some((session, counter))).map(|arrived| arrived.line)
             }
         }
     }

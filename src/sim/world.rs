@@ -33,6 +33,8 @@ pub struct World {
     pub(super) keeps_told: bool,
     /// Counts what an answer of a node may depend on: what was told, what became durable, processes.
     pub(super) changes: u64,
+    /// Datagrams that nodes sent.
+    pub(super) datagrams: u64,
     /// Datagrams sent to where nobody is, by address.
     pub(super) astray: BTreeMap<SocketAddr, u64>,
     pub(super) captured: Option<Vec<Captured>>,
@@ -99,6 +101,7 @@ impl World {
             recorder: Recorder::new(options.is_traced),
             keeps_told: options.keeps_told,
             changes: 0,
+            datagrams: 0,
             astray: BTreeMap::new(),
             captured: None,
             scheduled: 0,
@@ -190,6 +193,12 @@ impl World {
     #[must_use]
     pub const fn changes(&self) -> u64 {
         self.changes
+    }
+
+    /// Counts the datagrams that nodes sent.
+    #[must_use]
+    pub const fn datagrams(&self) -> u64 {
+        self.datagrams
     }
 
     /// The next line of the trace, if lines are made. They wait here until they are taken.

@@ -352,6 +352,9 @@ impl Fleet for ProcessFleet {
             Change::DiskFull { .. } | Change::DiskLatency { .. } => {
                 Err(only_simulated("the disk of this machine belongs to everybody on it"))
             }
+            Change::CrashAtCommit { .. } => {
+                Err(only_simulated("a real process cannot be made to die at one place around a commit"))
+            }
             Change::Stall { .. } => {
                 Err(only_simulated("a real process cannot be made to wake up late by a given time"))
             }

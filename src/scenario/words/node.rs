@@ -7,7 +7,7 @@ use super::values::{Args, shown, text_of, to_lua};
 use super::{Stage, Stop, fail, nearest, on_stage};
 use crate::check::Name;
 use crate::node::api::MemberStatus;
-use crate::scenario::fleet::{Change, Unsynced};
+use crate::scenario::fleet::{Change, Death, Unsynced};
 use crate::scenario::stage::Asked;
 use crate::scenario::steps::Step;
 
@@ -181,7 +181,20 @@ fn add_machine<M: UserDataMethods<Node>>(methods: &mut M) {
     changes(methods, "rollback", |args| Ok(Change::Rollback { to_name: args.text(0, "a snapshot's name")? }));
     changes(methods, "copy", |args| Ok(Change::CopyOf { from: args.node(0, "whose home it becomes")?.to_string() }));
     changes(methods, "fault", |args| Ok(Change::Fault { spec: args.text(0, "a spec, or \"off\"")? }));
+    changes(methods, "crash_at_commit", |args| {
+        Ok(Change::CrashAtCommit { when: death(&args.text(0, "when")?, args)? })
+    });
     changes(methods, "stall", |args| Ok(Change::Stall { lag: args.span(0, "how late its loop wakes up")? }));
+}
+
+/// Where around a commit the process ends.
+fn death(when: &str, args: &Args) -> Result<Death, Stop> {
+    match when {
+        "before" => Ok(Death::BeforeCommit),
+        "unreported" => Ok(Death::BeforeReport),
+        "after" => Ok(Death::AfterReport),
+        other => Err(args.wrong(format!("knows no {other:?}; there are before, unreported, after"))),
+    }
 }
 
 fn change_all(stage: &mut Stage, node: &Name, changes: impl IntoIterator<Item = Change>) -> Result<(), Stop> {

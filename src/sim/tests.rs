@@ -1,0 +1,247 @@
+//! What the simulator promises to stories and checks: truthful lines with truthful causes, the same twice, and
+//! machines that fail as real ones do.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Death, Options, Unsynced, World};
+use crate::base::{MessageId, Presence, Wall};
+use crate::check::{DropReason, Ended, Line, LineNumber, What};
+use crate::node::api::{EventKind, Outcome};
+use crate::store::{self, History, Home, Room, Writer};
+use crate::wire::FrameKind;
+
+fn traced(seed: u64) -> World {
+    World::with(Options { is_traced: true, ..Options::new(seed) })
+}
+
+fn lines(world: &mut World) -> Vec<Line> {
+    std::iter::from_fn(|| world.poll_line()).collect()
+}
+
+fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+/// A room through much of what can happen to one.
+fn eventful(seed: u64) -> World {
+    let mut world = traced(seed).members(["ana", "bo", "cy"]);
+    world.loss(100);
+    world.duplicate(200);
+    world.say("ana", "hello");
+    world.tell("bo", "cy", "psst");
+    world.pause("cy");
+    world.run_for(seconds(5));
+    world.crash("bo", Unsynced::Torn);
+    world.resume("cy");
+    world.fault("ana", "loss=50%").expect("a spec");
+    world.disk_full("cy", true);
+    world.tell("ana", "cy", "no room for this");
+    world.run_for(seconds(5));
+    world.disk_full("cy", false);
+    world.start("bo");
+    world.run_for(seconds(20));
+    world.leave("cy");
+    world.run_for(seconds(5));
+    world
+}
+
+#[test]
+fn the_same_seed_gives_the_same_lines_and_the_same_hash() {
+    let (mut one, mut other) = (eventful(5), eventful(5));
+    assert_eq!(one.trace_hash(), other.trace_hash());
+    assert_eq!(lines(&mut one), lines(&mut other));
+    assert_ne!(one.trace_hash(), eventful(6).trace_hash());
+}
+
+#[test]
+fn lines_are_numbered_and_causes_are_earlier_lines_of_the_right_kind() {
+    let mut world = eventful(7);
+    let lines = lines(&mut world);
+    let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
+    for (index, line) in lines.iter().enumerate() {
+        assert_eq!(line.n, LineNumber::try_from(index).unwrap() + 1);
+        let cause = line.cause.map(|cause| {
+            assert!(cause < line.n);
+            &lines[usize::try_from(cause).unwrap() - 1]
+        });
+        assert!(cause.is_none_or(|cause| cause.at <= line.at));
+        match &line.what {
+            What::Arrived { datagram, .. } => {
+                let sent = cause.expect("what arrives was sent");
+                assert_eq!(sent.n, *datagram);
+                assert!(matches!(&sent.what, What::Sent { to, .. } if *to == line.node));
+                *kinds.entry("arrived").or_default() += 1;
+            }
+            What::Dropped { datagram, why } => {
+                let sent = &lines[usize::try_from(*datagram).unwrap() - 1];
+                assert!(matches!(sent.what, What::Sent { .. }));
+                let kind = if *why == DropReason::Node { "dropped by node" } else { "dropped" };
+                *kinds.entry(kind).or_default() += 1;
+            }
+            What::Sent { .. } | What::Stored { .. } | What::Told { .. } => {
+                let same = cause.is_none_or(|cause| cause.node == line.node);
+                assert!(same, "what a node does is caused on its own machine: {line:?}");
+                *kinds.entry("done").or_default() += 1;
+            }
+            What::NotStored { .. } => *kinds.entry("not stored").or_default() += 1,
+            What::Ended { how } => {
+                assert!(matches!(how, Ended::Left | Ended::CrashedUnsyncedTorn));
+                *kinds.entry("ended").or_default() += 1;
+            }
+            What::Paused | What::Resumed { .. } => *kinds.entry("paused").or_default() += 1,
+            _ => {}
+        }
+    }
+    let expected = ["arrived", "done", "dropped", "dropped by node", "ended", "not stored", "paused"];
+    assert_eq!(kinds.keys().copied().collect::<Vec<_>>(), expected);
+    assert_eq!((kinds["ended"], kinds["paused"]), (2, 2));
+}
+
+#[test]
+fn a_delivery_is_traced_back_through_both_disks_to_the_command() {
+    let mut world = traced(3).members(["ana", "bo"]);
+    let message = world.tell("ana", "bo", "did you get this?");
+    world.run_for(seconds(2));
+    let lines = lines(&mut world);
+    let delivered = lines.iter().find(|line| match &line.what {
+        What::Told { event } => matches!(&event.kind, EventKind::Delivery { id, delivery, .. }
+            if *id == message && delivery.outcome == Outcome::Delivered),
+        _ => false,
+    });
+    let mut past = Vec::new();
+    let mut next = delivered;
+    while let Some(line) = next {
+        past.push(describe(line, message));
+        next = line.cause.map(|cause| &lines[usize::try_from(cause).unwrap() - 1]);
+    }
+    let expected = [
+        "ana told",
+        "ana arrived",
+        "bo sent Receipt",
+        "bo stored it",
+        "bo arrived",
+        "ana sent Private",
+        "ana stored it",
+        "ana accepted it",
+    ];
+    assert_eq!(past, expected);
+}
+
+fn describe(line: &Line, message: MessageId) -> String {
+    let what = match &line.what {
+        What::Told { .. } => "told".to_owned(),
+        What::Arrived { .. } => "arrived".to_owned(),
+        What::Sent { labels, .. } => {
+            let frame = labels.iter().find(|label| matches!(label.frame, FrameKind::Receipt | FrameKind::Private));
+            format!("sent {:?}", frame.expect("a receipt, or the message").frame)
+        }
+        What::Stored { kept, .. } if kept.iter().any(|kept| kept.id == message) => "stored it".to_owned(),
+        What::Stored { .. } => "stored".to_owned(),
+        What::Accepted { id, .. } if *id == message => "accepted it".to_owned(),
+        other => format!("{other:?}"),
+    };
+    format!("{} {what}", line.node.as_deref().unwrap_or("nobody"))
+}
+
+#[test]
+fn what_reached_the_disk_of_a_crash_is_a_line_before_its_end() {
+    for (death, is_kept) in [(Death::BeforeCommit, false), (Death::BeforeReport, true), (Death::AfterReport, true)] {
+        let mut world = traced(4).members(["ana", "bo"]);
+        let message = world.tell("ana", "bo", "did you get this?");
+        world.crash_at_commit("bo", death);
+        world.run_for(seconds(2));
+        assert!(!world.is_running("bo"), "{death:?}");
+        assert_ne!(world.outcome("ana", message, "bo"), Some(Outcome::Delivered), "nothing that it claimed left");
+        assert_eq!(world.log("bo").len(), usize::from(is_kept), "{death:?}");
+        let lines = lines(&mut world);
+        let stored = lines.iter().position(|line| {
+            line.node.as_deref() == Some("bo")
+                && matches!(&line.what, What::Stored { kept, .. } if kept.iter().any(|kept| kept.id == message))
+        });
+        let ended = lines.iter().position(|line| matches!(line.what, What::Ended { .. })).expect("it ended");
+        assert_eq!(stored.is_some_and(|stored| stored < ended), is_kept, "{death:?}");
+        world.start("bo");
+        assert!(
+            world.run_until(seconds(30), |world| { world.outcome("ana", message, "bo") == Some(Outcome::Delivered) })
+        );
+    }
+}
+
+#[test]
+fn a_home_that_goes_back_or_is_copied_begins_an_epoch() {
+    let mut world = traced(8).members(["ana", "bo", "cy"]);
+    world.snapshot("bo", "early");
+    world.say("bo", "forgotten later");
+    world.run_for(seconds(2));
+    assert_eq!(world.log("bo").len(), 1);
+    world.crash("bo", Unsynced::Keep);
+    assert!(!world.roll_back("bo", "late"));
+    assert!(world.roll_back("bo", "early"));
+    assert!(world.log("bo").is_empty());
+    world.crash("cy", Unsynced::Keep);
+    world.copy_home("cy", "ana");
+    assert_eq!(world.id("cy"), world.id("ana"));
+    assert_eq!(world.log("cy"), world.log("ana"));
+    lines(&mut world);
+    world.start("bo");
+    world.start("cy");
+    let epochs: Vec<u32> = lines(&mut world)
+        .iter()
+        .filter_map(|line| if let What::Started { epoch, .. } = line.what { Some(epoch) } else { None })
+        .collect();
+    assert_eq!(epochs, [1, 1]);
+    world.run_for(seconds(10));
+    let warned = |name: &str| world.told(name).iter().any(|event| matches!(event.kind, EventKind::Alarm { .. }));
+    assert!(warned("ana") || warned("cy"), "two processes with one home are told");
+}
+
+#[test]
+fn clocks_that_drift_and_jump_and_loops_that_are_late_accuse_nobody() {
+    let mut world = World::new(9).members(["ana", "bo", "cy"]);
+    world.clock_drift("bo", 200);
+    world.clock_jump("cy", -3_600_000);
+    world.stall("ana", Duration::from_millis(300));
+    world.run_for(seconds(120));
+    for name in ["ana", "bo", "cy"] {
+        let accused = world.told(name).iter().any(|event| {
+            matches!(event.kind, EventKind::Member { state: Presence::Suspect | Presence::Unreachable, .. })
+        });
+        assert!(!accused, "{name} accused somebody");
+    }
+    assert!(world.converged());
+    world.stall("ana", Duration::ZERO);
+    world.say("cy", "an hour late");
+    world.run_for(seconds(2));
+    assert_eq!(world.screen("ana"), ["cy: an hour late"]);
+}
+
+#[test]
+fn the_log_of_a_simulated_disk_is_what_a_real_one_says() {
+    let mut world = World::new(10).members(["ana", "bo", "cy"]);
+    world.crash("bo", Unsynced::Keep);
+    for text in ["one", "two", "three"] {
+        world.say("ana", text);
+        world.tell("cy", "ana", text);
+    }
+    world.run_for(seconds(3));
+    world.start("bo");
+    world.run_for(seconds(20));
+    for name in ["ana", "bo"] {
+        let simulated = world.log(name);
+        assert!(simulated.len() >= 3);
+        let dir = tempfile::tempdir().unwrap();
+        let mut rng = crate::base::Rng::from_seed([1; 32]);
+        let room = Room::found("the moot", &mut rng);
+        let home = Home::open(&dir.path().join("home"), name, room, &mut rng).unwrap();
+        store::load(&home).unwrap();
+        let writer = Writer::start(&home, Wall(1_767_225_600_000), Box::new(|| ())).unwrap();
+        writer.submit(1, world.machines[world.index(name)].home.disk.durable().to_vec());
+        assert_eq!(writer.close().len(), 1);
+        let mut real = History::open(&home).unwrap().log(100).unwrap();
+        for message in real.iter_mut().filter(|message| message.from == world.id(name)) {
+            name.clone_into(&mut message.nick);
+        }
+        assert_eq!(simulated, real, "{name}");
+    }
+}
