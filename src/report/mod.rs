@@ -2,10 +2,12 @@
 //! the same trace gives the same text, to the byte.
 
 mod diagram;
+mod listing;
 mod page;
 mod past;
 mod story;
 mod words;
 
 pub use diagram::{Kind, diagram};
+pub use listing::listing;
 pub use page::{Finding, Verdict, page};

@@ -1,6 +1,7 @@
 //! Scenarios: straight-line Lua over a fleet of nodes, with expectations and a checker beside it. Owns the
 //! words of a scenario, sweeps over seeds, and the shrinking of what failed; a fleet does what it is asked.
 
+mod anchor;
 mod asking;
 mod fleet;
 mod options;

@@ -143,7 +143,7 @@ impl RunArgs {
         let run = self.run(&script, seed, self.keeps());
         let wall = began.elapsed();
         progress.end();
-        self.write(&run)?;
+        self.write(&run, &script.file)?;
         self.account(&script, &run, wall).say(output)?;
         Ok(run.verdict())
     }
@@ -169,7 +169,7 @@ impl RunArgs {
             None
         };
         progress.end();
-        self.write(&run)?;
+        self.write(&run, &script.file)?;
         let account = self.account(&script, &run, wall);
         Account { passed_before: Some(found.passed), shrinking, ..account }.say(output)?;
         Ok(run.verdict())
@@ -231,14 +231,32 @@ impl RunArgs {
         words.join(" ")
     }
 
+    fn finding(&self, run: &Run, file: &str) -> report::Finding {
+        let verdict = match run.verdict() {
+            Verdict::Passed => report::Verdict::Passed,
+            Verdict::Failed => report::Verdict::Failed,
+            Verdict::Wrong | Verdict::Unknown => report::Verdict::Unknown,
+        };
+        let words = run.stop.iter().flat_map(|stop| stop.to_string().lines().map(str::to_owned).collect::<Vec<_>>());
+        report::Finding {
+            verdict,
+            words: words.collect(),
+            replay: self.replay(file, run.seed),
+            failed_at: run.failed_at(),
+        }
+    }
+
     /// Writes what was asked for about the run.
-    fn write(&self, run: &Run) -> Result<(), Failure> {
+    fn write(&self, run: &Run, file: &str) -> Result<(), Failure> {
         let to = |path: &Path, text: String| -> Result<(), Failure> {
             fs::write(path, text).map_err(|error| anyhow::anyhow!("cannot write {}: {error}", path.display()))?;
             Ok(())
         };
         if let Some(path) = &self.trace {
             to(path, json_lines(&run.trace)?)?;
+        }
+        if let Some(path) = &self.report {
+            to(path, report::page(&run.trace, &self.finding(run, file)))?;
         }
         if let Some(path) = &self.diagram {
             to(path, report::diagram(&run.trace, &[]))?;

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::super::exit::Failure;
 use super::{Form, Output, out};
+use crate::report;
 use crate::scenario::{Run, Stop, Verdict, Why, seconds};
 
 /// A run, and what there is to say about it.
@@ -35,6 +36,8 @@ pub(super) enum Shrinking {
     InTheScript,
 }
 
+/// What fits a screen; --report shows more.
+const PAST_LINES_MAX: usize = 30;
 const NOT_SHRUNK: &str =
     "not shrunk: the same steps at the same times do not fail by themselves, so it lies in what the script computes";
 
@@ -49,6 +52,8 @@ struct Json<'a> {
     hash: Option<String>,
     error: Option<JsonStop<'a>>,
     replay: &'a str,
+    /// The causal past of a failure.
+    past: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     passed: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,6 +93,10 @@ impl Account<'_> {
         }
         let mut lines = vec![first];
         lines.extend(run.stop.as_ref().map(ToString::to_string));
+        if let Some(failed_at) = run.failed_at().filter(|_| run.verdict() == Verdict::Failed) {
+            lines.push("what led to it:".to_owned());
+            lines.extend(report::listing(&run.trace, failed_at, PAST_LINES_MAX).iter().map(|line| format!("  {line}")));
+        }
         if run.verdict() == Verdict::Failed {
             lines.push(format!("run it again with: {}", self.replay));
         }
@@ -114,6 +123,7 @@ impl Account<'_> {
             hash: run.hash.map(hex),
             error: run.stop.as_ref().map(json_stop),
             replay: &self.replay,
+            past: run.failed_at().map_or_else(Vec::new, |at| report::listing(&run.trace, at, PAST_LINES_MAX)),
             passed: self.passed_before,
             shrunk: match &self.shrinking {
                 Some(Shrinking::To { file, .. }) => Some(file.display().to_string()),

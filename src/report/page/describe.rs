@@ -9,7 +9,7 @@ use crate::report::words;
 const TEXT_CHARS_MAX: usize = 120;
 
 /// What happened in the line at `index`, without when and where.
-pub(super) fn describe(story: &Story<'_>, index: usize) -> String {
+pub(in crate::report) fn describe(story: &Story<'_>, index: usize) -> String {
     let line = &story.lines[index];
     match &line.what {
         What::Began { scenario, .. } => format!("{scenario} begins"),

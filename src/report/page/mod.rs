@@ -7,6 +7,8 @@ mod heat;
 mod matrix;
 mod space;
 
+pub(super) use describe::describe;
+
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::past::Past;
