@@ -65,14 +65,14 @@ A SPEC is one fault or several, separated by commas; KIND=VALUE is the same as K
   duplicate 5%/2s     the same, with the copy up to that much later
   corrupt 1%          flips a bit in that share
   truncate 1%         cuts that share short
-  rate 512kbit/200ms  lets that many bits a second through on each link; what would wait longer is lost
+  rate 512kbit/200ms  that many bits a second pass on each link; what would wait longer is lost
 
 At the end of a SPEC, for all of its faults:
   to NICK             only what goes to that member
   from NICK           only what comes from it
 
-A SPEC is added to what is on already, in place of the same kinds with the same ends. `moot fault` shows
-what is on, `moot fault off` ends all, and `off` with kinds and ends takes back just those.
+A SPEC is added to what is on already, in place of the same kinds with the same ends. `moot fault`
+shows what is on, `moot fault off` ends all, and `off` with kinds and ends takes back just those.
 
 Examples:
   moot fault loss=20%,delay=200ms
