@@ -237,6 +237,28 @@ fn what_a_script_asks_is_answered_as_json_has_it() {
 }
 
 #[test]
+fn the_same_seed_gives_the_same_run_scripts_and_all() {
+    let script = r#"local seen = {}
+        moot.on("message", function(m)
+            seen[m.text .. math.random(1000)] = true
+            for text in pairs(seen) do moot.log(text, {}, m) end
+        end)
+        moot.on("datagram", function(d) if math.random() < 0.2 then return "drop" end end)
+        moot.every("1s", function() moot.log(math.random(100)) end)"#;
+    let run = || {
+        let mut room = Room::new(&[("chance.lua", script)]);
+        for text in ["one", "two", "three"] {
+            room.say(BO, text);
+        }
+        room.run(10_000);
+        (room.told, room.sent, room.dropped)
+    };
+    let (first, again) = (run(), run());
+    assert!(first.2.len() > 3 && first.0[ANA].len() > 10);
+    assert_eq!(first, again);
+}
+
+#[test]
 fn a_hook_that_fails_is_told_with_its_line_and_then_switched_off() {
     let script = "moot.on('message', function(m)\n  local x = m.nothing.here\nend)
         moot.on('message', function(m) moot.log('the other still runs') end)";

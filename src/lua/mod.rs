@@ -11,12 +11,18 @@ mod registry;
 mod sandbox;
 mod script;
 mod scripts;
+pub mod surface;
 
 pub use args::{Args, Fields, Misuse};
 pub use budget::Limit;
 pub use sandbox::{Progress, Question, Sandbox, ScriptError, Task};
 pub use script::{LineKind, ScriptLine};
 pub use scripts::{Ask, Asking, Datagram, Direction, Scripts, Source, Told, Verdict};
+
+#[cfg(test)]
+use registry::Topic;
+#[cfg(test)]
+use script::Script;
 
 #[cfg(test)]
 mod sandbox_test;

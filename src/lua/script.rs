@@ -60,6 +60,11 @@ impl Script {
         Ok(Self { name: name.to_owned(), sandbox, registry, pace: Pace::new(now) })
     }
 
+    #[cfg(test)]
+    pub(super) const fn lua(&self) -> &mlua::Lua {
+        self.sandbox.lua()
+    }
+
     pub(super) fn has(&self, topic: Topic) -> bool {
         self.registry().has(topic)
     }
