@@ -204,7 +204,7 @@ impl Host {
     /// When [`Host::handle_timeout`] is due next, if nothing else happens before.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
-        [self.node.poll_timeout(), self.edge.poll_timeout(), self.scripts.poll_timeout()].into_iter().flatten().min()
+        [self.node.poll_timeout(), self.edge.poll_timeout(), self.scripts_due()].into_iter().flatten().min()
     }
 
     /// The node's status, its faults and what they did among it.

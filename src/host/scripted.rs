@@ -16,6 +16,8 @@ use crate::node::api::{Command, Event, EventKind, Reply};
 pub(super) struct Scripted {
     scripts: Scripts,
     are_there: bool,
+    /// Whether the node was awake, so that it does what they ask.
+    have_begun: bool,
     /// Whether they run just now, and are not in their place.
     are_away: bool,
     events: VecDeque<Event>,
@@ -43,18 +45,25 @@ impl Scripted {
     pub(super) fn sees_datagrams(&self) -> bool {
         self.scripts.sees_datagrams()
     }
-
-    /// When a timer of theirs is due.
-    pub(super) fn poll_timeout(&self) -> Option<Time> {
-        self.scripts.poll_timeout()
-    }
 }
 
 impl Host {
+    /// When a timer of a script is due. None is before the node runs, or once it has left.
+    pub(super) fn scripts_due(&self) -> Option<Time> {
+        if !self.scripts.have_begun || self.node.has_left() {
+            return None;
+        }
+        self.scripts.scripts.poll_timeout()
+    }
+
     /// Tells the scripts of the next event. Whether something may have come of it.
     pub(super) fn run_hooks(&mut self) -> bool {
         if self.scripts.are_away {
             return false;
+        }
+        if !self.scripts.have_begun && self.node.is_awake() {
+            self.scripts.have_begun = true;
+            self.scripts.scripts.begin(self.now.time);
         }
         let Some(event) = self.scripts.events.pop_front() else { return self.tell_lines() };
         let me = self.node.id();
@@ -67,7 +76,7 @@ impl Host {
 
     /// Calls what is due in the scripts.
     pub(super) fn run_timers(&mut self) {
-        if self.scripts.poll_timeout().is_some_and(|due| due <= self.now.time) {
+        if self.scripts_due().is_some_and(|due| due <= self.now.time) {
             self.with_scripts_away(|scripts, host| {
                 scripts.handle_timeout(host.now.time, &mut |ask| host.answer(ask));
             });

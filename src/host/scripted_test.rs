@@ -24,7 +24,18 @@ const ANA: usize = 0;
 const BO: usize = 1;
 
 impl Room {
+    /// Ana and bo, who know each other.
     fn new(scripts: &[(&str, &str)]) -> Self {
+        let mut room = Self::asleep(scripts);
+        room.pump();
+        let addresses = vec![address(ANA)];
+        room.hosts[BO].handle_command(room.now, Command::Join { addresses }).unwrap();
+        room.run(3_000);
+        room
+    }
+
+    /// Nodes whose runs are not on disk yet.
+    fn asleep(scripts: &[(&str, &str)]) -> Self {
         let now = Now { time: Time::from_micros(1_000_000), wall: Wall(1_767_225_600_000), lag: Duration::ZERO };
         let rng = Rng::from_seed([7; 32]);
         let secret = RoomSecret::generate(&mut rng.split("secret"));
@@ -47,11 +58,7 @@ impl Room {
             Host::new(node, rng.split("faults").bytes(), now)
         };
         let hosts = [host(ANA, "ana").with_scripts(scripts), host(BO, "bo")];
-        let mut room = Self { hosts, now, told: Default::default(), sent: BTreeMap::new(), dropped: Vec::new() };
-        room.pump();
-        room.hosts[BO].handle_command(now, Command::Join { addresses: vec![address(ANA)] }).unwrap();
-        room.run(3_000);
-        room
+        Self { hosts, now, told: Default::default(), sent: BTreeMap::new(), dropped: Vec::new() }
     }
 
     fn run(&mut self, ms: u64) {
@@ -203,6 +210,26 @@ fn timers_run_when_they_are_due_and_stop_when_they_say_so() {
     room.run(60_000);
     assert_eq!(room.log(), ["timer.lua: tick 1", "timer.lua: tick 2", "timer.lua: tick 3"]);
     assert_eq!(room.heard(BO), ["25 seconds"]);
+}
+
+#[test]
+fn timers_count_from_when_the_node_runs_and_end_when_it_has_left() {
+    let script =
+        "moot.after('1s', function() moot.say('awake') end) moot.every('10s', function() moot.log('tick') end)";
+    let mut room = Room::asleep(&[("timer.lua", script)]);
+    // The disk is slow: the script was loaded long before the run is on it.
+    room.now.time += Duration::from_secs(30);
+    for side in [ANA, BO] {
+        room.hosts[side].handle_timeout(room.now);
+    }
+    room.run(999);
+    assert_eq!(room.told[ANA].len(), 0, "{:?}", room.told[ANA]);
+    room.run(1);
+    assert!(matches!(&room.told[ANA][0].kind, EventKind::Message(message) if message.text == "awake"));
+    room.hosts[ANA].handle_command(room.now, Command::Leave).unwrap();
+    room.run(60_000);
+    assert_eq!(room.log(), Vec::<String>::new());
+    assert_eq!(room.hosts[ANA].poll_timeout(), None);
 }
 
 #[test]

@@ -92,6 +92,14 @@ impl Registry {
         Self { now, ..Self::default() }
     }
 
+    /// The node runs: timers that were set before count from now.
+    pub(super) fn begin(&mut self, now: Time) {
+        let waited = now.since(self.now);
+        let timers = std::mem::take(&mut self.timers);
+        self.timers = timers.into_iter().map(|((due, set), timer)| ((due + waited, set), timer)).collect();
+        self.now = now;
+    }
+
     /// `moot.on(topic, function)`.
     pub(super) fn on(&mut self, mut args: Args) -> Result<(), Misuse> {
         let name = args.text("event")?;

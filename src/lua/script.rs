@@ -69,6 +69,10 @@ impl Script {
         self.registry().has(topic)
     }
 
+    pub(super) fn begin(&self, now: Time) {
+        self.registry().begin(now);
+    }
+
     pub(super) fn poll_timeout(&self) -> Option<Time> {
         self.registry().poll_timeout()
     }

@@ -124,6 +124,11 @@ impl Scripts {
         self.scripts.iter().any(|script| script.has(Topic::Datagram))
     }
 
+    /// The node runs, so that it can do what scripts ask: their timers count from now.
+    pub fn begin(&mut self, now: Time) {
+        self.scripts.iter().for_each(|script| script.begin(now));
+    }
+
     /// Tells the hooks of something that the node told.
     pub fn handle_event(&mut self, now: Time, me: MemberId, event: &Event, ask: &mut Asking<'_>) {
         let Some(topic) = topic_of(event, me) else { return };
