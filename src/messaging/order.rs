@@ -247,7 +247,11 @@ impl Messaging {
                 Some(Telling::Gap { gap, cause, .. }) => {
                     // What came while the gap was on its way to the disk is not missing any more.
                     let of = self.log.run(author, gap.run);
-                    for (first, last) in of.map_or_else(Vec::new, |of| of.chain.missing(gap.first, gap.last)) {
+                    let missing = of.map_or_else(Vec::new, |of| of.chain.missing(gap.first, gap.last));
+                    if missing != [(gap.first, gap.last)] {
+                        self.bring_forward(author, &gap);
+                    }
+                    for (first, last) in missing {
                         self.out.tell(step, cause, EventKind::Gap(GapRecord { first, last, ..gap.clone() }));
                     }
                 }
@@ -264,6 +268,22 @@ impl Messaging {
                 None => return,
             }
         }
+    }
+
+    /// Messages that came while their gap was on its way to the disk are told before those that waited for them.
+    fn bring_forward(&mut self, author: MemberId, gap: &GapRecord) {
+        let Some(known) = self.log.author_mut(author) else { return };
+        let fills = |next: &Telling| match next {
+            Telling::Message { place: (_, run, seq), .. } => *run == gap.run && (gap.first..=gap.last).contains(seq),
+            Telling::Gap { .. } => false,
+        };
+        let (mut filled, rest): (Vec<Telling>, Vec<Telling>) =
+            std::mem::take(&mut known.telling).into_iter().partition(fills);
+        filled.sort_by_key(|next| match next {
+            Telling::Message { place: (_, _, seq), .. } => *seq,
+            Telling::Gap { gap, .. } => gap.first,
+        });
+        known.telling = filled.into_iter().chain(rest).collect();
     }
 
     /// A second message of one place shows beside the first: at once, or with it.

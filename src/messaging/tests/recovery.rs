@@ -442,3 +442,34 @@ fn a_gap_that_was_told_is_not_told_again_by_a_restart() {
     assert_eq!(world.machine("bo").gaps().next().expect("a gap").asked, asked);
     world.check_folds();
 }
+
+#[test]
+fn what_fills_a_gap_before_it_is_told_shows_before_what_waited_for_it() {
+    let mut world = World::new(61, &["ana", "bo"]);
+    world.say("ana", "one");
+    world.run_for(SEC);
+    let lost: Rc<RefCell<Option<MessagingFrame>>> = Rc::default();
+    let keep = lost.clone();
+    world.drop_frames(move |_, _, frame| {
+        let (MessagingFrame::Group(bytes) | MessagingFrame::Recovered(bytes)) = frame else { return false };
+        let is_it = bytes.windows(3).any(|part| part == b"two");
+        if is_it {
+            *keep.borrow_mut() = Some(MessagingFrame::Group(bytes.clone()));
+        }
+        is_it
+    });
+    world.say("ana", "two");
+    world.say("ana", "three");
+    // Three waits for two; its patience ends while bo's disk is slow, so that gap and message share a commit.
+    world.run_for(MS * 2_800);
+    world.disk("bo").latency = MS * 400;
+    world.tell("ana", "bo", "keeps the disk busy");
+    world.run_for(MS * 300);
+    assert_eq!(world.screen("bo"), ["ana: one"]);
+    let frame = lost.borrow_mut().take().expect("it was sent");
+    world.inject("ana", "bo", frame);
+    world.run_for(SEC * 2);
+    let room: Vec<String> = world.screen("bo").into_iter().filter(|line| !line.contains("busy")).collect();
+    assert_eq!(room, ["ana: one", "ana: two", "ana: three"]);
+    world.check_folds();
+}
