@@ -143,6 +143,25 @@ fn the_page_of_a_big_room_stays_small_and_says_what_it_leaves_out() {
 }
 
 #[test]
+fn a_partition_and_a_crash_on_the_simulator_can_be_read() {
+    let lines = tape::simulated::compound();
+    let html = page(&lines, &passed());
+    let found = browser::probe(&html, COUNT);
+    assert_eq!(found["failures"], serde_json::json!([]));
+    assert_eq!(names(&found["lanes"]), ["ana", "bo", "cy", "dee", "eve"]);
+    assert_eq!(names(&found["bands"]), ["cut between ana, bo, cy and dee, eve"]);
+    assert_eq!((&found["rows"], &found["wrong"]), (&4.into(), &0.into()));
+    assert_eq!(names(&browser::probe(&html, OVERLAPS)["overlaps"]), [""; 0]);
+
+    let text = diagram(&lines, &[]);
+    for part in
+        ["cut between ana, bo, cy and dee, eve is over", "recovered<br/>via", "cannot tell what became of", "dee, eve"]
+    {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+}
+
+#[test]
 fn text_of_a_person_is_text_on_the_page() {
     let tape = tape::a_false_claim();
     assert!(!page(&tape.lines, &failed()).contains("<b>#1"));
@@ -154,9 +173,9 @@ fn a_diagram_folds_repeats_and_counts_what_it_leaves_out() {
     assert!(text.contains("n0->>n1: private jiba, 4 times until 8.426 s"), "{text}");
     assert!(text.contains("n1-xn0: receipt (cut), 4 times until 8.446 s"), "{text}");
     assert!(text.contains("Left out: 4 heartbeats."), "{text}");
-    let big = diagram(&tape::a_big_room(20).lines, &[]);
+    let big = diagram(&tape::a_big_room(30).lines, &[]);
     assert!(big.contains("left out here"), "{big}");
-    assert!(big.contains("8 machines"), "{big}");
+    assert!(big.contains("18 machines"), "{big}");
     assert!(big.lines().count() < 250, "{}", big.lines().count());
 }
 

@@ -2,6 +2,7 @@
 //! the same trace gives the same text, to the byte.
 
 mod diagram;
+mod faults;
 mod listing;
 mod page;
 mod past;

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::base::{MessageId, Presence, Time};
+use crate::base::{MemberId, MessageId, Presence, Time};
 use crate::check::{LineNumber, What};
 use crate::node::api::EventKind;
 use crate::wire::Label;
@@ -56,11 +56,17 @@ impl Past {
 
         let mut ranked: Vec<(Rank, usize)> = Vec::new();
         let mut routine = 0;
+        let mut repeats = Repeats::default();
         let shown_at_once = shown_at_once(story);
         for index in (0..=target)
             .filter(|&index| before[index] && (in_chain.contains(&index) || !shown_at_once.contains(&index)))
         {
-            let rank = if in_chain.contains(&index) { Some(Rank::Chain) } else { rank(story, index, &focus) };
+            let rank = if in_chain.contains(&index) {
+                Some(Rank::Chain)
+            } else {
+                rank(story, index, &focus)
+                    .map(|rank| if repeats.is_one_more(story, index) { rank.min(Rank::Upkeep) } else { rank })
+            };
             match rank {
                 Some(Rank::Routine) => routine += 1,
                 Some(rank) => ranked.push((rank, index)),
@@ -175,17 +181,23 @@ pub(super) fn messages(what: &What) -> Vec<MessageId> {
 /// `None` for lines that are drawn with another, or not at all.
 fn rank(story: &Story<'_>, index: usize, focus: &BTreeSet<MessageId>) -> Option<Rank> {
     let what = &story.lines[index].what;
+    if story.faults.is_silent(index) {
+        return None;
+    }
     let is_focus = messages(what).iter().any(|id| focus.contains(id));
     let rank = match what {
         What::Began { .. } | What::Home { .. } | What::Arrived { .. } | What::Dropped { .. } => return None,
         What::Sent { labels, .. } => sent(labels),
         What::Stored { kept, .. } if kept.is_empty() => return None,
         What::Told { event } => match &event.kind {
-            EventKind::Ready { .. } | EventKind::Lagged { .. } | EventKind::Script { .. } | EventKind::Fault { .. } => {
-                return None;
-            }
+            // What one says oneself is drawn where it was accepted.
+            EventKind::Message(message) if is_own(story, index, message.from) => return None,
+            EventKind::Ready { .. } | EventKind::Lagged { .. } | EventKind::Fault { .. } => return None,
             EventKind::Member { state: Presence::Unreachable | Presence::Left, .. } => Rank::Story,
-            EventKind::Member { .. } | EventKind::Recovered { .. } | EventKind::Delivery { .. } => Rank::Evidence,
+            EventKind::Member { .. }
+            | EventKind::Recovered { .. }
+            | EventKind::Delivery { .. }
+            | EventKind::Script { .. } => Rank::Evidence,
             EventKind::Message(_) | EventKind::Undone { .. } | EventKind::Gap(_) | EventKind::Alarm { .. } => {
                 Rank::Story
             }
@@ -203,6 +215,31 @@ fn rank(story: &Story<'_>, index: usize, focus: &BTreeSet<MessageId>) -> Option<
         | What::Violated { .. } => Rank::Focus,
     };
     Some(if is_focus { rank.max(Rank::Focus) } else { rank })
+}
+
+fn is_own(story: &Story<'_>, index: usize, author: MemberId) -> bool {
+    story.node(&story.lines[index]).is_some_and(|node| story.nodes[node].member == Some(author))
+}
+
+/// How often one machine sent another the same.
+#[derive(Default)]
+struct Repeats {
+    sent: BTreeMap<(usize, usize, MessageId), usize>,
+}
+
+/// After this many a reader knows that it is tried again and again.
+const REPEATS_MAX: usize = 4;
+
+impl Repeats {
+    /// Counts the datagram at `index`; whether a reader has seen enough like it.
+    fn is_one_more(&mut self, story: &Story<'_>, index: usize) -> bool {
+        let What::Sent { labels, .. } = &story.lines[index].what else { return false };
+        let Some(flight) = story.flight(story.lines[index].n) else { return false };
+        let (Some(to), Some(id)) = (flight.to, labels.iter().find_map(|label| label.message)) else { return false };
+        let times = self.sent.entry((flight.from, to, id)).or_default();
+        *times += 1;
+        *times > REPEATS_MAX
+    }
 }
 
 fn sent(labels: &[Label]) -> Rank {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::tz::TimeZone;
 
+use super::faults::Faults;
 use crate::base::{Incarnation, MemberId, MessageId, Seq, Time, text};
 use crate::check::{DropReason, Line, LineNumber, Name, What};
 use crate::node::api::{Event, EventKind, MessageKind};
@@ -18,6 +19,7 @@ pub(super) struct Story<'a> {
     pub sayings: Vec<Saying>,
     /// In the order in which they left.
     pub flights: Vec<Flight>,
+    pub faults: Faults,
     node_of: BTreeMap<Name, usize>,
     node_of_member: BTreeMap<MemberId, usize>,
     saying_of: BTreeMap<MessageId, usize>,
@@ -72,6 +74,7 @@ impl<'a> Story<'a> {
             nodes: Vec::new(),
             sayings: Vec::new(),
             flights: Vec::new(),
+            faults: Faults::of(lines),
             node_of: BTreeMap::new(),
             node_of_member: BTreeMap::new(),
             saying_of: BTreeMap::new(),

@@ -93,9 +93,10 @@ pub(super) const fn frame_weight(kind: FrameKind) -> Weight {
         | FrameKind::Withdrawal
         | FrameKind::Unreachable
         | FrameKind::Receipt
-        | FrameKind::Refused
-        | FrameKind::Pull => Weight::Evidence,
-        FrameKind::Leaves | FrameKind::Group | FrameKind::Private | FrameKind::Recovered => Weight::Story,
+        | FrameKind::Refused => Weight::Evidence,
+        FrameKind::Leaves | FrameKind::Group | FrameKind::Private | FrameKind::Pull | FrameKind::Recovered => {
+            Weight::Story
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! Traces written by hand: what a run would have said, line by line, where a test needs a certain story rather
 //! than a true one. Owns numbers, times and causes; a test says what happened.
 
+pub mod simulated;
+
 use std::sync::Arc;
 
 use folkmoot::base::{MemberId, MessageId, Presence, Run, Time, Wall};

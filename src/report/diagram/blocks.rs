@@ -21,7 +21,7 @@ pub(super) struct Block {
 pub(super) enum Row {
     Arrow { from: usize, to: usize, text: String, end: End, times: u64, last: Time },
     Note { nodes: Vec<usize>, head: String, tails: Vec<String> },
-    Shared { nodes: Vec<usize>, head: String },
+    Shared { nodes: Vec<usize>, one: String, many: String },
 }
 
 /// After so long without anything new, the next row has a time of its own.
@@ -96,7 +96,9 @@ impl Row {
             Body::Note { nodes, head, tail } => {
                 Self::Note { nodes: nodes.clone(), head: head.clone(), tails: tail.iter().cloned().collect() }
             }
-            Body::Shared { node, head } => Self::Shared { nodes: vec![*node], head: head.clone() },
+            Body::Shared { node, one, many } => {
+                Self::Shared { nodes: vec![*node], one: one.clone(), many: many.clone() }
+            }
             Body::Routine => unreachable!("heartbeats are counted, not drawn"),
         }
     }
@@ -110,7 +112,7 @@ impl Row {
             (Self::Note { nodes, head, .. }, Body::Note { nodes: nodes_now, head: head_now, tail: Some(_) }) => {
                 is_now && nodes == nodes_now && head == head_now
             }
-            (Self::Shared { head, .. }, Body::Shared { head: head_now, .. }) => is_now && head == head_now,
+            (Self::Shared { one, .. }, Body::Shared { one: one_now, .. }) => is_now && one == one_now,
             _ => false,
         }
     }

@@ -4,11 +4,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::base::{MessageId, Presence, Time};
+use crate::base::{MemberId, MessageId, Presence, Time};
 use crate::check::{Line, What};
-use crate::node::api::{Event, EventKind, Outcome};
+use crate::node::api::{Event, EventKind, Evidence, Outcome};
 use crate::report::story::{Fate, Flight, Story};
 use crate::report::words::{self, Weight};
+use crate::view::is_restored;
 use crate::wire::Label;
 
 /// Something to draw.
@@ -34,10 +35,12 @@ pub(super) enum Body {
         head: String,
         tail: Option<String>,
     },
-    /// The same happened to several machines: notes with the same `head` are one over all of them.
+    /// What happens to several machines alike is one note over all of them: `one` where it is only one machine, after
+    /// their names `many`.
     Shared {
         node: usize,
-        head: String,
+        one: String,
+        many: String,
     },
     /// Heartbeats, which go on all the time.
     Routine,
@@ -57,8 +60,10 @@ const TEXT_CHARS_MAX: usize = 48;
 
 pub(super) fn items(story: &Story<'_>) -> Vec<Item> {
     let mut writer = Writer { story, items: Vec::new(), shown: shown(story), started: BTreeSet::new() };
-    for line in story.lines {
-        writer.line(line);
+    for (index, line) in story.lines.iter().enumerate() {
+        if !story.faults.is_silent(index) {
+            writer.line(index, line);
+        }
     }
     writer.items
 }
@@ -81,7 +86,7 @@ struct Writer<'a, 'b> {
 }
 
 impl Writer<'_, '_> {
-    fn line(&mut self, line: &Line) {
+    fn line(&mut self, index: usize, line: &Line) {
         let node = self.story.node(line);
         match &line.what {
             // A drop is drawn where its datagram left.
@@ -100,6 +105,7 @@ impl Writer<'_, '_> {
                 self.note(line, Weight::Story, &format!("goes on after {span}"));
             }
             What::Fault { text, is_on } => {
+                let text = self.story.faults.words(index).unwrap_or(text);
                 let end = if *is_on { "" } else { " is over" };
                 self.note(line, Weight::Story, &format!("fault: {text}{end}"));
             }
@@ -145,18 +151,11 @@ impl Writer<'_, '_> {
                     Some(via) => format!(", recovered via {}", self.story.name(via)),
                     None => String::new(),
                 };
-                let head = format!("{}{late}", self.story.handle(message.id));
-                self.push(line, Weight::Story, Body::Shared { node, head });
+                let what = format!("{}{late}", self.story.handle(message.id));
+                let (one, many) = (format!("stores and shows {what}"), format!("store and show {what}"));
+                self.push(line, Weight::Story, Body::Shared { node, one, many });
             }
-            EventKind::Member { id, state, .. } => {
-                let told = self.story.told(event);
-                let name = self.story.name(*id);
-                if *state == Presence::Alive && told == format!("{name} is here") {
-                    self.list(line, Weight::Evidence, "sees", name);
-                } else {
-                    self.note(line, Weight::Story, &told);
-                }
-            }
+            EventKind::Member { id, state, evidence, .. } => self.believed(line, event, *id, *state, evidence),
             EventKind::Delivery { id, delivery, .. } => {
                 let weight = match delivery.outcome {
                     Outcome::Sending => return,
@@ -180,6 +179,23 @@ impl Writer<'_, '_> {
             // The fault itself has a line; the others say that the node runs, or that a screen was slow.
             EventKind::Ready { .. } | EventKind::Fault { .. } | EventKind::Lagged { .. } | EventKind::Script { .. } => {
             }
+        }
+    }
+
+    fn believed(&mut self, line: &Line, event: &Event, id: MemberId, state: Presence, evidence: &[Evidence]) {
+        let Some(node) = self.story.node(line) else { return };
+        let (told, name) = (self.story.told(event), self.story.name(id));
+        if is_restored(state, evidence) {
+            self.list(line, Weight::Evidence, "looks for", name);
+        } else if state == Presence::Alive && told == format!("{name} is here") {
+            self.list(line, Weight::Evidence, "sees", name);
+        } else {
+            // Whoever suspects says so itself first: that is no news.
+            let own = format!("; reported by {}", self.story.nodes[node].name);
+            let told = told.strip_suffix(&own.replace("; ", ": ")).unwrap_or(&told);
+            let one = told.strip_suffix(&own).unwrap_or(told).to_owned();
+            let many = format!("hold that {one}");
+            self.push(line, Weight::Story, Body::Shared { node, one, many });
         }
     }
 
@@ -231,7 +247,8 @@ impl Writer<'_, '_> {
             return "handshake".into();
         }
         let mut words: Vec<String> = Vec::new();
-        for label in labels.iter().filter(|label| words::frame_weight(label.frame) > Weight::Routine) {
+        let least = if words::weight(labels) > Weight::Upkeep { Weight::Evidence } else { Weight::Upkeep };
+        for label in labels.iter().filter(|label| words::frame_weight(label.frame) >= least) {
             let frame = words::frame(label.frame);
             let word = label.message.map_or_else(|| frame.into(), |id| format!("{frame} {}", self.story.handle(id)));
             if !words.contains(&word) {

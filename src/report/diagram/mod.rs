@@ -4,6 +4,9 @@
 mod blocks;
 mod items;
 mod sequence;
+mod states;
+mod system;
+mod topology;
 
 use std::fmt::Write as _;
 
@@ -11,10 +14,16 @@ use super::story::Story;
 use crate::check::{Driver, Line, Name, What};
 
 /// A kind of diagram.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
+    /// What a node is made of, and what passed between its parts.
+    System,
     /// Machines, and what went between them, from top to bottom.
     Sequence,
+    /// The states of the member about which the others changed their mind most.
+    Membership,
+    /// Who heard whom while the network was whole or not.
+    Topology,
 }
 
 /// The diagrams of a run as a document in Markdown: of the given kinds, or of those that fit what happened
@@ -22,16 +31,36 @@ pub enum Kind {
 #[must_use]
 pub fn diagram(lines: &[Line], kinds: &[Kind]) -> String {
     let story = Story::of(lines);
-    let fitting = [Kind::Sequence];
+    let fitting = fitting(&story);
     let kinds = if kinds.is_empty() { &fitting } else { kinds };
     let mut document = heading(&story);
     for kind in kinds {
         let (title, body) = match kind {
-            Kind::Sequence => ("What happened", sequence::sequence(&story)),
+            Kind::System => ("What it is made of".to_owned(), system::system(&story)),
+            Kind::Sequence => ("What happened".to_owned(), sequence::sequence(&story)),
+            Kind::Membership => match states::subject(&story) {
+                Some(node) => {
+                    (format!("What the others held {} for", story.nodes[node].name), states::states(&story, node))
+                }
+                None => ("Membership".to_owned(), "Nobody changed their mind about anybody.\n".to_owned()),
+            },
+            Kind::Topology => ("Who heard whom".to_owned(), topology::topology(&story)),
         };
         write!(document, "\n## {title}\n\n{body}").expect("a string takes all");
     }
     document
+}
+
+/// What happened always fits; the states of a member where they changed, who heard whom where something was cut.
+fn fitting(story: &Story<'_>) -> Vec<Kind> {
+    let mut kinds = vec![Kind::Sequence];
+    if states::subject(story).is_some() {
+        kinds.push(Kind::Membership);
+    }
+    if topology::fits(story) {
+        kinds.push(Kind::Topology);
+    }
+    kinds
 }
 
 fn heading(story: &Story<'_>) -> String {
@@ -79,16 +108,18 @@ fn escaped(text: &str, chars: usize) -> String {
     out
 }
 
-/// `ana`, `ana and bo`, `ana, bo and 3 more`.
+/// `ana`, `ana and bo`, `ana, bo, cy, dee and 3 more`, in their order.
 fn names_in_short(names: &[&Name]) -> String {
-    match names {
-        [] => String::new(),
-        [one] => one.to_string(),
-        [one, two] => format!("{one} and {two}"),
-        [one, two, three] => format!("{one}, {two} and {three}"),
-        [one, two, rest @ ..] => format!("{one}, {two} and {} more", rest.len()),
+    let texts: Vec<String> = names.iter().take(NAMES_MAX).map(ToString::to_string).collect();
+    match (texts.as_slice(), names.len().saturating_sub(NAMES_MAX)) {
+        ([], _) => String::new(),
+        ([one], _) => one.clone(),
+        ([most @ .., last], 0) => format!("{} and {last}", most.join(", ")),
+        (all, more) => format!("{} and {more} more", all.join(", ")),
     }
 }
+
+const NAMES_MAX: usize = 5;
 
 #[cfg(test)]
 mod tests {

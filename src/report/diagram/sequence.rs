@@ -1,6 +1,7 @@
 //! The sequence diagram: machines side by side, time from top to bottom. Owns what fits on it, and what is
 //! said of what does not.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -117,12 +118,11 @@ impl Drawn {
                 let Some(node) = nodes.first() else { return self.over_all(out, &text) };
                 writeln!(out, "    Note over n{node}: {}", escaped(&text, NOTE_CHARS))
             }
-            Row::Shared { nodes, head } => {
-                let names: Vec<_> = nodes.iter().map(|&node| &story.nodes[node].name).collect();
-                let verb = if nodes.len() == 1 { "stores and shows" } else { "store and show" };
-                let who = if nodes.len() == 1 { String::new() } else { format!("{} ", names_in_short(&names)) };
-                let over = span(nodes);
-                writeln!(out, "    Note over {over}: {}", escaped(&format!("{who}{verb} {head}"), NOTE_CHARS))
+            Row::Shared { nodes, one, many } => {
+                let sorted: BTreeSet<usize> = nodes.iter().copied().collect();
+                let names: Vec<_> = sorted.iter().map(|&node| &story.nodes[node].name).collect();
+                let text = if nodes.len() == 1 { one.clone() } else { format!("{} {many}", names_in_short(&names)) };
+                writeln!(out, "    Note over {}: {}", span(nodes), escaped(&text, NOTE_CHARS))
             }
         }
         .expect("a string takes all");

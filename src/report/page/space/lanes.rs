@@ -76,21 +76,29 @@ impl Drawing<'_> {
     }
 
     pub(super) fn bands(&self) -> Markup {
+        let bands = self.bands_of();
         html! {
-            g.bands {
-                @for band in self.bands_of() {
-                    @let (x, width) = self.across(&band);
-                    rect.band data-fault=(band.text) x=(x) y=(band.from) width=(width)
+            g.bands aria-hidden="true" {
+                @for (from, to) in union(&bands, self.layout.height) {
+                    rect.shade x=(Layout::left()) y=(from) width=(self.layout.width - Layout::left()) height=(to - from) {}
+                }
+                @for (at, band) in bands.iter().enumerate() {
+                    @let x = self.edge(&bands[..at], band);
+                    rect.band data-fault=(band.text) x=(x) y=(band.from) width="4"
                         height=(band.to.unwrap_or(self.layout.height) - band.from) { title { "fault: " (band.text) } }
                 }
             }
         }
     }
 
-    fn across(&self, band: &Band) -> (i64, i64) {
+    /// Where the bar of a fault stands: beside its machine's lane, or at the edge; one that begins while others are
+    /// on stands further in.
+    fn edge(&self, before: &[Band], band: &Band) -> i64 {
+        let open = before.iter().filter(|other| other.node == band.node && other.to.is_none_or(|to| to > band.from));
+        let inward = 5 * i64::try_from(open.count()).unwrap_or(0);
         match band.node.and_then(|node| self.layout.x(node)) {
-            Some(x) => (x - 10, 20),
-            None => (Layout::left(), self.layout.width - Layout::left()),
+            Some(x) => x - 9 - inward,
+            None => Layout::left() - 4 + inward.min(12),
         }
     }
 
@@ -101,15 +109,30 @@ impl Drawing<'_> {
             let (What::Fault { text, is_on }, Some(&y)) = (&line.what, self.layout.y.get(&index)) else { continue };
             let node = self.story.node(line);
             if *is_on {
-                bands.push(Band { text: text.clone(), node, from: y, to: None });
+                let text = self.story.faults.words(index).unwrap_or(text).to_owned();
+                bands.push(Band { text, node, from: y, to: None });
                 continue;
             }
             let is_open = |band: &&mut Band| band.to.is_none() && band.node == node;
-            let named = bands.iter_mut().filter(is_open).any(|band| band.text == *text);
-            for band in bands.iter_mut().filter(is_open).filter(|band| !named || band.text == *text) {
+            let text = self.story.faults.words(index).unwrap_or(text);
+            let named = bands.iter_mut().filter(is_open).any(|band| band.text == text);
+            for band in bands.iter_mut().filter(is_open).filter(|band| !named || band.text == text) {
                 band.to = Some(y);
             }
         }
         bands
     }
+}
+
+/// When any fault of the network was on, from top to bottom.
+fn union(bands: &[Band], end: i64) -> Vec<(i64, i64)> {
+    let mut spans: Vec<(i64, i64)> = Vec::new();
+    for band in bands.iter().filter(|band| band.node.is_none()) {
+        let (from, to) = (band.from, band.to.unwrap_or(end));
+        match spans.last_mut().filter(|(_, last)| *last >= from) {
+            Some((_, last)) => *last = to.max(*last),
+            None => spans.push((from, to)),
+        }
+    }
+    spans
 }
