@@ -340,7 +340,7 @@ fn a_datagram_hook_cannot_ask_and_its_wrong_answers_are_told() {
     );
     assert_eq!(
         told("\nmoot.on('datagram', function(d) return 7 end)"),
-        "d.lua:2: a datagram hook answers \"drop\", a table with delay or copies, or nothing, not a integer"
+        "d.lua:2: a datagram hook answers \"drop\", a table with delay or copies, or nothing, not a number"
     );
     assert_eq!(
         told("moot.on('datagram', function(d) return { dealy = 1 } end)"),

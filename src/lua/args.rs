@@ -128,7 +128,7 @@ impl Args {
             return Ok(());
         }
         let many = self.values.len();
-        Err(self.misuse(format!("{many} too many {}", if many == 1 { "argument" } else { "arguments" })))
+        Err(self.misuse(format!("{many} {} too many", if many == 1 { "argument" } else { "arguments" })))
     }
 
     fn is_next_nil(&mut self) -> bool {
@@ -222,13 +222,17 @@ impl Fields {
 }
 
 fn must_be(wanted: &str, value: &Value) -> String {
-    let kind = match value {
+    format!("must be {wanted}, not {}", kind_of(value))
+}
+
+/// What a value is, with its article.
+pub(super) fn kind_of(value: &Value) -> String {
+    match value {
         Value::Nil => "nil".to_owned(),
         Value::Boolean(_) => "a boolean".to_owned(),
         Value::Integer(_) | Value::Number(_) => "a number".to_owned(),
         value => format!("a {}", value.type_name()),
-    };
-    format!("must be {wanted}, not {kind}")
+    }
 }
 
 fn text_of(value: &Value) -> std::result::Result<String, String> {

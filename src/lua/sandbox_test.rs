@@ -512,7 +512,7 @@ fn wrong_arguments_are_told_in_one_sentence() {
         ("cut{ zz = 1, aa = 1 }", "test.lua:1: net.cut: unknown field 'aa'; known are delay, jitter, loss"),
         ("cut{ 1 }", "test.lua:1: net.cut: unknown field [1]; known are delay, jitter, loss"),
         ("cut()", "test.lua:1: net.cut: cut must be a table, not nil"),
-        ("cut({}, 1)", "test.lua:1: net.cut: 1 too many argument"),
+        ("cut({}, 1)", "test.lua:1: net.cut: 1 argument too many"),
         (
             "cut{ delay = true }",
             "test.lua:1: net.cut: delay must be a duration as \"30s\", or a number of seconds, not a boolean",

@@ -7,7 +7,7 @@ use mlua::serde::{LuaSerdeExt as _, SerializeOptions};
 use mlua::{Function, MultiValue, Value};
 use serde::Serialize;
 
-use super::args::{Args, Fields, Misuse};
+use super::args::{Args, Fields, Misuse, kind_of};
 use super::pace::Pace;
 use super::registry::{Registry, Standing, Timer, Topic};
 use super::sandbox::{Progress, Question, Sandbox, ScriptError};
@@ -264,7 +264,7 @@ fn verdict_of(answer: Value, verdict: &mut Verdict) -> Result<(), Misuse> {
             verdict.copies = verdict.copies.max(u32::try_from(copies).unwrap_or(1));
             Ok(())
         }
-        answer => Err(Misuse(format!("{WANTED}, not a {}", answer.type_name()))),
+        answer => Err(Misuse(format!("{WANTED}, not {}", kind_of(&answer)))),
     }
 }
 
