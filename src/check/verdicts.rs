@@ -173,9 +173,14 @@ impl Claim<'_> {
         self.reports().filter(move |report| report.tick >= newest)
     }
 
-    /// A card of a higher run than the one before.
+    /// A card of a higher run than the one before. Of whom a node only ever knew that they had left it told nothing before,
+    /// and the card says itself that there was a run.
     fn has_risen(&self, before: Option<Told>) -> bool {
-        self.has(EvidenceKind::Card) && before.is_some_and(|before| before.incarnation < self.incarnation)
+        let risen = |card: &Evidence| match before {
+            Some(before) => before.incarnation < self.incarnation,
+            None => card.detail.starts_with(RESTARTED),
+        };
+        self.items(EvidenceKind::Card).any(risen)
     }
 
     fn is_condemned(&self) -> bool {
@@ -210,6 +215,9 @@ impl Claim<'_> {
         heard || contradicted || self.has(EvidenceKind::Withdrawal)
     }
 }
+
+/// How a node's card of a later run begins to say so.
+const RESTARTED: &str = "restarted: ";
 
 /// Over whose session it came.
 fn voice(report: &Evidence) -> MemberId {

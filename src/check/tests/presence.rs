@@ -190,6 +190,18 @@ fn a_card_of_a_higher_run_brings_back_and_an_older_run_never_does() {
 }
 
 #[test]
+fn who_had_left_before_one_came_is_told_of_by_the_card_that_brings_it_back() {
+    let card = |detail: &str| {
+        let mut case = Case { story: Story::of(["ana", "bo"]) };
+        let card = Evidence { detail: detail.to_owned(), ..case.item(EvidenceKind::Card, "ana", None) };
+        case.tell(Presence::Alive, vec![card]);
+        case.is_false()
+    };
+    assert!(!card("restarted: a card of a higher run, before it was 99.0000"));
+    assert!(card("signed card, version 1"), "a card alone is no sign of life");
+}
+
+#[test]
 fn another_nick_changes_no_state() {
     let mut case = Case::new();
     let card = case.item(EvidenceKind::Card, "ana", None);
