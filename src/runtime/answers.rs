@@ -91,7 +91,14 @@ impl EventLoop {
                 let why = self.host.node().why_member(now, id).ok_or_else(|| unknown(&what))?;
                 Ok(Some(Response::WhyMember(Box::new(why))))
             }
-            Err(NameError::Unknown { .. }) => self.clerk.ask(Question::Find { asker, what }).map(|()| None),
+            Err(NameError::Unknown { .. }) => {
+                // A whole id needs no looking for, and its message may not be on the disk yet.
+                let known = what.parse().ok().and_then(|id| self.why_message(now, id).ok());
+                if known.is_some() {
+                    return Ok(known);
+                }
+                self.clerk.ask(Question::Find { asker, what }).map(|()| None)
+            }
             Err(error @ NameError::Ambiguous { .. }) => Err(RequestError::usage(error.to_string())),
         }
     }
