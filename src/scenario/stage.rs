@@ -476,6 +476,6 @@ fn stop_of(error: FleetError) -> Stop {
     }
 }
 
-pub(super) fn no_scenario() -> Stop {
+fn no_scenario() -> Stop {
     Stop::script("a scenario begins with scenario{ name = \"…\" }")
 }

@@ -8,6 +8,7 @@ use super::child::{self, Heard, Said};
 use super::machine::Machine;
 use crate::base::Time;
 use crate::check::{Ended, What};
+use crate::node::api::EventKind;
 use crate::runtime::protocol::{Request, Response};
 use crate::runtime::{ClientError, clock};
 use crate::scenario::FleetError;
@@ -62,6 +63,9 @@ impl ProcessFleet {
         let Some(process) = &mut machine.process else { return };
         match said {
             Said::Event(event) => {
+                if let EventKind::Message(message) = &event.kind {
+                    machine.shown.insert(message.id);
+                }
                 let cause = process.cause_of(&event);
                 let (n, name) = (event.n, machine.name.clone());
                 let line = self.lines.write(at, Some(name), cause, What::Told { event });

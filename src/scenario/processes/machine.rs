@@ -1,7 +1,7 @@
 //! One machine of the fleet: where its home and its address are, and the process that runs there, if one does. Owns what is
 //! remembered of them; does nothing to them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -25,6 +25,8 @@ pub(super) struct Machine {
     pub epoch: u32,
     pub own: OwnFaults,
     pub has_run: bool,
+    /// The messages that its processes told of, since its home last went back in time.
+    pub shown: BTreeSet<MessageId>,
     pub snapshots: BTreeMap<String, PathBuf>,
     pub process: Option<Process>,
 }
@@ -56,6 +58,7 @@ impl Machine {
             epoch: 0,
             own: OwnFaults::default(),
             has_run: false,
+            shown: BTreeSet::new(),
             snapshots: BTreeMap::new(),
             process: None,
         }

@@ -171,6 +171,7 @@ impl Fleet for ProcessFleet {
         self.hear();
         self.stopped(name)?;
         let index = self.index(name)?;
+        self.restore(index)?;
         let faults = self.network.rules_at(&self.machines, index)?;
         let machine = &mut self.machines[index];
         // Whose address is whose a node learns from cards, and this one has none yet.

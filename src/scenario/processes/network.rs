@@ -2,7 +2,7 @@
 //! nodes do the dropping, as live faults.
 //!
 //! A rule acts on the way out of its sender. A cut acts on the way into its receiver too, so that nothing slips through while
-//! one end starts or changes its rules.
+//! one end starts or changes its rules; a delay acts there only, because what is under way outlives its sender.
 
 use super::machine::Machine;
 use crate::base::MemberId;
@@ -97,23 +97,22 @@ pub(super) fn changes(from: &[Rule], to: &[Rule]) -> Vec<String> {
 /// What `rule` comes to at the node of `me`.
 fn at_the_end_of(me: MemberId, others: &[MemberId], rule: &Rule) -> Vec<Rule> {
     let mut rules = Vec::new();
-    let is_cut = rule.fault == Fault::Cut;
+    let kind = rule.fault.kind();
     if rule.from == Ends::Any && rule.to == Ends::Any {
         // A node does this to what it sends; a cut that names nobody to what it receives, too.
         return vec![rule.clone()];
     }
-    if rule.from.include(Some(me)) && !rule.to.include(Some(me)) {
-        rules.push(rule.clone());
-    }
-    if rule.from == Ends::Member(me) && rule.to == Ends::Any {
+    if rule.from.include(Some(me)) && kind != Kind::Delay {
         // What names its sender alone is for the way in: each receiver is named instead.
-        let to = |&member: &MemberId| Rule { to: Ends::Member(member), ..rule.clone() };
-        rules = others.iter().map(to).collect();
+        let receivers = others.iter().filter(|_| rule.from == Ends::Member(me) && rule.to == Ends::Any);
+        rules.extend(receivers.map(|&member| Rule { to: Ends::Member(member), ..rule.clone() }));
+        if rules.is_empty() && !rule.to.include(Some(me)) {
+            rules.push(rule.clone());
+        }
     }
-    if is_cut && rule.to.include(Some(me)) && rule.from != Ends::Member(me) {
+    if matches!(kind, Kind::Cut | Kind::Delay) && rule.to.include(Some(me)) && rule.from != Ends::Member(me) {
         let senders = others.iter().filter(|&&member| rule.from.include(Some(member)));
-        let from = |&member: &MemberId| Rule { from: Ends::Member(member), to: Ends::Any, ..rule.clone() };
-        rules.extend(senders.map(from));
+        rules.extend(senders.map(|&member| Rule { from: Ends::Member(member), to: Ends::Any, ..rule.clone() }));
     }
     rules
 }
@@ -155,6 +154,18 @@ mod tests {
         for (from, to) in [(bo(), me()), (bo(), Ends::Member(CY)), (Ends::Any, me()), (bo(), Ends::Any)] {
             assert!(here(from.clone(), to.clone(), loss()).is_empty(), "{from:?} to {to:?}");
         }
+    }
+
+    #[test]
+    fn a_delay_acts_at_its_receivers_end() {
+        let delay = "delay=5s".parse().map(|spec| match spec {
+            Spec::Add(rules) => rules[0].fault,
+            other => panic!("{other:?}"),
+        });
+        let delay = delay.unwrap();
+        assert_eq!(here(Ends::Member(BO), Ends::Member(ME), delay), [format!("delay=5s from {BO}")]);
+        assert!(here(Ends::Member(ME), Ends::Member(BO), delay).is_empty());
+        assert_eq!(here(Ends::Any, Ends::Any, delay), ["delay=5s"]);
     }
 
     #[test]

@@ -2,10 +2,30 @@
 
 use super::ProcessFleet;
 use super::{disk, failed};
-use crate::check::What;
+use crate::base::MemberId;
+use crate::check::{Kept, What};
+use crate::node::api::Message;
 use crate::scenario::FleetError;
 
 impl ProcessFleet {
+    /// Notes what the next process finds on its disk and the last one never told: it was killed in between.
+    pub(super) fn restore(&mut self, index: usize) -> Result<(), FleetError> {
+        let machine = &self.machines[index];
+        if !machine.has_run {
+            return Ok(());
+        }
+        let mut log = self.disk.log(&machine.dir, &machine.home)?;
+        log.retain(|message| !machine.shown.contains(&message.id));
+        if log.is_empty() {
+            return Ok(());
+        }
+        let kept: Vec<Kept> = log.iter().map(|message| kept(message, machine.member)).collect();
+        let records = u32::try_from(kept.len()).unwrap_or(u32::MAX);
+        self.machines[index].shown.extend(kept.iter().map(|kept| kept.id));
+        self.write(index, What::Stored { records, kept, noted: Vec::new() });
+        Ok(())
+    }
+
     /// A copy of a home as a crash at this moment would leave it: a process that runs on it stands still meanwhile.
     pub(super) fn snapshot(&mut self, index: usize, name: String) -> Result<(), FleetError> {
         let machine = &mut self.machines[index];
@@ -27,6 +47,7 @@ impl ProcessFleet {
         };
         disk::replace(&machine.home, kept)?;
         machine.epoch += 1;
+        machine.shown.clear();
         let epoch = machine.epoch;
         self.write(index, What::RolledBack { epoch });
         Ok(())
@@ -42,9 +63,15 @@ impl ProcessFleet {
         disk::replace(&machine.home, &kept)?;
         machine.member = member;
         machine.epoch += 1;
+        machine.shown.clear();
         let (epoch, address) = (machine.epoch, machine.address);
         self.write(index, What::Home { member, address });
         self.write(index, What::RolledBack { epoch });
         Ok(())
     }
+}
+
+fn kept(message: &Message, owner: MemberId) -> Kept {
+    let Message { id, kind, from, incarnation, seq, .. } = *message;
+    Kept { id, kind, author: from, incarnation, seq, is_own: from == owner }
 }

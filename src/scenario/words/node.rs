@@ -33,7 +33,7 @@ pub(super) fn node(lua: &Lua, name: &Name) -> mlua::Result<AnyUserData> {
     Ok(handle)
 }
 
-pub(super) const METHODS: &[&str] = &[
+const METHODS: &[&str] = &[
     "name",
     "id",
     "say",
