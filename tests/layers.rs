@@ -100,6 +100,18 @@ fn a_crate_that_one_module_owns_is_used_there_only() {
 }
 
 #[test]
+fn only_the_simulator_gives_a_node_the_plain_suite() {
+    // The suite comes with the identity, whose field is private, and this is the one way to such an identity.
+    let door = "Identity::plain";
+    let uses: Vec<String> =
+        sources().into_iter().filter(|source| source.text.contains(door)).map(|source| source.name).collect();
+    assert!(uses.iter().any(|name| name == "sim/machine.rs"), "the door is called otherwise: {uses:?}");
+    let strangers: Vec<_> =
+        uses.iter().filter(|name| !name.starts_with("sim/") && !name.starts_with("crypto/")).collect();
+    assert!(strangers.is_empty(), "{strangers:?}");
+}
+
+#[test]
 fn only_drivers_may_look_at_the_clock_or_print() {
     let floors = documented_floors();
     let mut faults = Vec::new();

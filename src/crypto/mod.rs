@@ -4,9 +4,10 @@
 mod aead;
 mod identity;
 mod noise;
+mod plain;
 mod room;
 
 pub use aead::{AeadKey, TAG_BYTES};
-pub use identity::{BadSignature, Identity, NoiseKey, SIGNATURE_BYTES, Signature, verify};
+pub use identity::{BadSignature, Identity, NoiseKey, SIGNATURE_BYTES, Signature, Suite, verify};
 pub use noise::{Handshake, HandshakeError, SessionKeys};
 pub use room::{RoomKeys, RoomSecret};

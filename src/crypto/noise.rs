@@ -9,7 +9,8 @@ use snow::types::{Cipher, Dh, Hash, Random};
 use snow::{Builder, HandshakeState};
 
 use super::aead::AeadKey;
-use super::identity::{Identity, NoiseKey};
+use super::identity::{Identity, NoiseKey, Suite};
+use super::plain::{self, PlainHandshake};
 use super::room::RoomKeys;
 use crate::base::Rng;
 
@@ -25,7 +26,12 @@ const MESSAGE_BYTES_MAX: usize = 2_048;
 pub struct HandshakeError;
 
 /// One side of a handshake, between messages.
-pub struct Handshake(HandshakeState);
+pub struct Handshake(State);
+
+enum State {
+    Noise(Box<HandshakeState>),
+    Plain(PlainHandshake),
+}
 
 /// The keys of a session, one a direction, and a hash that only the two sides know.
 #[derive(Debug)]
@@ -40,13 +46,22 @@ impl Handshake {
     /// The side that sends message 1.
     #[must_use]
     pub fn initiator(identity: &Identity, room: &RoomKeys, rng: &mut Rng) -> Self {
-        Self(builder(identity, room, rng).build_initiator().expect("all keys are given"))
+        Self::new(identity, room, rng, true)
     }
 
     /// The side that answers it.
     #[must_use]
     pub fn responder(identity: &Identity, room: &RoomKeys, rng: &mut Rng) -> Self {
-        Self(builder(identity, room, rng).build_responder().expect("all keys are given"))
+        Self::new(identity, room, rng, false)
+    }
+
+    fn new(identity: &Identity, room: &RoomKeys, rng: &mut Rng, is_initiator: bool) -> Self {
+        if identity.suite() == Suite::Plain {
+            return Self(State::Plain(PlainHandshake::new(room.psk, identity.noise_key(), rng, is_initiator)));
+        }
+        let builder = builder(identity, room, rng);
+        let state = if is_initiator { builder.build_initiator() } else { builder.build_responder() };
+        Self(State::Noise(Box::new(state.expect("all keys are given"))))
     }
 
     /// The next message, carrying `payload` (encrypted in messages 2 and 3; under the room's psk alone in 1).
@@ -55,8 +70,12 @@ impl Handshake {
     /// Out of turn, or with a payload over 1,900 bytes: broken invariants of ours.
     #[must_use]
     pub fn write(&mut self, payload: &[u8]) -> Vec<u8> {
+        let state = match &mut self.0 {
+            State::Noise(state) => state,
+            State::Plain(state) => return state.write(payload),
+        };
         let mut message = vec![0; MESSAGE_BYTES_MAX];
-        let len = self.0.write_message(payload, &mut message).expect("in turn and within size");
+        let len = state.write_message(payload, &mut message).expect("in turn and within size");
         message.truncate(len);
         message
     }
@@ -66,8 +85,12 @@ impl Handshake {
     /// # Errors
     /// [`HandshakeError`]; the state is then spent and must be dropped.
     pub fn read(&mut self, message: &[u8]) -> Result<Vec<u8>, HandshakeError> {
+        let state = match &mut self.0 {
+            State::Noise(state) => state,
+            State::Plain(state) => return state.read(message).ok_or(HandshakeError),
+        };
         let mut payload = vec![0; MESSAGE_BYTES_MAX];
-        let len = self.0.read_message(message, &mut payload).map_err(|_| HandshakeError)?;
+        let len = state.read_message(message, &mut payload).map_err(|_| HandshakeError)?;
         payload.truncate(len);
         Ok(payload)
     }
@@ -75,20 +98,30 @@ impl Handshake {
     /// The peer's static key, once a message has shown it.
     #[must_use]
     pub fn peer_key(&self) -> Option<NoiseKey> {
-        self.0.get_remote_static().and_then(|key| key.try_into().ok())
+        match &self.0 {
+            State::Noise(state) => state.get_remote_static().and_then(|key| key.try_into().ok()),
+            State::Plain(state) => state.peer,
+        }
     }
 
     /// The session's keys, after the third message; `None` before it.
     #[must_use]
     pub fn finish(mut self) -> Option<SessionKeys> {
-        if !self.0.is_handshake_finished() {
-            return None;
-        }
         let peer_key = self.peer_key()?;
-        let (from_initiator, from_responder) = self.0.dangerously_get_raw_split();
+        let (is_initiator, from_initiator, from_responder) = match &mut self.0 {
+            State::Noise(state) if state.is_handshake_finished() => {
+                let (one, other) = state.dangerously_get_raw_split();
+                (state.is_initiator(), AeadKey::new(&one), AeadKey::new(&other))
+            }
+            State::Plain(state) if state.is_finished() => {
+                let (one, other) = state.split();
+                (state.is_initiator, AeadKey::plain(one), AeadKey::plain(other))
+            }
+            State::Noise(_) | State::Plain(_) => return None,
+        };
         let (send, receive) =
-            if self.0.is_initiator() { (from_initiator, from_responder) } else { (from_responder, from_initiator) };
-        Some(SessionKeys { send: AeadKey::new(&send), receive: AeadKey::new(&receive), peer_key })
+            if is_initiator { (from_initiator, from_responder) } else { (from_responder, from_initiator) };
+        Some(SessionKeys { send, receive, peer_key })
     }
 }
 
@@ -102,6 +135,9 @@ impl Identity {
     /// The public half of the handshake key, as the card names it.
     #[must_use]
     pub fn noise_key(&self) -> NoiseKey {
+        if self.suite() == Suite::Plain {
+            return plain::public(self.noise_secret());
+        }
         let mut dh = DefaultResolver.resolve_dh(&DHChoice::Curve25519).expect("built with Curve25519");
         dh.set(self.noise_secret());
         dh.pubkey().try_into().expect("a Curve25519 key has 32 bytes")

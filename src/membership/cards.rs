@@ -120,7 +120,7 @@ impl Membership {
                 }
                 continue;
             }
-            let Ok(card) = Signed::<Card>::open(&shown.card) else {
+            let Ok(card) = Signed::<Card>::open_by(self.own.identity().suite(), &shown.card) else {
                 debug!(?via, "a forged card; the rest of the frame is not read");
                 return;
             };
@@ -312,7 +312,7 @@ impl Membership {
                 trace!(?via, ?member, "a leave that changes nothing");
                 continue;
             }
-            let Ok(leave) = Signed::<Leave>::open(bytes) else {
+            let Ok(leave) = Signed::<Leave>::open_by(self.own.identity().suite(), bytes) else {
                 debug!(?via, "a forged leave; the rest of the frame is not read");
                 return;
             };

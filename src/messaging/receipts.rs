@@ -182,7 +182,7 @@ impl Messaging {
             self.counters.receipts_old += 1;
             return;
         }
-        let Ok(signed) = Signed::<Receipt>::open(bytes) else {
+        let Ok(signed) = Signed::<Receipt>::open_by(self.identity.suite(), bytes) else {
             self.counters.forged += 1;
             return;
         };

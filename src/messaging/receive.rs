@@ -65,7 +65,10 @@ impl Messaging {
     /// What this run is said to have said must be known here, or a copy of this home speaks.
     fn handle_my_own(&mut self, step: &mut Step, bytes: &[u8], place: Place, id: MessageId) {
         let is_mine = self.log.known(place, id) == Known::Held || self.book.find(id).is_some();
-        if is_mine || self.run != Some(place.1) || Signed::<GroupMessage>::open(bytes).is_err() {
+        if is_mine
+            || self.run != Some(place.1)
+            || Signed::<GroupMessage>::open_by(self.identity.suite(), bytes).is_err()
+        {
             self.counters.strange += u64::from(!is_mine);
             return;
         }
@@ -121,7 +124,7 @@ impl Messaging {
     }
 
     fn verified(&mut self, bytes: &[u8]) -> Option<Signed<GroupMessage>> {
-        match Signed::<GroupMessage>::open(bytes) {
+        match Signed::<GroupMessage>::open_by(self.identity.suite(), bytes) {
             Ok(signed) => Some(signed),
             Err(error) => {
                 tracing::debug!(%error, "a group message does not hold");

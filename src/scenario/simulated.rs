@@ -4,12 +4,13 @@
 use std::time::Duration;
 
 use super::fleet::{Change, Fleet, FleetError, Unsynced};
+use super::options::Suite;
 use crate::base::{MemberId, MessageId, Time, text};
 use crate::check::{Driver, Line, LineNumber, What};
 use crate::faults::{Ends, Rule};
 use crate::node::api::{Command, Gap, Message, Refusal, Reply, Status, WhyMember, WhyMessage};
 pub use crate::sim::Options as SimOptions;
-use crate::sim::World;
+use crate::sim::{self, World};
 
 /// Nodes in virtual time, from one seed.
 pub struct SimFleet {
@@ -25,6 +26,16 @@ impl SimFleet {
     #[must_use]
     pub fn new(options: SimOptions) -> Self {
         Self { world: World::with(options), look_at: Time::ZERO + LOOK_EVERY }
+    }
+
+    /// The same, with the suite that a scenario asks for.
+    #[must_use]
+    pub fn in_suite(suite: Suite, options: SimOptions) -> Self {
+        let suite = match suite {
+            Suite::Real => sim::Suite::Real,
+            Suite::Plain => sim::Suite::Plain,
+        };
+        Self::new(SimOptions { suite, ..options })
     }
 
     fn known(&self, name: &str) -> Result<(), FleetError> {

@@ -11,6 +11,7 @@ use super::network::Passage;
 use super::world::{Captured, Due};
 use crate::base::{MessageId, StoreFailed, Time};
 use crate::check::{DropReason, Ended, LineNumber, What};
+use crate::crypto::Suite;
 use crate::faults::Arrival;
 use crate::host::{Output, Way};
 use crate::node::api::Event;
@@ -369,7 +370,8 @@ impl World {
         let to = to.map(|index| self.machines[index].name.clone());
         let cause = because.of(&labels);
         let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        self.line(Some(from), cause, || What::Sent { to, bytes: length, labels, wire: Some(bytes.into()) })
+        let wire = (self.suite == Suite::Real).then(|| bytes.into());
+        self.line(Some(from), cause, || What::Sent { to, bytes: length, labels, wire })
     }
 
     /// The faults of the node itself took the datagram that `line` is about: its sending, or its arrival.

@@ -11,7 +11,7 @@ use super::drive::Because;
 use super::recorder::Lines;
 use crate::base::{MemberId, Now, Rng, RoomId, StoreFailed, Time};
 use crate::check::{LineNumber, Name};
-use crate::crypto::{Identity, RoomSecret};
+use crate::crypto::{Identity, RoomSecret, Suite};
 use crate::host::Host;
 use crate::node::api::Event;
 use crate::node::{Config, Mark, Node, Restored};
@@ -112,8 +112,19 @@ impl Process {
 }
 
 impl Machine {
-    pub(super) fn new(name: &str, address: SocketAddr, room: RoomId, secret: RoomSecret, rng: Rng) -> Self {
-        let identity = Identity::generate(&mut rng.split("identity"));
+    pub(super) fn new(
+        name: &str,
+        address: SocketAddr,
+        suite: Suite,
+        room: RoomId,
+        secret: RoomSecret,
+        rng: Rng,
+    ) -> Self {
+        let mut draws = rng.split("identity");
+        let identity = match suite {
+            Suite::Real => Identity::generate(&mut draws),
+            Suite::Plain => Identity::plain(&mut draws),
+        };
         let home =
             Home { id: identity.id(), identity, room, secret, nick: name.to_owned(), disk: Disk::new(), epoch: 0 };
         Self {

@@ -15,6 +15,7 @@ mod world;
 #[cfg(test)]
 mod tests;
 
+pub use crate::crypto::Suite;
 pub use disk::Unsynced;
 pub use machine::Death;
 pub use world::{Options, World};

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Death, Options, Unsynced, World};
+use super::{Death, Options, Suite, Unsynced, World};
 use crate::base::{MessageId, Presence, Wall};
 use crate::check::{DropReason, Ended, Line, LineNumber, What};
 use crate::node::api::{EventKind, Outcome};
@@ -194,6 +194,23 @@ fn a_home_that_goes_back_or_is_copied_begins_an_epoch() {
     world.run_for(seconds(10));
     let warned = |name: &str| world.told(name).iter().any(|event| matches!(event.kind, EventKind::Alarm { .. }));
     assert!(warned("ana") || warned("cy"), "two processes with one home are told");
+}
+
+#[test]
+fn a_room_in_the_plain_suite_keeps_its_promises_and_shows_no_wire_to_the_checks() {
+    let mut world = World::with(Options { suite: Suite::Plain, is_traced: true, ..Options::new(11) });
+    for name in ["ana", "bo", "cy"] {
+        world.add(name);
+        world.start(name);
+    }
+    assert!(world.run_until(seconds(10), World::converged));
+    world.loss(200);
+    let hello = world.say("ana", "hello");
+    world.restart("bo", Unsynced::Lose);
+    assert!(world.run_until(seconds(30), |world| {
+        ["bo", "cy"].iter().all(|name| world.outcome("ana", hello, name) == Some(Outcome::Delivered))
+    }));
+    assert!(lines(&mut world).iter().all(|line| !matches!(&line.what, What::Sent { wire: Some(_), .. })));
 }
 
 #[test]

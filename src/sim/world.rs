@@ -11,13 +11,15 @@ use super::network::Network;
 use super::recorder::Recorder;
 use crate::base::{MemberId, Rng, RoomId, Time};
 use crate::check::{Line, LineNumber, What};
-use crate::crypto::RoomSecret;
+use crate::crypto::{RoomSecret, Suite};
 
 /// How a world is made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Options {
     /// The same seed gives the same run.
     pub seed: u64,
+    /// What nodes sign and encrypt with.
+    pub suite: Suite,
     /// Whether lines of the trace are made; see [`World::poll_line`].
     pub is_traced: bool,
     /// Whether all that the nodes tell is kept for [`World::told`]; it grows with the run.
@@ -31,6 +33,7 @@ pub struct World {
     pub(super) network: Network,
     pub(super) recorder: Recorder,
     pub(super) keeps_told: bool,
+    pub(super) suite: Suite,
     /// Counts what an answer of a node may depend on: what was told, what became durable, processes.
     pub(super) changes: u64,
     /// Datagrams that nodes sent.
@@ -76,10 +79,10 @@ const FIRST_HOST: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 const PORT: u16 = 4460;
 
 impl Options {
-    /// Lines are not made, and what is told is kept.
+    /// Crypto is real, lines are not made, and what is told is kept.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
-        Self { seed, is_traced: false, keeps_told: true }
+        Self { seed, suite: Suite::Real, is_traced: false, keeps_told: true }
     }
 }
 
@@ -100,6 +103,7 @@ impl World {
             network: Network::new(rng.split("network").bytes()),
             recorder: Recorder::new(options.is_traced),
             keeps_told: options.keeps_told,
+            suite: options.suite,
             changes: 0,
             datagrams: 0,
             astray: BTreeMap::new(),
@@ -132,7 +136,7 @@ impl World {
         let host = u32::from(FIRST_HOST) + u32::try_from(index).expect("fewer than 2^32 machines");
         let address = SocketAddr::new(Ipv4Addr::from(host).into(), PORT);
         let rng = self.rng.split(&format!("machine {name}"));
-        self.machines.push(Machine::new(name, address, self.room, self.secret.clone(), rng));
+        self.machines.push(Machine::new(name, address, self.suite, self.room, self.secret.clone(), rng));
         assert!(self.by_name.insert(name.to_owned(), index).is_none(), "two machines named {name}");
         let member = self.machines[index].home.id;
         self.line(Some(index), None, || What::Home { member, address });

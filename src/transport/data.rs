@@ -236,7 +236,7 @@ impl Transport {
         // The signature costs more than all else here: it is looked at last.
         let concerns = Signed::<Card>::open_trusted(card)
             .is_ok_and(|card| card.value().member == own.member && card.value().run.incarnation > own.run.incarnation);
-        let Some(card) = concerns.then(|| Signed::<Card>::open(card).ok()).flatten() else {
+        let Some(card) = concerns.then(|| Signed::<Card>::open_by(self.identity.suite(), card).ok()).flatten() else {
             self.counters.undecodable += 1;
             return;
         };

@@ -318,7 +318,7 @@ impl Transport {
     fn read_hello(&self, handshake: &mut Handshake, noise: &[u8]) -> Option<Shown> {
         let hello: Hello = decode_layout(&handshake.read(noise).ok()?).ok()?;
         let peer_key: NoiseKey = handshake.peer_key()?;
-        let card = Signed::<Card>::open(&hello.card).ok()?;
+        let card = Signed::<Card>::open_by(self.identity.suite(), &hello.card).ok()?;
         let fits = card.value().room == self.room && card.value().noise_key == peer_key;
         fits.then_some(Shown { card, seen_at: hello.seen_at })
     }

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use crate::base::{MemberId, MessageId, RoomId, Run};
-use crate::crypto::{BadSignature, Identity, SIGNATURE_BYTES, verify};
+use crate::crypto::{BadSignature, Identity, SIGNATURE_BYTES, Suite, verify};
 
 /// What can be signed, or hashed into an id: a value with exactly one byte form.
 pub trait Layout: Sized {
@@ -93,9 +93,17 @@ impl<T: SignedLayout> Signed<T> {
     /// # Errors
     /// [`LayoutError`]; nothing of the value may be used then.
     pub fn open(bytes: &[u8]) -> Result<Self, LayoutError> {
+        Self::open_by(Suite::Real, bytes)
+    }
+
+    /// The same, for a node that uses `suite`.
+    ///
+    /// # Errors
+    /// As [`Signed::open`].
+    pub fn open_by(suite: Suite, bytes: &[u8]) -> Result<Self, LayoutError> {
         let (payload, signature) = bytes.split_last_chunk::<SIGNATURE_BYTES>().ok_or(LayoutError::Short)?;
         let value: T = decode_layout(payload)?;
-        verify(value.signer(), T::DOMAIN, payload, signature)?;
+        verify(suite, value.signer(), T::DOMAIN, payload, signature)?;
         Ok(Self { value, bytes: bytes.into() })
     }
 

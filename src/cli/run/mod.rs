@@ -16,7 +16,7 @@ use super::out::{self, Form, Output};
 use crate::check::Line;
 use crate::report;
 use crate::scenario::{
-    Fleet, FleetError, Keeps, Options, ProcessFleet, Run, Script, Seeds, Settings, Shard, SimFleet, SimOptions, Suite,
+    Fleet, FleetError, Keeps, Options, ProcessFleet, Run, Script, Seeds, Settings, Shard, SimFleet, SimOptions,
     Verdict, shrink, sweep,
 };
 use progress::Progress;
@@ -203,12 +203,10 @@ impl RunArgs {
     fn open(&self, seed: u64) -> impl FnOnce(&Settings) -> Result<Box<dyn Fleet>, FleetError> + Send + 'static {
         let kind = self.on;
         move |settings| match kind {
-            Kind::Sim => {
-                if settings.crypto == Suite::Plain {
-                    return Err(FleetError::Cannot("the simulator has real crypto only".to_owned()));
-                }
-                Ok(Box::new(SimFleet::new(SimOptions { seed, is_traced: true, keeps_told: false })))
-            }
+            Kind::Sim => Ok(Box::new(SimFleet::in_suite(
+                settings.crypto,
+                SimOptions { is_traced: true, keeps_told: false, ..SimOptions::new(seed) },
+            ))),
             Kind::Processes => Ok(Box::new(ProcessFleet::new(&own_program()?)?)),
         }
     }
