@@ -195,7 +195,7 @@ impl Play<'_> {
             stage.mend()?;
             stage.settling_since = stage.elapsed();
             let end = stage.elapsed().saturating_add(limit);
-            while !stage.unrest()?.is_empty() {
+            while !stage.is_at_rest()? {
                 if stage.elapsed() >= end {
                     return Err(stage.not_settled());
                 }

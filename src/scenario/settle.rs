@@ -1,20 +1,27 @@
 //! The end of a run: what must be mended, whether the room came to rest, and what the checker says once all
 //! is over. Owns the failure of a room that does not settle; what settled means is the checker's.
 
+use std::time::Duration;
+
 use super::stage::Stage;
 use super::stop::{Stop, Why, seconds};
 use crate::base::MemberId;
 use crate::check::{Check, Driver, Name, What};
 use crate::node::api::{Outcome, Status};
 
+/// A room settles within seconds or minutes, and a look into it asks every node.
+const REST_LOOKED_AT_EVERY: Duration = Duration::from_millis(250);
+
 impl Stage {
-    /// What keeps the nodes that run from rest; nothing when they are at rest.
-    pub(super) fn unrest(&mut self) -> Result<Vec<String>, Stop> {
-        // It is asked at each change, and this part of it is remembered.
-        if !self.converged()? {
-            return Ok(vec!["the views of the nodes that run differ".to_owned()]);
+    /// Whether the nodes that run are at rest. It is asked at each change, and looked into a few times a second.
+    pub(super) fn is_at_rest(&mut self) -> Result<bool, Stop> {
+        let now = self.elapsed();
+        if self.unsettled_at.is_some_and(|at| now < at + REST_LOOKED_AT_EVERY) || !self.converged()? {
+            return Ok(false);
         }
-        self.why_unsettled()
+        let is_at_rest = self.why_unsettled()?.is_empty();
+        self.unsettled_at = (!is_at_rest).then_some(now);
+        Ok(is_at_rest)
     }
 
     fn why_unsettled(&mut self) -> Result<Vec<String>, Stop> {
@@ -32,6 +39,7 @@ impl Stage {
     /// The failure of a room that did not come to rest.
     pub(super) fn not_settled(&mut self) -> Stop {
         let what = match self.why_unsettled() {
+            Ok(what) if what.is_empty() => "it is at rest only now".to_owned(),
             Ok(what) => what.join("; "),
             Err(stop) => return stop,
         };

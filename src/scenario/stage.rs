@@ -53,6 +53,8 @@ pub(super) struct Stage {
     /// What nodes were asked since the last expectation, so that a failure knows what it is about.
     pub(super) asked: Vec<Asked>,
     pub(super) settling_since: Duration,
+    /// When it was last seen that the room is not at rest.
+    pub(super) unsettled_at: Option<Duration>,
     pub(super) script_end: Option<Duration>,
     /// The last refusal, which a script may catch.
     pub(super) refused: Option<Stop>,
@@ -118,6 +120,7 @@ impl Stage {
             kept: VecDeque::new(),
             asked: Vec::new(),
             settling_since: Duration::ZERO,
+            unsettled_at: None,
             script_end: None,
             refused: None,
             stopped: None,

@@ -208,7 +208,7 @@ pub(super) fn raw(lua: &Lua, table: &Table) -> mlua::Result<()> {
             Ok(())
         })
     })?;
-    word(lua, table, "is_settled", |lua, _| on_stage(lua, |stage| stage.unrest().map(|unrest| unrest.is_empty())))?;
+    word(lua, table, "is_settled", |lua, _| on_stage(lua, Stage::is_at_rest))?;
     word(lua, table, "not_settled", |lua, _| on_stage(lua, |stage| Err::<(), _>(stage.not_settled())))?;
     word(lua, table, "settle_done", |lua, _| on_stage(lua, Stage::settled))?;
     word(lua, table, "refused", |lua, values| {
