@@ -144,3 +144,318 @@ function moot.fault(spec) end
 ---Writes a line: an event `script` of `moot node`, a line on the screen of `moot chat`. `print` does the same.
 ---@param ... any What to write, as `print` would.
 function moot.log(...) end
+
+---The nodes together.
+room = {}
+
+---The network between them.
+net = {}
+
+---What must be true now.
+expect = {}
+
+---The run itself.
+sim = {}
+
+---Chance, drawn from the seed.
+rng = {}
+
+---@class Node
+---@field name string
+---@field id string
+Node = {}
+
+---@class Said
+---@field id string
+---@field text string
+---@field by Node
+---@field to Node?
+Said = {}
+
+---@class Fault
+Fault = {}
+
+---Begins the scenario. It stands once, before all else.
+---@param options table `name` (needed), `about`, `settle`: how long the room may take to come to rest at the end, or `false`; `swarm`: `true`, or a list of background faults; `crypto`: `"real"` or `"plain"`.
+function scenario(options) end
+
+---Lets time pass.
+---@param span string|number A time such as `"1.5s"`, or a number of seconds.
+function wait(span) end
+
+---Lets time pass until something is true; the run fails where it does not come true in time.
+---@param what string What is waited for; a failure says it.
+---@param limit string|number How long at most.
+---@param condition fun(): any Asked at once, and again whenever something changed.
+function wait_until(what, limit, condition) end
+
+---Runs a function beside the scenario, which is over when both are.
+---@param fn fun(...) Runs beside the scenario, and may wait too.
+---@param ... any What it is called with.
+function spawn(fn, ...) end
+
+---Writes a line into the trace. `print` does the same.
+---@param text any Written into the trace.
+function log(text) end
+
+---Makes machines, starts a node on each, and lets them meet through the first machine of the room.
+---@param names string[] New names; each keeps to the rules of a nick.
+---@return Node # one for each name
+function room.nodes(names) end
+
+---Makes machines on which nothing runs yet.
+---@param names string[] New names; each keeps to the rules of a nick.
+---@return Node # one for each name
+function room.homes(names) end
+
+---Makes and starts many nodes: `n1`, `n2` and so on.
+---@param count integer How many.
+---@param prefix? string How their names begin; `n`.
+---@return Node[] # all of them
+function room.crowd(count, prefix) end
+
+---Finds a node.
+---@param name string A name.
+---@return Node # the node of that name
+function room.node(name) end
+
+---All nodes.
+---@return Node[] # in the order in which they were made
+function room.all() end
+
+---The nodes that run and are not paused.
+---@return Node[] # in the order in which they were made
+function room.running() end
+
+---Whether all nodes that run hold alive, in their present runs, just those that run.
+---@return boolean # whether they do
+function room.converged() end
+
+---Splits the nodes in two.
+---@param count? integer How many come first; without it two parts are drawn from the seed.
+---@return Node[], Node[] # the two parts
+function room.split(count) end
+
+---Sets what every link does, each way. What is not named stays as it is.
+---@param faults table `loss`, `duplicate`, `corrupt`, `truncate` (shares: `0.05` or `"5%"`), `delay` and `jitter` (times), `burst`, `reorder`, `rate`, `cut`, in the words of `moot fault`; or whole specs as texts.
+function net.default(faults) end
+
+---Puts faults on some links.
+---@param options table `from`, `to`: a node or a list, any where left out; `both = true`: both ways; and faults, as in `net.default`.
+---@return Fault # heals it
+function net.link(options) end
+
+---Lets nothing pass, one way.
+---@param options { from: Node|Node[], to: Node|Node[] } Either may be left out.
+---@return Fault # heals it
+function net.cut(options) end
+
+---Lets nothing pass between two sides, either way.
+---@param one Node|Node[] One side.
+---@param other Node|Node[] The other side.
+---@return Fault # heals it
+function net.partition(one, other) end
+
+---Takes off all faults of links and partitions; `net.default` stays.
+function net.heal() end
+
+---Takes the fault off.
+function Fault:heal() end
+
+---Whether the fault is on.
+---@return boolean # whether it is
+function Fault:is_on() end
+
+---Says something to the room. A refusal is an error.
+---@param text string UTF-8, up to 16 KiB.
+---@return Said # the message
+function Node:say(text) end
+
+---Tells something to one member. A refusal is an error.
+---@param to Node The receiver.
+---@param text string UTF-8, up to 16 KiB.
+---@return Said # the message
+function Node:tell(to, text) end
+
+---Starts a process on the home.
+function Node:start() end
+
+---Dials the address of a member.
+---@param through Node A member of the room.
+function Node:join(through) end
+
+---Says goodbye and ends.
+function Node:leave() end
+
+---Ends the process at once, as `kill -9` or a power cut would.
+---@param options? { unsynced: "keep"|"lose"|"torn" } What becomes of what was not synced: it got there (the default), it is lost, or some of it is.
+function Node:crash(options) end
+
+---Crashes the process if it runs, and starts another.
+---@param options? { unsynced: "keep"|"lose"|"torn" } What becomes of what was not synced: it got there (the default), it is lost, or some of it is.
+function Node:restart(options) end
+
+---Stops the process where it stands.
+function Node:pause() end
+
+---Lets it go on.
+function Node:resume() end
+
+---Whether a process runs.
+---@return boolean # whether one does, paused or not
+function Node:is_running() end
+
+---The status of the node.
+---@return table # as `moot status --json`
+function Node:status() end
+
+---The members that it knows.
+---@return moot.MemberStatus[] # as in its status
+function Node:members() end
+
+---What it holds of one member.
+---@param of Node The member.
+---@return moot.MemberStatus? # nil where it does not know it
+function Node:member(of) end
+
+---The evidence about a member or a message.
+---@param what Node|Said A member or a message.
+---@return table? # as `moot why --json`
+function Node:why(what) end
+
+---How the delivery of a message that it sent stands.
+---@param message Said As `say` or `tell` gave it.
+---@param to Node The member.
+---@return table? # its `outcome`, `attempts`, `latency_us`, `tries` and `receipt`; nil where it does not go there
+function Node:delivery(message, to) end
+
+---Whether the message was shown there.
+---@param message Said As `say` or `tell` gave it.
+---@return boolean # whether it was
+function Node:shows(message) end
+
+---What others said that was shown there, across restarts.
+---@return string[] # `ana: hello`, in order
+function Node:screen() end
+
+---Its durable log, its own messages included; the node may be down.
+---@return moot.Message[] # oldest first
+function Node:log() end
+
+---The gaps that it knows.
+---@return moot.Gap[] # as `moot gaps --json`
+function Node:gaps() end
+
+---Makes the clock wrong.
+---@param options { jump: string?, drift: integer? } `jump`: the wall clock jumps by `"1h"` or `"-90s"`; `drift`: both clocks run faster by so many parts per million.
+function Node:clock(options) end
+
+---Makes the disk full or slow.
+---@param options { full: boolean?, latency: string? } `full`: takes nothing more; `latency`: how long each commit takes.
+function Node:disk(options) end
+
+---Remembers what is on the disk now.
+---@param name string For `rollback`.
+function Node:snapshot(name) end
+
+---Puts the disk back. The node must be down.
+---@param name string Of a snapshot.
+function Node:rollback(name) end
+
+---Makes the home a copy of another, keys and all. The node must be down.
+---@param from Node Whose home.
+function Node:copy(from) end
+
+---Puts on faults of the node's own.
+---@param spec string As `moot fault` takes it, or `off`.
+function Node:fault(spec) end
+
+---Lets its loop wake up late from now on.
+---@param lag string|number How late.
+function Node:stall(lag) end
+
+---Two values are equal; lists are compared by their elements.
+---@param found any 
+---@param wanted any 
+---@param what? string What it is about; the failure says it.
+function expect.equal(found, wanted, what) end
+
+---Two values differ.
+---@param a any 
+---@param b any 
+---@param what? string What it is about; the failure says it.
+function expect.differ(a, b, what) end
+
+---A value is neither `nil` nor `false`.
+---@param found any 
+---@param what? string What it is about; the failure says it.
+function expect.is_true(found, what) end
+
+---A value is `nil` or `false`.
+---@param found any 
+---@param what? string What it is about; the failure says it.
+function expect.is_false(found, what) end
+
+---The message was shown there.
+---@param on Node|Node[] Where.
+---@param message Said As `say` or `tell` gave it.
+function expect.shown(on, message) end
+
+---It was shown there, and not twice, across restarts.
+---@param on Node|Node[] Where.
+---@param message Said As `say` or `tell` gave it.
+function expect.shown_once(on, message) end
+
+---It was not shown there.
+---@param on Node|Node[] Where.
+---@param message Said As `say` or `tell` gave it.
+function expect.not_shown(on, message) end
+
+---A delivery stands so, as its sender tells it.
+---@param message Said As `say` or `tell` gave it.
+---@param to Node The member.
+---@param outcome "waiting"|"sending"|"unknown"|"refused"|"expired"|"delivered" 
+function expect.outcome(message, to, outcome) end
+
+---The observers hold the member so.
+---@param observers Node|Node[] Who looks.
+---@param subject Node At whom.
+---@param state "alive"|"suspect"|"unreachable"|"left" 
+function expect.sees(observers, subject, state) end
+
+---The node refuses.
+---@param fn fun() Has a node say or tell something.
+---@param words? string Of the refusal.
+function expect.refused(fn, words) end
+
+---The room comes to rest within the limit: views equal, every message shown or a gap, nothing left unsettled.
+---@param limit? string|number How long it may take; as `settle` of the scenario.
+function expect.settled(limit) end
+
+---Time since the run began.
+---@return number # in seconds
+function sim.now() end
+
+---The seed of the run.
+---@return integer # 0 where none was given
+function sim.seed() end
+
+---A number.
+---@param bound integer Above 0.
+---@return integer # from 0 to `bound` - 1
+function rng.below(bound) end
+
+---An element of a list.
+---@param list any[] Not empty.
+---@return any # an element
+function rng.pick(list) end
+
+---The list in another order.
+---@param list any[] 
+---@return any[] # a new list
+function rng.shuffle(list) end
+
+---A toss.
+---@param percent integer 0 to 100.
+---@return boolean # true for so many of a hundred
+function rng.chance(percent) end

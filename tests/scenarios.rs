@@ -1,63 +1,280 @@
-//! The scenarios that come with the program, each on the simulator with several seeds and on real processes.
-#![expect(clippy::disallowed_methods, reason = "real processes take real time, and how much is said where one fails")]
+//! `moot run`, driven as a person would: what it says of each kind of failure, what a seed repeats, and what a
+//! sweep finds and shrinks.
 
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::process::{Command, Output};
 
-const TOGETHER: usize = 4;
+use serde_json::Value;
+use tempfile::TempDir;
 
-fn files() -> Vec<PathBuf> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
-    let paths = dir.read_dir().expect("scenarios").map(|entry| entry.expect("an entry").path());
-    let mut files: Vec<PathBuf> = paths.filter(|path| path.extension().is_some_and(|ext| ext == "lua")).collect();
-    files.sort();
-    assert!(files.len() >= 13, "{files:?}");
-    files
+/// A directory with one scenario in it.
+struct Desk {
+    dir: TempDir,
 }
 
-fn run(file: &Path, args: &[&str]) -> Child {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_moot"));
-    command.arg("run").arg(file).args(args).env_remove("MOOT_HOME").env_remove("RUST_LOG");
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("moot starts")
-}
-
-/// What a run said, if it did not pass.
-fn complaint(child: Child) -> Option<String> {
-    let output = child.wait_with_output().expect("it ends");
-    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
-    (output.status.code() != Some(0)).then_some(said)
-}
-
-/// Runs `files`, a few at a time: on processes they mostly wait.
-fn all_pass(files: &[PathBuf], args: &[&str]) {
-    let begun = Instant::now();
-    let mut failed = Vec::new();
-    for some in files.chunks(TOGETHER) {
-        let children: Vec<Child> = some.iter().map(|file| run(file, args)).collect();
-        failed.extend(children.into_iter().filter_map(complaint));
+impl Desk {
+    fn with(source: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::write(dir.path().join("s.lua"), source).expect("a scenario");
+        Self { dir }
     }
-    assert!(failed.is_empty(), "after {:?}:\n{}", begun.elapsed(), failed.join("\n"));
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// `moot run s.lua` with more words, in the directory, so that errors name just the file.
+    fn run(&self, words: &[&str]) -> Output {
+        moot(self.dir.path(), &[&["run", "s.lua"], words].concat())
+    }
+
+    /// What it said of a failure: its exit code and what stands below the first line.
+    fn says(&self, words: &[&str]) -> (Option<i32>, String) {
+        let output = self.run(words);
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        let rest = text.split_once('\n').map_or("", |(_, rest)| rest);
+        (output.status.code(), rest.to_owned())
+    }
+
+    fn json(&self, words: &[&str]) -> Value {
+        let output = self.run(&[words, &["--json"]].concat());
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+    }
+}
+
+fn moot(dir: &Path, words: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_moot"));
+    command.args(words).current_dir(dir).env_remove("MOOT_HOME").output().expect("moot runs")
+}
+
+const THREE: &str = r#"scenario{ name = "three", settle = false }
+local ana, bo, cy = room.nodes{ "ana", "bo", "cy" }
+wait_until("all see all", "30s", room.converged)
+"#;
+
+/// A scenario of three that have met, with more lines from line 4 on.
+fn three(more: &str) -> Desk {
+    Desk::with(&format!("{THREE}{more}\n"))
+}
+
+/// Asserts the exit code, and that the message begins like this: with file, line and time.
+fn assert_says(desk: &Desk, code: i32, begins: &str, has: &str) {
+    let (exit, text) = desk.says(&[]);
+    assert!(text.starts_with(begins), "{begins:?} is to begin:\n{text}");
+    assert!(text.contains(has), "{has:?} is to be in:\n{text}");
+    assert_eq!(exit, Some(code), "{text}");
 }
 
 #[test]
-fn every_scenario_passes_on_the_simulator_with_several_seeds() {
-    all_pass(&files(), &["--seeds", "0..3", "--no-shrink"]);
+fn every_scenario_passes_on_the_simulator() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files: Vec<String> = fs::read_dir(root.join("scenarios"))
+        .expect("scenarios")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "lua"))
+        .map(|path| path.display().to_string())
+        .collect();
+    files.sort();
+    assert!(!files.is_empty());
+    let words: Vec<&str> = ["run"].into_iter().chain(files.iter().map(String::as_str)).collect();
+    let output = moot(root, &words);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert_eq!(text.lines().filter(|line| line.starts_with("passed")).count(), files.len(), "{text}");
 }
 
 #[test]
-fn every_scenario_passes_on_real_processes() {
-    all_pass(&files(), &["--on", "processes"]);
+fn the_same_seed_is_the_same_run_and_another_is_not() {
+    let desk = three("local m = ana:say('hello')\nwait_until('shown', '10s', function() return bo:shows(m) end)");
+    let hash = |seed: &str| desk.json(&["--seed", seed])["hash"].as_str().expect("a hash").to_owned();
+    assert_eq!(hash("7"), hash("7"));
+    assert_ne!(hash("7"), hash("8"));
 }
 
 #[test]
-fn what_processes_cannot_do_is_unknown_and_no_pass() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let file = dir.path().join("full.lua");
-    let script = "scenario{ name = \"full\" }\nlocal ana = room.nodes{ \"ana\" }\nana:disk{ full = true }\n";
-    std::fs::write(&file, script).expect("written");
-    let output = run(&file, &["--on", "processes"]).wait_with_output().expect("it ends");
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(4), "{said}");
-    assert!(said.contains("full.lua:3") && said.contains("so this needs the simulator"), "{said}");
+fn an_expectation_that_is_not_met_says_where_when_and_what_led_to_it() {
+    let desk = three("wait('1s')\nlocal m = ana:tell(bo, 'for bo alone')\nwait('1s')\nexpect.shown(cy, m)");
+    let (code, text) = desk.says(&[]);
+    assert_eq!(code, Some(1), "{text}");
+    let first = text.lines().next().expect("a line");
+    assert!(first.starts_with("s.lua:7, at "), "{first}");
+    assert!(first.ends_with(r#" s: "for bo alone" from ana was to be shown on cy, and it was not"#), "{first}");
+    assert!(text.contains("what led to it:"), "{text}");
+    assert!(text.contains("tells bo “for bo alone”"), "{text}");
+    assert!(text.ends_with("run it again with: moot run s.lua --seed 0\n"), "{text}");
+}
+
+#[test]
+fn a_wait_that_runs_out_says_for_what_how_long_and_how_the_room_stands() {
+    let desk = three("cy:crash()\nbo:pause()\nwait_until('bo to see cy', '2s', function() return false end)");
+    assert_says(&desk, 1, "s.lua:6, at ", "s: waited 2.000 s for \"bo to see cy\", in vain\n");
+    assert_says(&desk, 1, "s.lua:6, at ", "\n  ana is up, and sees ");
+    assert_says(&desk, 1, "s.lua:6, at ", "\n  bo is paused\n  cy is down\n");
+}
+
+#[test]
+fn an_error_in_the_script_names_its_line_and_exits_with_2() {
+    assert_says(&Desk::with("local x ="), 2, "s.lua:1: ", "unexpected symbol near <eof>");
+    assert_says(&Desk::with("wait('1s')"), 2, "s.lua:1: ", "a scenario begins with scenario{");
+    assert_says(&Desk::with("local x = 1"), 2, "s.lua is no scenario", "");
+    assert_says(&three("local x = nil + 1"), 2, "s.lua:4, at ", "attempt to perform arithmetic on a nil value");
+    assert_says(&three("wait('soon')"), 2, "s.lua:4, at ", "wait wants a time such as \"1.5s\"");
+    assert_says(&three("room.node('zed')"), 2, "s.lua:4, at ", "no node is called zed; there are ana, bo, cy");
+    assert_says(&three("bo:crahs()"), 2, "s.lua:4, at ", "a node has no field crahs; is crash meant?");
+    assert_says(
+        &three("net.cut{ form = bo }"),
+        2,
+        "s.lua:4, at ",
+        "net.cut knows no field \"form\"; there are from, to",
+    );
+    assert_says(&three("net.default{ loss = '200%' }"), 2, "s.lua:4, at ", "net.default: ");
+    assert_says(&three("wiat('1s')"), 2, "s.lua:4, at ", "nothing is called wiat; is wait meant?");
+    assert_says(&three("expect.eqaul(1, 1)"), 2, "s.lua:4, at ", "expect has no field eqaul; is equal meant?");
+    assert_says(&three("bo:start()"), 2, "s.lua:4, at ", "bo runs already");
+    assert_says(&three("bo:crash()\nbo:status()"), 2, "s.lua:5, at ", "bo is down");
+    assert_says(&three("ana:delivery(bo, bo)"), 2, "s.lua:4, at ", "wants a message as a message, and got the node bo");
+}
+
+#[test]
+fn no_pcall_swallows_a_failure() {
+    assert_says(&three("pcall(function() expect.equal(1, 2) end)"), 1, "s.lua:4, at ", "expected 2, and found 1");
+    assert_says(&three("pcall(function() room.node('zed') end)"), 2, "s.lua:4, at ", "no node is called zed");
+}
+
+#[test]
+fn a_loop_without_end_is_stopped() {
+    assert_says(&three("while true do end"), 2, "s.lua:4, at ", "stopped, because it ran too long");
+    let desk = three("while true do wait('10s') end");
+    let (code, text) = desk.says(&["--limit", "2m"]);
+    assert!(text.starts_with("at 120.000 s: the run reached its limit of 120.000 s; raise it with --limit"), "{text}");
+    assert_eq!(code, Some(2));
+}
+
+#[test]
+fn a_refusal_may_be_expected_and_fails_the_run_where_it_is_not() {
+    assert_says(&three("ana:tell(ana, 'hi')"), 1, "s.lua:4, at ", "ana refused: that is yourself");
+    let met = "expect.refused(function() ana:tell(ana, 'hi') end, 'yourself')";
+    assert_eq!(three(met).run(&[]).status.code(), Some(0));
+    assert_says(&three("expect.refused(function() ana:say('hi') end)"), 1, "s.lua:4, at ", "and was done");
+}
+
+#[test]
+fn what_a_fleet_cannot_do_is_unknown_and_never_a_pass() {
+    let desk =
+        Desk::with("scenario{ name = 'power cut' }\nlocal ana = room.nodes{ 'ana' }\nana:crash{ unsynced = 'lose' }\n");
+    let (code, text) = desk.says(&["--on", "processes"]);
+    assert_eq!(code, Some(4), "{text}");
+    assert!(text.starts_with("s.lua:3, at "), "{text}");
+    assert_eq!(desk.run(&[]).status.code(), Some(0));
+}
+
+#[test]
+fn wrong_words_on_the_line_exit_with_2() {
+    let desk = three("");
+    for words in [&["--seeds", "5..1"][..], &["--shard", "1/2"], &["--on", "paper"], &["--seed", "x"]] {
+        assert_eq!(desk.run(words).status.code(), Some(2), "{words:?}");
+    }
+    assert_eq!(moot(desk.dir.path(), &["run", "gone.lua"]).status.code(), Some(2));
+}
+
+#[test]
+fn the_end_finds_a_room_that_does_not_come_to_rest() {
+    // A home and its copy: both fall silent, so the views of the others and theirs stay apart.
+    let desk = Desk::with(
+        r#"scenario{ name = "copied", settle = "20s" }
+local ana, bo = room.nodes{ "ana", "bo" }
+wait_until("all see all", "30s", room.converged)
+bo:crash()
+local copy = room.homes{ "copy" }
+copy:copy(bo)
+bo:start()
+copy:start()
+wait("10s")
+"#,
+    );
+    let (code, text) = desk.says(&[]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("check 9 (the room settles) does not hold"), "{text}");
+}
+
+#[test]
+fn a_trace_has_a_line_for_each_event_with_earlier_causes() {
+    let desk = three("ana:say('hello')");
+    let path = desk.path("t.jsonl");
+    desk.run(&["--trace", path.to_str().expect("UTF-8")]);
+    let trace = fs::read_to_string(path).expect("a trace");
+    let lines: Vec<Value> = trace.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(lines[0]["what"], "began");
+    assert_eq!(lines[0]["scenario"], "three");
+    let mut has_cause = false;
+    for (at, line) in lines.iter().enumerate() {
+        assert_eq!(line["n"], at as u64 + 1);
+        if let Some(cause) = line["cause"].as_u64() {
+            has_cause = true;
+            assert!(cause < at as u64 + 1, "{line}");
+        }
+    }
+    assert!(has_cause);
+    assert!(lines.iter().any(|line| line["what"] == "accepted" && line["text"] == "hello"));
+}
+
+/// The message does not reach bo where the seed pauses it; the rest has nothing to do with that.
+const PLANTED: &str = r#"scenario{ name = "planted", swarm = { "loss=5%", "delay=30ms±30ms", "duplicate=20%", "disk=30ms" } }
+local ana, bo, cy, dee = room.nodes{ "ana", "bo", "cy", "dee" }
+wait_until("all see all", "30s", room.converged)
+for i = 1, 5 do cy:say("chatter " .. i) end
+local slow = net.link{ from = dee, to = cy, delay = "100ms" }
+wait("5s")
+if rng.below(5) == 0 then bo:pause() end
+dee:crash()
+wait("2s")
+slow:heal()
+local m = ana:tell(bo, "are you there?")
+wait("5s")
+expect.shown_once(bo, m)
+"#;
+
+#[test]
+fn a_sweep_finds_a_planted_failure_and_shrinks_it_to_what_matters() {
+    let desk = Desk::with(PLANTED);
+    let found = desk.json(&["--seeds", "1..40"]);
+    assert_eq!(found["verdict"], "failed", "{found:#}");
+    assert!(found["passed"].as_u64() > Some(0), "{found:#}");
+    let seed = found["seed"].to_string();
+    let alone = desk.json(&["--seed", &seed]);
+    for what in ["verdict", "hash", "error"] {
+        assert_eq!(alone[what], found[what], "the seed alone repeats the sweep's run");
+    }
+
+    let shrunk = fs::read_to_string(desk.path("s.shrunk.lua")).expect("a shrunk scenario");
+    for gone in ["cy", "dee", "chatter", "loss"] {
+        let code = shrunk.lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join("\n");
+        assert!(!code.contains(gone), "{gone} does not matter:\n{shrunk}");
+    }
+    for left in ["bo:pause()", "ana:tell(bo, \"are you there?\")", "expect.shown_once(bo, m)"] {
+        assert!(shrunk.contains(left), "{left} matters:\n{shrunk}");
+    }
+    let again = moot(desk.dir.path(), &["run", "s.shrunk.lua", "--seed", &seed, "--json"]);
+    assert_eq!(again.status.code(), Some(1));
+    let again: Value = serde_json::from_slice(&again.stdout).expect("JSON");
+    assert_eq!(again["error"]["text"], found["error"]["text"]);
+}
+
+#[test]
+fn shards_sweep_a_part_each() {
+    let desk = three("expect.equal(sim.seed() % 4, 3)");
+    let found = desk.json(&["--seeds", "3..40", "--shard", "1/4"]);
+    assert_eq!((found["verdict"].as_str(), found["passed"].as_u64()), (Some("passed"), Some(10)), "{found:#}");
+    assert_eq!(desk.run(&["--seeds", "3..40", "--shard", "2/4", "--no-shrink"]).status.code(), Some(1));
+}
+
+#[test]
+fn spawned_functions_run_beside_the_script() {
+    let desk = three(
+        "local order = ''\nspawn(function() wait('2s') order = order .. 'b' end)\nwait('1s')\norder = order .. 'a'\n\
+         wait('2s')\nexpect.equal(order, 'ab')",
+    );
+    let output = desk.run(&[]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
 }

@@ -4,9 +4,10 @@
 use std::fs;
 use std::path::PathBuf;
 
-use folkmoot::lua::surface::{self, HOOKS};
+use folkmoot::lua::surface::{self, HOOKS, Surface};
+use folkmoot::scenario::SCENARIOS;
 
-const BEGIN: &str = "<!-- Written from src/lua/surface.rs by `UPDATE=1 cargo test --test surface`. -->\n\n";
+const BEGIN: &str = "by `UPDATE=1 cargo test --test surface`. -->\n\n";
 const END: &str = "<!-- The end of what is written. -->\n";
 
 fn path(name: &str) -> PathBuf {
@@ -28,14 +29,19 @@ fn hold(name: &str, wanted: &str) {
 
 #[test]
 fn the_definitions_for_editors_are_those_of_the_table() {
-    hold("scripts/moot.d.lua", &surface::definitions(&[HOOKS]));
+    hold("scripts/moot.d.lua", &surface::definitions(&[HOOKS, SCENARIOS]));
 }
 
 #[test]
-fn the_reference_of_the_manual_is_that_of_the_table() {
-    let name = "docs/SCRIPTING.md";
-    let text = fs::read_to_string(path(name)).expect("docs/SCRIPTING.md");
+fn the_references_of_the_manuals_are_those_of_the_table() {
+    for (name, surface) in [("docs/SCRIPTING.md", HOOKS), ("docs/SCENARIOS.md", SCENARIOS)] {
+        hold_reference(name, surface);
+    }
+}
+
+fn hold_reference(name: &str, surface: Surface) {
+    let text = fs::read_to_string(path(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
     let (before, rest) = text.split_once(BEGIN).expect("where the reference begins");
     let (_, after) = rest.split_once(END).expect("where it ends");
-    hold(name, &format!("{before}{BEGIN}{}{END}{after}", surface::reference(&[HOOKS])));
+    hold(name, &format!("{before}{BEGIN}{}{END}{after}", surface::reference(&[surface])));
 }

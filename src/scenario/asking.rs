@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::stage::{Asked, Stage};
+use super::stage::{Asked, Stage, no_scenario};
 use super::stop::{Stop, Why};
 use crate::base::{Incarnation, MemberId, MessageId, Presence};
 use crate::check::Name;
@@ -18,7 +18,7 @@ impl Stage {
     pub(super) fn known(&self, name: &str) -> Result<MemberId, Stop> {
         self.id(name).ok_or_else(|| {
             if !self.has_begun() {
-                return Stop::script("a scenario begins with scenario{ name = \"…\" }");
+                return no_scenario();
             }
             let names: Vec<&str> = self.nodes().iter().map(|(name, _)| &**name).collect();
             let there = if names.is_empty() { "none yet".to_owned() } else { names.join(", ") };

@@ -27,3 +27,4 @@ pub use simulated::{SimFleet, SimOptions};
 pub use steps::{Links, Step, Timed, Way};
 pub use stop::{About, Place, Stop, Verdict, Why, seconds};
 pub use sweep::{Seeds, SeedsError, Shard, Sweep, sweep};
+pub use words::SCENARIOS;

@@ -1,6 +1,8 @@
 //! Runs one scenario: its script as a coroutine, time in between, rest at the end. Owns when the script goes
 //! on; what its words do is said elsewhere.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,7 +73,9 @@ pub fn run(
     let stage = Stage::new(Arc::clone(&script.source), options, Box::new(open));
     let installed = words::install(&sandbox, stage, &script.file);
     installed.expect("our own words run in a fresh Lua state");
-    let ended = Play { sandbox: &sandbox, script, strands: Vec::new() }.play();
+    let play = Play { sandbox: &sandbox, script, strands: Vec::new() };
+    // A node that panics is what a sweep looks for, and must not end the sweep.
+    let ended = catch_unwind(AssertUnwindSafe(|| play.play())).unwrap_or_else(|panic| Err(panicked(panic.as_ref())));
     let mut stage = sandbox.lua().remove_app_data::<Stage>().expect("put there at the start");
     // What stopped the run first is why it ended, whatever the script made of it.
     let mut stop = stage.stopped.take().or(ended.err());
@@ -84,6 +88,12 @@ pub fn run(
     let script_end = stage.script_end;
     let (steps, trace) = stage.into_record();
     Run { settings, seed, stop, elapsed, script_end, hash, steps, trace }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Stop {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("nobody knows why");
+    Stop::new(Why::Fleet, format!("a node panicked: {text}"))
 }
 
 struct Play<'a> {

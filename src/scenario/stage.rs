@@ -479,6 +479,6 @@ fn stop_of(error: FleetError) -> Stop {
     }
 }
 
-fn no_scenario() -> Stop {
+pub(super) fn no_scenario() -> Stop {
     Stop::script("a scenario begins with scenario{ name = \"…\" }")
 }

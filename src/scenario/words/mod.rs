@@ -6,12 +6,15 @@ mod message;
 mod net;
 mod node;
 mod room;
+mod surface;
 mod values;
 
 use mlua::{Function, IntoLuaMulti, Lua, MultiValue, Table, Value};
 
+pub use surface::SCENARIOS;
+
 use super::options::{Settings, Settle, Suite, Swarm};
-use super::stage::Stage;
+use super::stage::{Stage, no_scenario};
 use super::stop::{Place, Stop, Why, seconds};
 use crate::check::What;
 use crate::lua::Sandbox;
@@ -259,7 +262,7 @@ fn raw(lua: &Lua) -> mlua::Result<Table> {
             "expect.settled"
         };
         let span = Args::new(of, values).span(0, "how long")?;
-        on_stage(lua, |stage| Ok(till(stage, span)))
+        on_stage(lua, |stage| till(stage, span))
     })?;
     word(lua, &table, "wait_begins", |lua, values| {
         let args = Args::new("wait_until", values).at_most(3)?;
@@ -268,7 +271,7 @@ fn raw(lua: &Lua) -> mlua::Result<Table> {
         if !args.value(2).is_function() {
             return Err(args.expected("its condition", "a function", &args.value(2)));
         }
-        on_stage(lua, |stage| Ok(till(stage, limit)))
+        on_stage(lua, |stage| till(stage, limit))
     })?;
     word(lua, &table, "wait_failed", |lua, values| {
         let (what, since) = waited(values);
@@ -300,8 +303,11 @@ fn raw(lua: &Lua) -> mlua::Result<Table> {
     Ok(table)
 }
 
-fn till(stage: &Stage, span: std::time::Duration) -> u64 {
-    micros(stage.elapsed().saturating_add(span))
+fn till(stage: &Stage, span: std::time::Duration) -> Result<u64, Stop> {
+    if !stage.has_begun() {
+        return Err(no_scenario());
+    }
+    Ok(micros(stage.elapsed().saturating_add(span)))
 }
 
 fn waited(values: MultiValue) -> (String, std::time::Duration) {

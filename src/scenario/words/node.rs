@@ -33,7 +33,7 @@ pub(super) fn node(lua: &Lua, name: &Name) -> mlua::Result<AnyUserData> {
     Ok(handle)
 }
 
-const METHODS: &[&str] = &[
+pub(super) const METHODS: &[&str] = &[
     "name",
     "id",
     "say",
