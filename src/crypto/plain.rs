@@ -25,7 +25,7 @@ pub(super) fn tag(key: u64, counter: u64, header: &[u8], text: &[u8]) -> [u8; TA
     tag
 }
 
-/// The finaliser of SplitMix64, over both: one changed bit changes half of the result.
+/// The finaliser of `SplitMix64`, over both: one changed bit changes half of the result.
 fn mix(sum: u64, word: u64) -> u64 {
     let mut z = (sum ^ word).wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
