@@ -147,7 +147,10 @@ fn a_loop_without_end_is_stopped() {
     assert_says(&three("while true do end"), 2, "s.lua:4, at ", "stopped, because it ran too long");
     let desk = three("while true do wait('10s') end");
     let (code, text) = desk.says(&["--limit", "2m"]);
-    assert!(text.starts_with("at 120.000 s: the run reached its limit of 120.000 s; raise it with --limit"), "{text}");
+    assert!(
+        text.starts_with("s.lua:4, at 120.000 s: the run reached its limit of 120.000 s; raise it with --limit"),
+        "{text}"
+    );
     assert_eq!(code, Some(2));
 }
 

@@ -83,6 +83,10 @@ pub fn run(
         && stage.has_begun()
     {
         stop.at.get_or_insert(stage.elapsed());
+        // While time passes no line of the script runs; the one that waits is where it stands.
+        if stop.place.is_none() && stage.script_end.is_none() {
+            stop.place = stage.waits_at.take();
+        }
     }
     let (settings, elapsed, hash) = (stage.settings.clone(), stage.elapsed(), stage.trace_hash());
     let script_end = stage.script_end;

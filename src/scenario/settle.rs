@@ -74,6 +74,10 @@ impl Stage {
 
     /// Ends the run where a check does not hold.
     pub(super) fn judge(&mut self) -> Result<(), Stop> {
+        // What comes after the first failure, and while it is described, says nothing new.
+        if self.is_judged {
+            return Ok(());
+        }
         match self.checker.poll_violation() {
             None => Ok(()),
             Some(found) => Err(self.violated(found.check, Some(found.line), &found.text)),
@@ -81,11 +85,12 @@ impl Stage {
     }
 
     fn violated(&mut self, check: Check, at: Option<u64>, what: &str) -> Stop {
+        self.is_judged = true;
         let text = format!("check {} ({}) does not hold: {what}", check.number(), check.name());
-        let mut stop = Stop::new(Why::Check(check.number()), text.clone());
+        let mut stop = Stop::new(Why::Check(check.number()), text);
         stop.room = self.room();
         stop.about.line = at;
-        if let Ok(line) = self.note_violation(check.number(), at, text) {
+        if let Ok(line) = self.note_violation(check.number(), at, what.to_owned()) {
             stop.about.line = Some(line);
         }
         stop

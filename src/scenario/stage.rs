@@ -9,7 +9,7 @@ use super::fleet::{Fleet, FleetError};
 use super::options::{Keeps, Options, Settings};
 use super::statement;
 use super::steps::{Links, Step, Timed, Way};
-use super::stop::{About, Stop, Why};
+use super::stop::{About, Place, Stop, Why};
 use super::swarm::Background;
 use crate::base::{MemberId, MessageId, Rng};
 use crate::check::{Checker, Line, LineNumber, Name, What};
@@ -53,6 +53,10 @@ pub(super) struct Stage {
     /// What nodes were asked since the last expectation, so that a failure knows what it is about.
     pub(super) asked: Vec<Asked>,
     pub(super) settling_since: Duration,
+    /// A check failed: none is asked any more.
+    pub(super) is_judged: bool,
+    /// Where the script last began to wait.
+    pub(super) waits_at: Option<Place>,
     /// When it was last seen that the room is not at rest.
     pub(super) unsettled_at: Option<Duration>,
     pub(super) script_end: Option<Duration>,
@@ -120,6 +124,8 @@ impl Stage {
             kept: VecDeque::new(),
             asked: Vec::new(),
             settling_since: Duration::ZERO,
+            is_judged: false,
+            waits_at: None,
             unsettled_at: None,
             script_end: None,
             refused: None,

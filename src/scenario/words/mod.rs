@@ -262,7 +262,11 @@ fn raw(lua: &Lua) -> mlua::Result<Table> {
             "expect.settled"
         };
         let span = Args::new(of, values).span(0, "how long")?;
-        on_stage(lua, |stage| till(stage, span))
+        let place = place(lua);
+        on_stage(lua, |stage| {
+            stage.waits_at = place;
+            till(stage, span)
+        })
     })?;
     word(lua, &table, "wait_begins", |lua, values| {
         let args = Args::new("wait_until", values).at_most(3)?;
@@ -271,7 +275,11 @@ fn raw(lua: &Lua) -> mlua::Result<Table> {
         if !args.value(2).is_function() {
             return Err(args.expected("its condition", "a function", &args.value(2)));
         }
-        on_stage(lua, |stage| till(stage, limit))
+        let place = place(lua);
+        on_stage(lua, |stage| {
+            stage.waits_at = place;
+            till(stage, limit)
+        })
     })?;
     word(lua, &table, "wait_failed", |lua, values| {
         let (what, since) = waited(values);
