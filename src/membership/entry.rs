@@ -159,7 +159,7 @@ impl Entry {
 
     #[must_use]
     pub fn hearing(&self, now: Time) -> Hearing {
-        Hearing { live: self.link.is_live(now), tick: self.link.tick }
+        Hearing { live: self.link.is_live(now), tick: self.standing.tick.max(self.link.tick) }
     }
 
     /// What it contributes to the fingerprint of the view; zero unless it is present.

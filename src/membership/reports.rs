@@ -86,10 +86,15 @@ impl Membership {
             return;
         }
         let newer = (entry.link.tick > tick).then_some(entry.link.tick);
-        // It was refuted on its way: what is passed on comes by more ways than one.
-        if !is_followed && tick < entry.standing.tick {
-            if let Some(tick) = newer {
-                self.contradict(step, subject, tick, by, via);
+        // Refuted by what is known here: its author did not hear of it, or it was overtaken on its way.
+        if tick < entry.standing.tick && (newer.is_none() || !is_followed) {
+            let (known, is_alive) = (entry.standing.tick, entry.presence == Some(Presence::Alive));
+            match newer {
+                Some(tick) => self.contradict(step, subject, tick, by, via),
+                None if is_alive && by == via => {
+                    self.send(via, MembershipFrame::Contradiction { subject, run, tick: known, by: me });
+                }
+                None => {}
             }
             return;
         }

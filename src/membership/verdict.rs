@@ -55,7 +55,7 @@ pub struct Case {
     contradictions: BTreeMap<MemberId, HeldContradiction>,
 }
 
-/// What this node observes itself.
+/// What this node observes itself, and the newest tick that it knows: no report of an older one stands.
 #[derive(Clone, Copy, Debug)]
 pub struct Hearing {
     pub live: bool,

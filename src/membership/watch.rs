@@ -169,6 +169,7 @@ impl Membership {
     fn rewatch(&mut self, now: Time) {
         let fresh = self.watch.rings.watched();
         let before = std::mem::take(&mut self.watch.watched);
+        let me = self.own.id();
         for &id in before.difference(&fresh) {
             if let Some(entry) = self.members.get_mut(&id) {
                 entry.link.watched = false;
@@ -182,6 +183,10 @@ impl Membership {
                 entry.link.watched = true;
                 entry.link.doubted = false;
                 entry.link.restart(now);
+                // What it found so far it said to itself only: now it looks for all.
+                if !self.reporting.contains(&id) && std::mem::take(&mut entry.link.reporting) {
+                    entry.case.withdraw(me);
+                }
                 self.wakes.no_later_than(id, now);
             }
         }
