@@ -105,6 +105,14 @@ pub(super) fn weight(labels: &[Label]) -> Weight {
     labels.iter().map(|label| frame_weight(label.frame)).max().unwrap_or(Weight::Upkeep)
 }
 
+/// What a check says names it already; whoever else wrote the line may not have.
+pub(super) fn violated(check: u8, text: &str) -> String {
+    if text.starts_with(&format!("check {check} ")) {
+        return text.to_owned();
+    }
+    format!("check {check} does not hold: {text}")
+}
+
 pub(super) const fn dropped(why: DropReason) -> &'static str {
     match why {
         DropReason::Cut => "cut",

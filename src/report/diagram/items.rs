@@ -134,7 +134,7 @@ impl Writer<'_, '_> {
             What::Told { event } => self.told(line, event),
             What::Logged { text } => self.note(line, Weight::Evidence, &format!("script: {text}")),
             What::Violated { check, text } => {
-                let head = format!("check {check} does not hold: {text}");
+                let head = words::violated(*check, text);
                 self.push(line, Weight::Story, Body::Note { nodes: Vec::new(), head, tail: None });
             }
         }

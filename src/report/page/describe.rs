@@ -55,7 +55,7 @@ pub(in crate::report) fn describe(story: &Story<'_>, index: usize) -> String {
         }
         What::Told { event } => format!("tells its person: {}", words::shortened(&story.told(event), TEXT_CHARS_MAX)),
         What::Logged { text } => format!("script: {text}"),
-        What::Violated { check, text } => format!("check {check} does not hold: {text}"),
+        What::Violated { check, text } => words::violated(*check, text),
     }
 }
 

@@ -80,7 +80,10 @@ fn head(story: &Story<'_>, finding: &Finding, title: &str) -> Markup {
             p #verdict class={ "verdict " (verdict(finding.verdict)) } { (verdict(finding.verdict)) }
             h1 { (title) }
             p.facts { (facts(story)) }
-            @for sentence in sentences { p.failure { (sentence) } }
+            @if let [first, rest @ ..] = sentences.as_slice() {
+                p.failure { (first) }
+                @for sentence in rest { p.state { (sentence) } }
+            }
             p.replay { span { "again: " } code #replay { (finding.replay) } }
         }
     }
@@ -96,7 +99,7 @@ const fn verdict(verdict: Verdict) -> &'static str {
 
 fn violation(line: &Line) -> Option<String> {
     let What::Violated { check, text } = &line.what else { return None };
-    Some(format!("check {check} does not hold at {}: {text}", words::clock(line.at)))
+    Some(format!("at {}: {}", words::clock(line.at), words::violated(*check, text)))
 }
 
 fn title(story: &Story<'_>) -> String {

@@ -39,7 +39,7 @@ pub(super) fn label(story: &Story<'_>, index: usize) -> Mark {
         }
         What::Step { text, line: Some(line) } => return Mark::Row(format!("line {line}: {text}")),
         What::Step { text, line: None } => return Mark::Row(text.clone()),
-        What::Violated { check, text } => return Mark::Row(format!("check {check} does not hold: {text}")),
+        What::Violated { check, text } => return Mark::Row(words::violated(*check, text)),
         What::Fault { text, is_on } => {
             let text = story.faults.words(index).unwrap_or(text);
             if *is_on { format!("fault: {text}") } else { format!("over: {text}") }

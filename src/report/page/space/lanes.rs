@@ -124,10 +124,10 @@ impl Drawing<'_> {
     }
 }
 
-/// When any fault of the network was on, from top to bottom.
+/// When anything was cut, from top to bottom; a network that is only bad may be so all the time.
 fn union(bands: &[Band], end: i64) -> Vec<(i64, i64)> {
     let mut spans: Vec<(i64, i64)> = Vec::new();
-    for band in bands.iter().filter(|band| band.node.is_none()) {
+    for band in bands.iter().filter(|band| band.node.is_none() && band.text.starts_with("cut")) {
         let (from, to) = (band.from, band.to.unwrap_or(end));
         match spans.last_mut().filter(|(_, last)| *last >= from) {
             Some((_, last)) => *last = to.max(*last),
