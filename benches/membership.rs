@@ -96,11 +96,12 @@ impl Room {
     }
 
     fn wait(&mut self, done: impl Fn(&World) -> bool) -> Option<Duration> {
-        let start = self.world.elapsed();
-        while self.world.elapsed() - start < LIMIT {
+        let mut waited = Duration::ZERO;
+        while waited < LIMIT {
             self.world.run_for(GRAIN);
+            waited += GRAIN;
             if done(&self.world) {
-                return Some(self.world.elapsed() - start);
+                return Some(waited);
             }
         }
         None
