@@ -6,7 +6,7 @@
 //! | left | a leave of that run, by the member itself |
 //! | suspect | a report; or, at the start, what was restored; or a card of a higher run that nobody vouches for yet |
 //! | unreachable | two reports by different members, over different sessions, neither mostly deaf, that stood for 1 s; or one that stood for 3 s; or somebody's verdict with its reports, where this node is silent on the member too |
-//! | alive | a tick heard, by this node or another; a contradiction newer than what the member was accused of; a withdrawal; a card of a higher run than before |
+//! | alive | a tick heard, by this node or another; a contradiction newer than what the member was accused of, or any where all its accusers were mostly deaf; a withdrawal; a card of a higher run than before |
 //!
 //! It is another implementation than `membership`'s, on purpose. It cannot cry wolf: only what an event itself shows counts,
 //! and of what was told before only the state and the ticks in it. Reports are timed by the node's own wall clock,
@@ -50,6 +50,8 @@ struct Told {
     incarnation: Incarnation,
     /// The highest tick in the reports against it, where it stands accused.
     accused: Option<u64>,
+    /// It stands accused only by those who were probably cut off themselves.
+    is_by_deaf: bool,
 }
 
 /// A change of a member's state, as it was told.
@@ -126,7 +128,9 @@ impl Claim<'_> {
             }
             Presence::Alive | Presence::Left => None,
         };
-        Told { state: self.state, incarnation: self.incarnation, accused }
+        let mut standing = self.standing().peekable();
+        let is_by_deaf = standing.peek().is_some() && standing.all(|report| report.mostly_deaf);
+        Told { state: self.state, incarnation: self.incarnation, accused, is_by_deaf }
     }
 
     fn judge(&self, before: Option<Told>, has_liars: bool) -> Result<(), String> {
@@ -211,7 +215,10 @@ impl Claim<'_> {
         let heard = self
             .items(EvidenceKind::Heard)
             .any(|heard| !was_unreachable || has_liars || accused.is_none() || heard.tick > accused);
-        let contradicted = self.items(EvidenceKind::Contradiction).any(|item| item.tick > accused);
+        // Who was cut off itself when it lost a member takes the word of one that was not, whatever tick that is at: of a
+        // member that is not watched only old ones are known.
+        let is_by_deaf = was_unreachable && before.is_some_and(|before| before.is_by_deaf);
+        let contradicted = self.items(EvidenceKind::Contradiction).any(|item| item.tick > accused || is_by_deaf);
         heard || contradicted || self.has(EvidenceKind::Withdrawal)
     }
 }

@@ -169,17 +169,18 @@ impl Entry {
         if self.is_present() { view::print(card.member, card.run, card.version) } else { 0 }
     }
 
-    /// Its line in the comparing of views.
+    /// Its line in the comparing of views. A tick is a word for its presence, and who only suspects it gives none.
     #[must_use]
     pub fn held(&self) -> HeldMember {
         let card = self.card.value();
+        let is_suspect = self.presence == Some(Presence::Suspect);
         HeldMember {
             member: card.member,
             run: card.run,
             version: card.version,
             left: self.standing.left,
             unreachable: self.standing.unreachable,
-            tick: self.standing.tick,
+            tick: if is_suspect { 0 } else { self.standing.tick },
         }
     }
 

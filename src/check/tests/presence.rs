@@ -208,3 +208,19 @@ fn another_nick_changes_no_state() {
     case.tell(Presence::Alive, vec![card]);
     assert!(!case.is_false());
 }
+
+#[test]
+fn who_was_cut_off_itself_takes_the_word_of_one_that_was_not() {
+    let returns = |mostly_deaf| {
+        let mut case = Case::new();
+        let reports = vec![Evidence { mostly_deaf, ..case.report("bo") }];
+        case.tell(Presence::Suspect, reports.clone());
+        case.story.pass(3_000);
+        case.tell(Presence::Unreachable, reports);
+        let word = case.item(EvidenceKind::Contradiction, "cy", Some(5));
+        case.tell(Presence::Alive, vec![word]);
+        !case.is_false()
+    };
+    assert!(returns(true));
+    assert!(!returns(false), "else it takes a newer tick");
+}
