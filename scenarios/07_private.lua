@@ -39,3 +39,6 @@ for _, message in ipairs{ first, second, third } do
   expect.not_shown(cy, message)
 end
 expect.equal(bo:screen(), { "ana: only for you", "ana: when you are back", "ana: and one more thing" })
+local log = {}
+for _, message in ipairs(bo:log()) do log[#log + 1] = message.text end
+expect.equal(log, { "only for you", "when you are back", "and one more thing" })

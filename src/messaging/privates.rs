@@ -27,9 +27,17 @@ pub(super) struct Privates {
 pub(super) struct Stream {
     pub seen: Ranges,
     pub ids: BTreeMap<Seq, PrivateKept>,
-    pub incoming: BTreeMap<Seq, MessageId>,
+    /// On their way to the disk.
+    pub incoming: BTreeMap<Seq, PrivateIncoming>,
     /// All up to it were told, or passed over.
     pub told: Seq,
+}
+
+/// A private message to this node that is not on disk yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PrivateIncoming {
+    pub id: MessageId,
+    pub order: u64,
 }
 
 /// What is kept of a private message to this node.
@@ -93,7 +101,7 @@ impl Privates {
             return KnownPrivate::Below;
         }
         match stream.incoming.get(&seq) {
-            Some(&incoming) if incoming == id => KnownPrivate::Incoming,
+            Some(incoming) if incoming.id == id => KnownPrivate::Incoming,
             Some(_) => KnownPrivate::Other,
             None => KnownPrivate::New,
         }
@@ -103,10 +111,16 @@ impl Privates {
         self.streams.entry((author, run)).or_default()
     }
 
-    /// The order of a message that arrives now: not after one that its author sent later.
+    /// The order of a message that arrives now: not after one that its author sent later, on disk or on its way there.
     pub fn order_for(&self, author: MemberId, run: Run, seq: Seq, now: u64) -> u64 {
-        let later = self.streams.get(&(author, run)).and_then(|stream| stream.ids.range(seq + 1..).next());
-        later.map_or(now, |(_, kept)| kept.order.min(now))
+        let streams = self.streams.range((author, run)..=*all_runs(author).end());
+        let later = streams.flat_map(|(&(_, of), stream)| {
+            let from = if of == run { seq + 1 } else { 0 };
+            let kept = stream.ids.range(from..).next().map(|(_, kept)| kept.order);
+            let incoming = stream.incoming.range(from..).next().map(|(_, incoming)| incoming.order);
+            [kept, incoming]
+        });
+        later.flatten().fold(now, u64::min)
     }
 
     pub fn commit(&mut self, author: MemberId, run: Run, seq: Seq, kept: PrivateKept) {

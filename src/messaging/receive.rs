@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::log::{Kept, Known, Place, RunLog};
 use super::machine::{GroupArrival, Messaging, Pending, PrivateArrival};
 use super::outbox::{Alarm, EventKind};
-use super::privates::{KnownPrivate, PrivateKept, Pruned};
+use super::privates::{KnownPrivate, PrivateIncoming, PrivateKept, Pruned};
 use super::ranges::Linked;
 use super::record::{Record, prev_in_run};
 use crate::base::limits::{PROVISIONAL_BYTES_MAX, PROVISIONAL_MESSAGES_MAX};
@@ -298,7 +298,7 @@ impl Messaging {
         let at = step.now.wall;
         self.provisional_messages += 1;
         self.provisional_bytes += bytes.len();
-        self.privates.stream_mut(author, run).incoming.insert(seq, id);
+        self.privates.stream_mut(author, run).incoming.insert(seq, PrivateIncoming { id, order });
         let arrival = PrivateArrival { id, bytes: bytes.clone(), order, at, cause: step.cause };
         self.store(Record::PrivateReceived { bytes, order, at }, Pending::Private(arrival));
     }

@@ -4,6 +4,7 @@
 mod claims;
 mod hostile;
 mod load;
+mod privates;
 mod recovery;
 mod seeds;
 mod stories;

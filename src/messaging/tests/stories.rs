@@ -196,22 +196,6 @@ fn a_message_waits_for_those_before_it() {
 }
 
 #[test]
-fn private_messages_show_in_order_too() {
-    let mut world = World::new(15, &["ana", "bo"]);
-    let mut lost = 0;
-    world.drop_frames(move |_, _, frame| {
-        let drop = kind_of(frame) == "private" && lost < 1;
-        lost += u32::from(drop);
-        drop
-    });
-    for text in ["one", "two", "three"] {
-        world.tell("ana", "bo", text);
-    }
-    world.run_for(SEC);
-    assert_eq!(world.screen("bo"), ["ana: one", "ana: two", "ana: three"]);
-}
-
-#[test]
 fn a_full_disk_undoes_what_was_said_and_all_that_names_it() {
     let mut world = World::new(18, &["ana", "bo"]);
     world.say("ana", "before");
