@@ -89,6 +89,7 @@ impl Checker {
             What::Started { .. } => {
                 self.verdicts.handle_started(node);
                 self.sessions.handle_started(node);
+                self.settled.handle_started(facts, node);
             }
             What::Accepted { id, to, text } => {
                 self.secrecy.watch_for(text);
@@ -107,7 +108,8 @@ impl Checker {
             What::Arrived { datagram, is_damaged: false, .. } => {
                 self.sessions.handle_arrived(facts, &self.verdicts, *datagram);
             }
-            What::Stored { kept, .. } => {
+            What::Stored { kept, noted, .. } => {
+                self.settled.handle_noted(facts, node, noted);
                 for kept in kept {
                     Secrecy::handle_kept(facts, node, kept, found);
                     self.places.handle_kept(facts, node, kept, found);

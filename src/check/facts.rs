@@ -334,6 +334,7 @@ impl Facts {
             Noted::History { author, incarnation, last } => {
                 self.nodes[node].history.add((author, incarnation), 1, last);
             }
+            Noted::Settled { .. } => {}
             Noted::Undone { id } => {
                 let index = self.index_of(id);
                 self.undo(node, index);

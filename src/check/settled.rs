@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::facts::{Facts, MessageIndex, NodeIndex};
+use super::{Driver, Noted};
 use crate::base::limits::RECOVERY_AGE_MAX;
 use crate::base::{MemberId, Presence};
 use crate::node::api::{Delivery, MessageKind, Outcome, Status};
@@ -41,6 +42,30 @@ impl Settled {
     /// A node accepted a private message.
     pub fn handle_accepted(&mut self, message: MessageIndex) {
         self.private.insert(message);
+    }
+
+    /// A process began. What an earlier one committed and died before it told is on the disk; where that is not seen,
+    /// nothing is known of what it left open.
+    pub fn handle_started(&mut self, facts: &Facts, node: NodeIndex) {
+        match facts.driver {
+            Driver::Sim => {}
+            Driver::Processes => {
+                self.tried.retain(|&(author, _, _), _| author != node);
+                self.private.retain(|&index| facts.messages[index].origin.is_some_and(|origin| origin.node != node));
+            }
+        }
+    }
+
+    /// An end that is on the author's disk is one, whether it was told or not.
+    pub fn handle_noted(&mut self, facts: &Facts, node: NodeIndex, noted: &[Noted]) {
+        for noted in noted {
+            if let Noted::Settled { id, member } = noted
+                && let Some(message) = facts.message(*id)
+            {
+                self.private.remove(&message);
+                self.tried.remove(&(node, message, *member));
+            }
+        }
     }
 
     /// A delivery changed its outcome, says its author.

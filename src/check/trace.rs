@@ -206,7 +206,7 @@ pub struct Kept {
     pub is_own: bool,
 }
 
-/// What a node's disk says of messages that are not on it.
+/// What else a node's disk says of messages: of those that are not on it, and of what became of its own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "noted", rename_all = "snake_case")]
 pub enum Noted {
@@ -216,6 +216,8 @@ pub enum Noted {
     History { author: MemberId, incarnation: Incarnation, last: Seq },
     /// One's own message was never sent and never will be; it is taken off the disk.
     Undone { id: MessageId },
+    /// The delivery of one's own message to `member` came to its end: a receipt, a refusal, or its life was over.
+    Settled { id: MessageId, member: MemberId },
 }
 
 impl What {
@@ -225,39 +227,45 @@ impl What {
         Self::Stored {
             records: u32::try_from(records.len()).unwrap_or(u32::MAX),
             kept: records.iter().filter_map(Kept::of).collect(),
-            noted: records.iter().filter_map(Noted::of).collect(),
+            noted: records.iter().flat_map(Noted::of).collect(),
         }
     }
 }
 
 impl Noted {
-    /// What `record` says of messages that are not on this disk, if anything.
+    /// What `record` says, beside the message that it may hold.
     #[must_use]
-    pub fn of(record: &Record) -> Option<Self> {
-        let Record::Messaging(record) = record else { return None };
+    pub fn of(record: &Record) -> Vec<Self> {
+        let Record::Messaging(record) = record else { return Vec::new() };
         match record {
-            messaging::Record::Gap(gap) => Some(Self::Gap {
+            messaging::Record::Gap(gap) => vec![Self::Gap {
                 author: gap.author,
                 incarnation: gap.run.incarnation,
                 first: gap.first,
                 last: gap.last,
-            }),
+            }],
             messaging::Record::History { author, run, upto } => {
-                Some(Self::History { author: *author, incarnation: run.incarnation, last: *upto })
+                vec![Self::History { author: *author, incarnation: run.incarnation, last: *upto }]
             }
-            messaging::Record::Undone { id, .. } => Some(Self::Undone { id: *id }),
+            messaging::Record::Undone { id, .. } => vec![Self::Undone { id: *id }],
+            messaging::Record::Receipt(receipt) => {
+                let member = receipt.receiver;
+                receipt.settled.iter().map(|settled| Self::Settled { id: settled.message, member }).collect()
+            }
+            messaging::Record::Delivery(delivery) if delivery.outcome.is_final() => {
+                vec![Self::Settled { id: delivery.message, member: delivery.to }]
+            }
             messaging::Record::GroupReceived { .. }
             | messaging::Record::GroupSent { .. }
             | messaging::Record::PrivateReceived { .. }
             | messaging::Record::PrivateSent { .. }
             | messaging::Record::Delivery(_)
-            | messaging::Record::Receipt(_)
             | messaging::Record::Equivocation { .. }
             | messaging::Record::GapClosed { .. }
             | messaging::Record::GroupPruned { .. }
             | messaging::Record::PrivatePruned { .. }
             | messaging::Record::RunsForgotten { .. }
-            | messaging::Record::GivenUp { .. } => None,
+            | messaging::Record::GivenUp { .. } => Vec::new(),
         }
     }
 }

@@ -147,6 +147,24 @@ fn an_unknown_room_delivery_to_who_holds_the_message_is_not_settled() {
 }
 
 #[test]
+fn an_end_that_was_stored_and_not_told_before_a_crash_is_one() {
+    let mut story = Story::of(["ana", "bo"]);
+    story.pass(10);
+    let said = story.say("ana", 1);
+    let private = story.tell("ana", "bo", 1);
+    story.outcome("ana", said, "bo", Outcome::Sending);
+    for message in [said, private] {
+        story.take("bo", message);
+    }
+    assert_eq!(unsettled(&story, ["ana", "bo"]).len(), 2);
+    for id in [said, private] {
+        story.note("ana", Noted::Settled { id, member: story.id("bo") });
+    }
+    story.restart("ana");
+    assert_eq!(unsettled(&story, ["ana", "bo"]), NOTHING);
+}
+
+#[test]
 fn only_as_many_reasons_are_given_as_are_asked_for() {
     let story = Story::of(["ana", "bo", "cy"]);
     let ana = story.status("ana", &[]);

@@ -144,6 +144,8 @@ impl Ledger {
             Noted::History { author, incarnation, last } => {
                 self.histories.push((node, Places { author, incarnation, first: 1, last }));
             }
+            // What a node claims is read from what it tells.
+            Noted::Settled { .. } => {}
             Noted::Undone { id } => {
                 self.stored.remove(&(node, id));
             }
