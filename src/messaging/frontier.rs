@@ -109,6 +109,7 @@ impl Messaging {
             self.send_frontier(step, from, true);
         }
         self.take_frontier(step, from, entries);
+        self.recovery.is_arrived |= !more;
     }
 
     /// What a peer holds: what of it is missing here is pulled from it.
@@ -140,10 +141,13 @@ impl Messaging {
     }
 
     /// What a peer's frontier says of where the run begins for a node that is new in the room: as far back as recovery
-    /// goes, and as the peer can give. Nothing signed says so, hence it counts only once a message of the run came.
+    /// goes, and as the peer can give. Nothing signed says so, hence it counts only once a message of the run came. Only
+    /// the first whole frontier is a word on what was said before this node came: what a later one does not
+    /// have may just be missing there.
     fn hint_history(&mut self, entry: &FrontierEntry) {
         let key = (entry.author, entry.run);
-        if !self.is_newcomer || self.recovery.hints.len() >= HINTS_MAX || self.recovery.hints.contains_key(&key) {
+        let is_arriving = self.is_newcomer && !self.recovery.is_arrived;
+        if !is_arriving || self.recovery.hints.len() >= HINTS_MAX || self.recovery.hints.contains_key(&key) {
             return;
         }
         let first = window_first(entry.head).max(entry.recent.min(entry.head + 1));

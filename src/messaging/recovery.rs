@@ -40,6 +40,8 @@ pub(super) struct Recovery {
     pub incoming: BTreeMap<MemberId, usize>,
     /// Where runs begin for a node that is new in the room, as peers say.
     pub hints: BTreeMap<(MemberId, Run), Seq>,
+    /// A peer has said all that it held: what is new from here on was said in this node's time.
+    pub is_arrived: bool,
     pub copied_home_told: bool,
 }
 

@@ -51,6 +51,12 @@ fn what_a_dead_author_told_some_is_recovered_from_them() {
     assert_eq!(world.outcome("ana", id, "cy"), Outcome::Delivered);
 }
 
+/// The number of the group message that a frame carries.
+fn seq_of(frame: &MessagingFrame) -> Option<u64> {
+    let (MessagingFrame::Group(bytes) | MessagingFrame::Recovered(bytes)) = frame else { return None };
+    Some(Signed::<GroupMessage>::open_trusted(bytes).ok()?.value().seq)
+}
+
 fn shown_id(world: &World, name: &str) -> MessageId {
     world.messages(name)[0].id
 }
@@ -106,6 +112,23 @@ fn who_comes_to_the_room_late_gets_its_recent_history_and_no_gap() {
     assert_eq!(screen.len(), 501, "{:?}", &screen[495..]);
     assert_eq!(screen[0], "ana: 101");
     assert_eq!(screen[500], "ana: live");
+    world.check_folds();
+}
+
+#[test]
+fn what_a_peer_lacks_is_no_history_for_who_was_in_the_room() {
+    let mut world = World::new(18, &["ana", "bo", "cy"]);
+    world.run_for(SEC);
+    world.drop_frames(|from, to, frame| from == "ana" && (to == "cy" || seq_of(frame) == Some(1)));
+    world.say("ana", "lost to all");
+    world.say("ana", "bo has this one");
+    world.run_for(MS * 500);
+    world.crash("ana");
+    // On its new session bo says what it holds: the second message and not the first.
+    world.crash("bo");
+    world.start("bo");
+    world.run_for(SEC * 12);
+    assert_eq!(world.screen("cy")[..2], ["gap ana#1-1", "ana: bo has this one"]);
     world.check_folds();
 }
 
