@@ -374,7 +374,7 @@ function Node:fault(spec) end
 ---@param lag string|number How late.
 function Node:stall(lag) end
 
----Two values are equal; lists are compared by their elements.
+---Two values are equal; tables are where all their fields are, nested ones too.
 ---@param found any 
 ---@param wanted any 
 ---@param what? string What it is about; the failure says it.

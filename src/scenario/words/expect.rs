@@ -1,11 +1,12 @@
 //! `expect`: what must be true now. Owns the sentence that says what was found instead.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use mlua::{Lua, Table, Value};
 
 use super::message::Said;
-use super::values::{Args, message_of, shown};
+use super::values::{Args, message_of, shown, text_of};
 use super::{Stage, Stop, Why, on_stage, place, word};
 use crate::base::Presence;
 use crate::check::{Name, What};
@@ -65,21 +66,21 @@ fn add_values(lua: &Lua, table: &Table) -> mlua::Result<()> {
     word(lua, table, "equal", |lua, values| {
         let args = Args::new("expect.equal", values).at_most(3)?;
         let (found, wanted) = (args.value(0), args.value(1));
-        let is_equal = equal(&found, &wanted);
+        let is_equal = equal(&found, &wanted, 0).map_err(|problem| args.wrong(problem))?;
         let what = what(&args, 2)?;
         expected(lua, format!("equal {what}"), |_| {
             Ok(is_equal
                 .then_some(())
-                .ok_or_else(|| format!("{what}expected {}, and found {}", shown(&wanted), shown(&found))))
+                .ok_or_else(|| format!("{what}expected {}, and found {}", whole(&wanted), whole(&found))))
         })
     })?;
     word(lua, table, "differ", |lua, values| {
         let args = Args::new("expect.differ", values).at_most(3)?;
         let (a, b) = (args.value(0), args.value(1));
-        let is_equal = equal(&a, &b);
+        let is_equal = equal(&a, &b, 0).map_err(|problem| args.wrong(problem))?;
         let what = what(&args, 2)?;
         expected(lua, format!("differ {what}"), |_| {
-            Ok((!is_equal).then_some(()).ok_or_else(|| format!("{what}both are {}, and were to differ", shown(&a))))
+            Ok((!is_equal).then_some(()).ok_or_else(|| format!("{what}both are {}, and were to differ", whole(&a))))
         })
     })?;
     word(lua, table, "is_true", |lua, values| {
@@ -167,8 +168,12 @@ fn expected(
     })
 }
 
-fn equal(a: &Value, b: &Value) -> bool {
-    match (a, b) {
+/// Whether two values are equal; tables are where each has the keys of the other, and equal values at them.
+fn equal(a: &Value, b: &Value, depth: usize) -> Result<bool, String> {
+    if depth > DEPTH_MAX {
+        return Err(format!("compares tables that are nested {DEPTH_MAX} deep at most"));
+    }
+    Ok(match (a, b) {
         (Value::Integer(a), Value::Number(b)) | (Value::Number(b), Value::Integer(a)) => {
             format!("{a}") == format!("{b}")
         }
@@ -177,13 +182,59 @@ fn equal(a: &Value, b: &Value) -> bool {
             _ => a == b,
         },
         (Value::Table(a), Value::Table(b)) => {
-            let list = |table: &Table| table.sequence_values::<Value>().filter_map(Result::ok).collect::<Vec<_>>();
-            let (a, b) = (list(a), list(b));
-            a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| equal(a, b))
+            let (of_a, of_b) = (pairs(a), pairs(b));
+            if of_a.len() != of_b.len() {
+                return Ok(false);
+            }
+            for (key, value) in &of_a {
+                let other: Value = b.raw_get(key).unwrap_or(Value::Nil);
+                if !equal(value, &other, depth + 1)? {
+                    return Ok(false);
+                }
+            }
+            true
         }
         _ => a == b,
-    }
+    })
 }
+
+fn pairs(table: &Table) -> Vec<(Value, Value)> {
+    table.pairs::<Value, Value>().filter_map(Result::ok).collect()
+}
+
+/// A value with what is in it, as far as a sentence bears that.
+fn whole(value: &Value) -> String {
+    let mut text = String::new();
+    write_whole(&mut text, value, 0);
+    text
+}
+
+fn write_whole(text: &mut String, value: &Value, depth: usize) {
+    let Value::Table(table) = value else { return text.push_str(&shown(value)) };
+    let mut pairs = pairs(table);
+    pairs.sort_by_key(|(key, _)| (key.as_integer().is_none(), key.as_integer(), shown(key)));
+    text.push('{');
+    for (at, (key, value)) in pairs.iter().enumerate() {
+        text.push_str(if at == 0 { " " } else { ", " });
+        if depth == SHOWN_DEPTH_MAX || text.len() > SHOWN_BYTES_MAX {
+            text.push('…');
+            break;
+        }
+        match (key.as_integer(), text_of(key)) {
+            (Some(_), _) => {}
+            (None, Some(key)) => drop(write!(text, "{key} = ")),
+            (None, None) => drop(write!(text, "[{}] = ", shown(key))),
+        }
+        write_whole(text, value, depth + 1);
+    }
+    text.push_str(if pairs.is_empty() { "}" } else { " }" });
+}
+
+/// A table that holds itself has no end.
+const DEPTH_MAX: usize = 100;
+/// What a sentence bears of a table.
+const SHOWN_DEPTH_MAX: usize = 4;
+const SHOWN_BYTES_MAX: usize = 400;
 
 /// A wait that ran out.
 pub(super) fn wait_ran_out(stage: &mut Stage, what: &str, since: Duration, line: Option<u32>) -> Stop {

@@ -249,7 +249,7 @@ pub const SCENARIOS: Surface = Surface {
         does(
             "expect.equal",
             &[param("found", "any", ""), param("wanted", "any", ""), WHAT],
-            "Two values are equal; lists are compared by their elements.",
+            "Two values are equal; tables are where all their fields are, nested ones too.",
         ),
         does("expect.differ", &[param("a", "any", ""), param("b", "any", ""), WHAT], "Two values differ."),
         does("expect.is_true", &[param("found", "any", ""), WHAT], "A value is neither `nil` nor `false`."),
