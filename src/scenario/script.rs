@@ -12,7 +12,7 @@ use super::fleet::{Fleet, FleetError};
 use super::options::{Options, Settings, Settle};
 use super::stage::Stage;
 use super::steps::Timed;
-use super::stop::{Place, Stop, Verdict, Why, seconds};
+use super::stop::{Place, Stop, Verdict, Why};
 use super::words::{self, Spawned, Waits};
 use crate::base::Rng;
 use crate::check::Line;
@@ -125,7 +125,7 @@ impl Play<'_> {
         while let Some(till) = self.strands.iter().map(|strand| strand.waits.till_us).min() {
             let is_changed = self.on_stage(|stage| stage.advance_to(Duration::from_micros(till)))?;
             let now = self.on_stage(|stage| Ok(stage.elapsed()))?;
-            self.within_limit(now)?;
+            self.on_stage(Stage::within_limit)?;
             let mut at = 0;
             while at < self.strands.len() {
                 let waits = self.strands[at].waits;
@@ -137,17 +137,6 @@ impl Play<'_> {
             }
         }
         Ok(())
-    }
-
-    fn within_limit(&self, now: Duration) -> Result<(), Stop> {
-        let limit = self.on_stage(|stage| Ok(stage.options.limit))?;
-        if now < limit {
-            return Ok(());
-        }
-        let text = format!("the run reached its limit of {}; raise it with --limit", seconds(limit));
-        let mut stop = Stop::script(text);
-        stop.room = self.on_stage(|stage| Ok(stage.room()))?;
-        Err(stop)
     }
 
     /// Begins a function and what it spawns.
@@ -214,6 +203,7 @@ impl Play<'_> {
                     return Err(stage.not_settled());
                 }
                 stage.advance_to(end)?;
+                stage.within_limit()?;
             }
             stage.settled()?;
             stage.finish()

@@ -9,7 +9,7 @@ use super::fleet::{Fleet, FleetError};
 use super::options::{Keeps, Options, Settings};
 use super::statement;
 use super::steps::{Links, Step, Timed, Way};
-use super::stop::{About, Place, Stop, Why};
+use super::stop::{About, Place, Stop, Why, seconds};
 use super::swarm::Background;
 use crate::base::{MemberId, MessageId, Rng};
 use crate::check::{Checker, Line, LineNumber, Name, What};
@@ -391,6 +391,17 @@ impl Stage {
     pub(super) fn advance_to(&mut self, until: Duration) -> Result<bool, Stop> {
         let until = until.min(self.options.limit);
         self.ask(|fleet| fleet.step(until))
+    }
+
+    /// Ends a run that reached its limit: no more time passes then.
+    pub(super) fn within_limit(&mut self) -> Result<(), Stop> {
+        let limit = self.options.limit;
+        if self.elapsed() < limit {
+            return Ok(());
+        }
+        let mut stop = Stop::script(format!("the run reached its limit of {}; raise it with --limit", seconds(limit)));
+        stop.room = self.room();
+        Err(stop)
     }
 
     /// Writes into the trace that a check does not hold.
