@@ -281,3 +281,58 @@ fn spawned_functions_run_beside_the_script() {
     let output = desk.run(&[]);
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
 }
+
+#[test]
+fn tables_are_equal_where_all_their_fields_are() {
+    let met = "expect.equal({ a = 1, { 2, b = { c = 'x' } } }, { { 2, b = { c = 'x' } }, a = 1 })\n\
+               expect.differ({ a = 1 }, { a = 2 })\nexpect.differ({ 1 }, { 1, a = 2 })\nexpect.differ({ a = 1 }, {})\n\
+               expect.differ({ x = { y = 1 } }, { x = { y = 2 } })";
+    let desk = three(met);
+    assert_eq!(desk.run(&[]).status.code(), Some(0), "{:?}", desk.says(&[]));
+    assert_says(
+        &three("expect.equal({ 7, a = 1 }, { 7, a = 2 })"),
+        1,
+        "s.lua:4, at ",
+        "expected { 7, a = 2 }, and found { 7, a = 1 }",
+    );
+    assert_says(&three("expect.equal({ a = { b = 1 } }, { a = {} })"), 1, "s.lua:4, at ", "expected { a = {} }");
+    assert_says(
+        &three("local a = {} a.a = a local b = {} b.a = b expect.equal(a, b)"),
+        2,
+        "s.lua:4, at ",
+        "nested 100 deep at most",
+    );
+}
+
+#[test]
+fn a_limit_before_the_room_is_at_rest_ends_the_run() {
+    // A home and its copy never come to rest.
+    let desk = Desk::with(
+        r#"scenario{ name = "copied", settle = "20m" }
+local ana, bo = room.nodes{ "ana", "bo" }
+wait_until("all see all", "30s", room.converged)
+bo:crash()
+local copy = room.homes{ "copy" }
+copy:copy(bo)
+bo:start()
+copy:start()
+"#,
+    );
+    let (code, text) = desk.says(&["--limit", "1m"]);
+    assert!(text.starts_with("at 60.000 s: the run reached its limit of 60.000 s; raise it with --limit"), "{text}");
+    assert_eq!(code, Some(2));
+}
+
+#[test]
+fn an_empty_list_of_nodes_is_an_error() {
+    for (line, has) in [
+        ("expect.shown({}, ana:say('hi'))", "expect.shown wants a node at least as who shows it; the list is empty"),
+        ("expect.not_shown({}, ana:say('hi'))", "wants a node at least as who shows it"),
+        ("expect.sees({}, bo, 'alive')", "expect.sees wants a node at least as who looks"),
+        ("net.partition({}, { bo })", "net.partition wants a node at least as one side"),
+        ("net.cut{ from = {}, to = bo }", "net.cut wants a node at least as from"),
+        ("net.link{ from = bo, to = {}, loss = '5%' }", "net.link wants a node at least as to"),
+    ] {
+        assert_says(&three(line), 2, "s.lua:4, at ", has);
+    }
+}

@@ -96,7 +96,8 @@ impl Step {
 
 impl Links {
     fn expression(&self) -> String {
-        if self.way == Way::Both && self.faults == [Fault::Cut] {
+        let has_sides = !self.from.is_empty() && !self.to.is_empty();
+        if has_sides && self.way == Way::Both && self.faults == [Fault::Cut] {
             return format!("net.partition({}, {})", list(&self.from), list(&self.to));
         }
         let mut fields = Vec::new();
@@ -238,6 +239,9 @@ mod tests {
             Links { from: vec![node.clone()], to: vec!["bo-2".into()], way: Way::One, faults: vec![Fault::Cut] };
         let links = Step::Links { number: 1, links };
         assert_eq!(links.statement(), r#"faults[1] = net.link{ from = { ana }, to = { room.node("bo-2") }, "cut" }"#);
+        let links = Links { from: vec![], to: vec![node.clone()], way: Way::Both, faults: vec![Fault::Cut] };
+        let links = Step::Links { number: 2, links };
+        assert_eq!(links.statement(), r#"faults[2] = net.link{ to = { ana }, both = true, "cut" }"#);
         let back = Step::Change { node, change: Change::ClockJump { ms: -1500 } };
         assert_eq!(back.statement(), r#"ana:clock{ jump = "-1s500ms" }"#);
     }

@@ -79,7 +79,14 @@ impl Args {
 
     /// A node, or a list of nodes.
     pub(super) fn nodes(&self, at: usize, what: &str) -> Result<Vec<Name>, Stop> {
-        nodes_of(&self.value(at)).ok_or_else(|| self.expected(what, "a node or a list of nodes", &self.value(at)))
+        let nodes = nodes_of(&self.value(at));
+        let nodes = nodes.ok_or_else(|| self.expected(what, "a node or a list of nodes", &self.value(at)))?;
+        // What holds for no node holds whatever happens.
+        if nodes.is_empty() {
+            Err(self.wrong(format!("wants a node at least as {what}; the list is empty")))
+        } else {
+            Ok(nodes)
+        }
     }
 
     pub(super) fn message(&self, at: usize, what: &str) -> Result<Said, Stop> {
@@ -155,7 +162,14 @@ impl Fields {
     }
 
     pub(super) fn nodes(&self, key: &str) -> Result<Option<Vec<Name>>, Stop> {
-        self.read(key, "a node or a list of nodes", nodes_of)
+        let nodes = self.read(key, "a node or a list of nodes", nodes_of)?;
+        // An empty list is not everybody: that is said by leaving it out.
+        if nodes.as_ref().is_some_and(Vec::is_empty) {
+            let complaint =
+                format!("{} wants a node at least as {key}; the list is empty (left out, it is any node)", self.of);
+            return Err(Stop::script(complaint));
+        }
+        Ok(nodes)
     }
 
     fn read<T>(&self, key: &str, wanted: &str, read: impl Fn(&Value) -> Option<T>) -> Result<Option<T>, Stop> {
