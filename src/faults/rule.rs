@@ -85,6 +85,18 @@ pub struct Rate {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct Share(u32);
 
+impl Rule {
+    /// The rule with names for the ids that `name` knows: for people to read, and for no plan.
+    #[must_use]
+    pub fn with_names<'a>(&self, name: impl Fn(MemberId) -> Option<&'a str>) -> Self {
+        let named = |ends: &Ends| match ends {
+            Ends::Member(id) => name(*id).map_or_else(|| ends.clone(), |name| Ends::Nick(name.to_owned())),
+            Ends::Any | Ends::Nick(_) => ends.clone(),
+        };
+        Self { from: named(&self.from), to: named(&self.to), fault: self.fault }
+    }
+}
+
 impl Ends {
     /// Whether `end` is among them. Whose a nick is only its plan knows: none is here.
     #[must_use]

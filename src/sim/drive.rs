@@ -200,7 +200,7 @@ impl World {
                 self.dropped(index, &flight, DropReason::Down);
             }
         }
-        self.line(Some(index), None, || What::Ended { how });
+        self.done(Some(index), None, What::Ended { how });
         self.changes += 1;
     }
 

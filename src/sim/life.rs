@@ -22,7 +22,7 @@ impl World {
         let labels_frames = self.recorder.is_on();
         self.machines[index].start(now, labels_frames);
         let (epoch, run) = (self.machines[index].home.epoch, self.machines[index].running().run());
-        let line = self.line(Some(index), None, || What::Started { epoch, run: Some(run) });
+        let line = self.done(Some(index), None, What::Started { epoch, run: Some(run) });
         self.changes += 1;
         self.drain(index, &Because::line(line));
         if index != 0 {
@@ -50,6 +50,7 @@ impl World {
         let index = self.index(name);
         self.machines[index].running();
         self.machines[index].death = Some(death);
+        self.mark(Some(index), &format!("ends at a commit: {death:?}"));
     }
 
     /// Crashes the process on `name` and starts another at once.
@@ -75,7 +76,7 @@ impl World {
         let process = self.machines[index].process.as_mut().unwrap_or_else(|| panic!("{name} does not run"));
         if process.paused.is_none() {
             process.paused = Some(time);
-            self.line(Some(index), None, || What::Paused);
+            self.done(Some(index), None, What::Paused);
         }
     }
 
@@ -91,7 +92,7 @@ impl World {
         let due = process.host.poll_timeout().map(|due| machine.clock.when(due));
         let lag = due.map_or(Duration::ZERO, |due| time.since(due));
         let after_us = u64::try_from(time.since(since).as_micros()).unwrap_or(u64::MAX);
-        self.line(Some(index), None, || What::Resumed { after_us });
+        self.done(Some(index), None, What::Resumed { after_us });
         self.catch_up(index, lag);
     }
 
@@ -99,18 +100,21 @@ impl World {
     pub fn stall(&mut self, name: &str, lag: Duration) {
         let index = self.index(name);
         self.machines[index].stall = lag;
+        self.mark(Some(index), &format!("stall {lag:?}"));
     }
 
     /// Lets the wall clock of `name` jump by this much, forward or back.
     pub fn clock_jump(&mut self, name: &str, ms: i64) {
         let index = self.index(name);
         self.machines[index].clock.jump(ms);
+        self.mark(Some(index), &format!("clock jump {ms}"));
     }
 
     /// Lets the clocks of `name` run this much faster than they should from now on.
     pub fn clock_drift(&mut self, name: &str, ppm: i32) {
         let (index, time) = (self.index(name), self.time);
         self.machines[index].clock.drift(time, ppm);
+        self.mark(Some(index), &format!("clock drift {ppm}"));
         if let Some(process) = self.machines[index].process.as_mut() {
             process.alarm = None;
         }
@@ -121,18 +125,21 @@ impl World {
     pub fn disk_full(&mut self, name: &str, is_full: bool) {
         let index = self.index(name);
         self.machines[index].home.disk.set_full(is_full);
+        self.mark(Some(index), &format!("disk full {is_full}"));
     }
 
     /// Sets how long each commit on `name` takes.
     pub fn disk_latency(&mut self, name: &str, latency: Duration) {
         let index = self.index(name);
         self.machines[index].home.disk.set_latency(latency);
+        self.mark(Some(index), &format!("disk latency {latency:?}"));
     }
 
     /// Remembers what is on the disk of `name` now.
     pub fn snapshot(&mut self, name: &str, as_name: &str) {
         let index = self.index(name);
         self.machines[index].home.disk.snapshot(as_name);
+        self.mark(Some(index), &format!("snapshot {as_name}"));
     }
 
     /// Puts the disk of `name` back to a snapshot; says whether there is one of that name. It must not run.
@@ -161,7 +168,7 @@ impl World {
         to.home.id = from.home.id;
         to.home.nick = from.home.nick.clone();
         let (member, address) = (to.home.id, to.address);
-        self.line(Some(index), None, || What::Home { member, address });
+        self.done(Some(index), None, What::Home { member, address });
         self.next_epoch(index);
     }
 
@@ -169,6 +176,7 @@ impl World {
     pub fn install(&mut self, name: &str, records: Vec<Record>) {
         let index = self.index(name);
         assert!(self.machines[index].process.is_none(), "{name} runs");
+        self.mark(Some(index), &format!("installed {records:?}"));
         self.machines[index].home.disk.install(records);
     }
 
@@ -181,7 +189,7 @@ impl World {
         let now = self.now(index);
         let process = self.machines[index].process.as_mut().unwrap_or_else(|| panic!("{name} does not run"));
         process.host.handle_fault(now, spec)?;
-        let line = self.line(Some(index), None, || What::Fault { text: spec.to_owned(), is_on: spec.trim() != "off" });
+        let line = self.done(Some(index), None, What::Fault { text: spec.to_owned(), is_on: spec.trim() != "off" });
         self.drain(index, &Because::line(line));
         Ok(())
     }
@@ -205,9 +213,9 @@ impl World {
             self.machines[index].home.nick = nick;
         }
         let line = match &reply {
-            Ok(Reply::Accepted(sent)) => self.line(Some(index), None, || What::Accepted { id: sent.id, to, text }),
+            Ok(Reply::Accepted(sent)) => self.done(Some(index), None, What::Accepted { id: sent.id, to, text }),
             Ok(Reply::Done) => None,
-            Err(refusal) => self.line(Some(index), None, || What::Refused { why: refusal.to_string() }),
+            Err(refusal) => self.done(Some(index), None, What::Refused { why: refusal.to_string() }),
         };
         self.changes += 1;
         self.drain(index, &Because::line(line));
@@ -217,7 +225,7 @@ impl World {
     /// Adds a line to the trace, if lines are made: about the machine `name`, or about none.
     pub fn note(&mut self, name: Option<&str>, cause: Option<LineNumber>, what: What) -> Option<LineNumber> {
         let index = name.map(|name| self.index(name));
-        self.line(index, cause, || what)
+        self.done(index, cause, what)
     }
 
     /// Whether a process runs on `name`, paused or not.
@@ -245,6 +253,6 @@ impl World {
     fn next_epoch(&mut self, index: usize) {
         self.machines[index].home.epoch += 1;
         let epoch = self.machines[index].home.epoch;
-        self.line(Some(index), None, || What::RolledBack { epoch });
+        self.done(Some(index), None, What::RolledBack { epoch });
     }
 }

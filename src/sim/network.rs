@@ -128,22 +128,13 @@ impl World {
     }
 
     fn fault_line(&mut self, rule: &Rule, is_on: bool) {
+        // By ids: a crowd's partition has a million rules, and names are looked for.
+        self.mark(None, &format!("{rule} {is_on}"));
         if self.recorder.is_on() {
-            let text = self.with_names(rule).to_string();
+            let named = |id| self.machines.iter().find(|machine| machine.home.id == id).map(|machine| &*machine.name);
+            let text = rule.with_names(named).to_string();
             self.line(None, None, || What::Fault { text, is_on });
         }
-    }
-
-    /// The rule with the names of machines for the ids of members.
-    fn with_names(&self, rule: &Rule) -> Rule {
-        let named = |ends: &Ends| match ends {
-            Ends::Member(id) => {
-                let machine = self.machines.iter().find(|machine| machine.home.id == *id);
-                machine.map_or_else(|| ends.clone(), |machine| Ends::Nick(machine.name.to_string()))
-            }
-            Ends::Any | Ends::Nick(_) => ends.clone(),
-        };
-        Rule { from: named(&rule.from), to: named(&rule.to), fault: rule.fault }
     }
 }
 

@@ -55,6 +55,47 @@ fn the_same_seed_gives_the_same_lines_and_the_same_hash() {
 }
 
 #[test]
+fn whatever_is_done_to_the_world_is_in_its_hash() {
+    type Act = fn(&mut World);
+    let acts: [(&str, Act); 15] = [
+        ("nothing", |_| {}),
+        ("a rule", |world| world.loss(50)),
+        ("another rule", |world| world.loss(60)),
+        ("a cut", |world| world.cut("ana", "bo")),
+        ("a stall", |world| world.stall("ana", Duration::from_millis(5))),
+        ("a jump", |world| world.clock_jump("ana", 5)),
+        ("a drift", |world| world.clock_drift("ana", 5)),
+        ("a full disk", |world| world.disk_full("ana", true)),
+        ("a slow disk", |world| world.disk_latency("ana", Duration::from_millis(5))),
+        ("a snapshot", |world| world.snapshot("ana", "then")),
+        ("an end to come", |world| world.crash_at_commit("ana", Death::BeforeCommit)),
+        ("a pause", |world| world.pause("ana")),
+        ("an end", |world| world.crash("ana", Unsynced::Keep)),
+        ("a fault of its own", |world| world.fault("ana", "loss=50%").expect("a spec")),
+        ("a step", |world| {
+            world.note(None, None, What::Step { text: "as expected".into(), line: None });
+        }),
+    ];
+    let mut seen: BTreeMap<[u8; 32], &str> = BTreeMap::new();
+    for (name, act) in acts {
+        let after = |is_traced| {
+            let mut world = World::with(Options { is_traced, ..Options::new(3) });
+            for node in ["ana", "bo"] {
+                world.add(node);
+                world.start(node);
+            }
+            world.run_for(seconds(1));
+            act(&mut world);
+            world.trace_hash()
+        };
+        let hash = after(false);
+        assert_eq!(hash, after(true), "{name}: lines change nothing");
+        let other = seen.insert(hash, name);
+        assert_eq!(other, None, "{name} leaves the same hash");
+    }
+}
+
+#[test]
 fn lines_are_numbered_and_causes_are_earlier_lines_of_the_right_kind() {
     let mut world = eventful(7);
     let lines = lines(&mut world);

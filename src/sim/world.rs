@@ -139,7 +139,7 @@ impl World {
         self.machines.push(Machine::new(name, address, self.suite, self.room, self.secret.clone(), rng));
         assert!(self.by_name.insert(name.to_owned(), index).is_none(), "two machines named {name}");
         let member = self.machines[index].home.id;
-        self.line(Some(index), None, || What::Home { member, address });
+        self.done(Some(index), None, What::Home { member, address });
         member
     }
 
@@ -210,7 +210,8 @@ impl World {
         self.recorder.poll_line()
     }
 
-    /// A hash of every datagram and every event so far, with its time. Two runs of a seed have the same.
+    /// A hash of every datagram, of every event and of all that was done to the world so far, each with its time. Two runs of a
+    /// seed have the same, whether lines are made or not.
     #[must_use]
     pub fn trace_hash(&self) -> [u8; 32] {
         self.recorder.finish()
@@ -252,6 +253,18 @@ impl World {
     fn land(&mut self, place: usize) -> Flight {
         self.free.push(place);
         self.flights[place].take().expect("a flight lands once")
+    }
+
+    /// Adds a line about what was done to a machine, or to all, if lines are made; it is part of the hash in any case.
+    pub(super) fn done(&mut self, machine: Option<usize>, cause: Option<LineNumber>, what: What) -> Option<LineNumber> {
+        let text = serde_json::to_string(&what).expect("lines have a JSON form");
+        self.mark(machine, &text);
+        self.line(machine, cause, || what)
+    }
+
+    /// Makes something that was done to a machine, or to all, part of the hash.
+    pub(super) fn mark(&mut self, machine: Option<usize>, what: &str) {
+        self.recorder.hash(self.time, machine.unwrap_or(self.machines.len()), what.as_bytes());
     }
 
     /// Adds a line about a machine, or about none, if lines are made.
