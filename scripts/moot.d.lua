@@ -370,6 +370,10 @@ function Node:copy(from) end
 ---@param spec string As `moot fault` takes it, or `off`.
 function Node:fault(spec) end
 
+---Ends the process at its next commit, at just this place around it.
+---@param when "before"|"unreported"|"after" Before the commit, so that it is lost; between it and the report to the node; or after that, before anything follows from it.
+function Node:crash_at_commit(when) end
+
 ---Lets its loop wake up late from now on.
 ---@param lag string|number How late.
 function Node:stall(lag) end

@@ -336,3 +336,13 @@ fn an_empty_list_of_nodes_is_an_error() {
         assert_says(&three(line), 2, "s.lua:4, at ", has);
     }
 }
+
+#[test]
+fn a_process_ends_at_its_next_commit() {
+    let lost = "ana:crash_at_commit('before')\nlocal m = ana:say('hello')\nwait('1s')\n\
+                expect.is_false(ana:is_running())\nexpect.equal(#ana:log(), 0)";
+    assert_eq!(three(lost).run(&[]).status.code(), Some(0), "{:?}", three(lost).says(&[]));
+    let kept = lost.replace("before", "after").replace("log(), 0", "log(), 1");
+    assert_eq!(three(&kept).run(&[]).status.code(), Some(0), "{:?}", three(&kept).says(&[]));
+    assert_says(&three("ana:crash_at_commit('soon')"), 2, "s.lua:4, at ", "there are before, unreported, after");
+}

@@ -1,5 +1,8 @@
 //! A node, as a handle in the script: what its person can do, what befalls its machine, and what it answers.
 
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
 use mlua::{AnyUserData, Lua, MetaMethod, MultiValue, Table, UserData, UserDataFields, UserDataMethods, Value};
 use serde::Serialize;
 
@@ -33,41 +36,22 @@ pub(super) fn node(lua: &Lua, name: &Name) -> mlua::Result<AnyUserData> {
     Ok(handle)
 }
 
-pub(super) const METHODS: &[&str] = &[
-    "name",
-    "id",
-    "say",
-    "tell",
-    "start",
-    "join",
-    "leave",
-    "crash",
-    "restart",
-    "pause",
-    "resume",
-    "is_running",
-    "members",
-    "member",
-    "shows",
-    "status",
-    "why",
-    "delivery",
-    "gaps",
-    "log",
-    "screen",
-    "clock",
-    "disk",
-    "snapshot",
-    "rollback",
-    "copy",
-    "fault",
-    "stall",
-];
+/// The names that handles answer to, as they were registered: Lua asks for them once, at the first handle.
+static NAMES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+
+pub(super) fn names() -> BTreeSet<&'static str> {
+    NAMES.lock().expect("nothing panics while it holds this").clone()
+}
+
+fn registered(name: &'static str) -> &'static str {
+    NAMES.lock().expect("nothing panics while it holds this").insert(name);
+    name
+}
 
 impl UserData for Node {
     fn add_fields<F: UserDataFields<Self>>(fields: &mut F) {
-        fields.add_field_method_get("name", |_, node| Ok(node.0.to_string()));
-        fields.add_field_method_get("id", |lua, node| {
+        fields.add_field_method_get(registered("name"), |_, node| Ok(node.0.to_string()));
+        fields.add_field_method_get(registered("id"), |lua, node| {
             let id = on_stage(lua, |stage| stage.id(&node.0).ok_or_else(|| Stop::script("the node is gone")));
             id.map(|id| id.to_string()).map_err(|stop| fail(lua, stop))
         });
@@ -77,7 +61,7 @@ impl UserData for Node {
         methods.add_meta_method(MetaMethod::ToString, |_, node, ()| Ok(node.0.to_string()));
         methods.add_meta_method(MetaMethod::Index, |lua, _, key: Value| -> mlua::Result<()> {
             let key = text_of(&key).unwrap_or_else(|| shown(&key));
-            let known = METHODS.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+            let known = names().into_iter().map(str::to_owned).collect::<Vec<_>>();
             Err(fail(lua, Stop::script(format!("a node has no field {key}{}", nearest(&key, &known)))))
         });
         add_person(methods);
@@ -256,7 +240,7 @@ fn does<M: UserDataMethods<Node>, R: mlua::IntoLuaMulti + 'static>(
     name: &'static str,
     does: impl Fn(&Lua, &Name, MultiValue) -> Result<R, Stop> + Send + 'static,
 ) {
-    methods.add_method(name, move |lua, node, values: MultiValue| {
+    methods.add_method(registered(name), move |lua, node, values: MultiValue| {
         does(lua, &node.0, values).map_err(|stop| fail(lua, stop))
     });
 }

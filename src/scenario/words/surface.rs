@@ -245,6 +245,15 @@ pub const SCENARIOS: Surface = Surface {
             &[param("spec", "string", "As `moot fault` takes it, or `off`.")],
             "Puts on faults of the node's own.",
         ),
+        does(
+            "Node:crash_at_commit",
+            &[param(
+                "when",
+                "\"before\"|\"unreported\"|\"after\"",
+                "Before the commit, so that it is lost; between it and the report to the node; or after that, before anything follows from it.",
+            )],
+            "Ends the process at its next commit, at just this place around it.",
+        ),
         does("Node:stall", &[param("lag", SPAN, "How late.")], "Lets its loop wake up late from now on."),
         does(
             "expect.equal",
@@ -332,7 +341,9 @@ mod tests {
                 _ => drop(there.insert(name.clone())),
             }
         }
-        there.extend(super::super::node::METHODS.iter().map(|name| format!("Node:{name}")));
+        // The first handle has its words registered.
+        super::super::node::node(sandbox.lua(), &"ana".into()).unwrap();
+        there.extend(super::super::node::names().iter().map(|name| format!("Node:{name}")));
         // These are fields of the class.
         for field in ["Node:name", "Node:id"] {
             assert!(there.remove(field));
