@@ -242,14 +242,11 @@ impl Entry {
     /// What its presence rests on, and what stands for and against it now.
     fn evidence(&self, me: MemberId, now: Now) -> Vec<Evidence> {
         let mut items = self.basis.clone();
-        let mut add = |item: Evidence| {
-            let same = |other: &Evidence| {
-                (other.kind, other.by, other.via, other.tick) == (item.kind, item.by, item.via, item.tick)
-            };
-            if !items.iter().any(same) {
-                items.push(item);
-            }
-        };
+        // Others' word brought it back; that this node hears it itself since then is better.
+        if self.presence == Some(Presence::Alive) && self.is_heard_since() {
+            items.retain(|item| !matches!(item.kind, EvidenceKind::Contradiction | EvidenceKind::Withdrawal));
+        }
+        let mut add = |item: Evidence| add_once(&mut items, item);
         if self.has_left() {
             items.truncate(EVIDENCE_MAX);
             return items;
@@ -282,6 +279,11 @@ impl Entry {
         items
     }
 
+    /// Whether it was heard here after it came to stand where it does.
+    fn is_heard_since(&self) -> bool {
+        self.link.heard.is_some_and(|(_, wall)| wall > self.since)
+    }
+
     /// When it was last heard here, in this run.
     #[must_use]
     pub fn heard_evidence(&self, me: MemberId) -> Option<Evidence> {
@@ -301,6 +303,34 @@ impl Entry {
     }
 }
 
+/// Adds an item that says something new. A report that was passed on says nothing beside its author's own, nor an
+/// older one beside a newer one; of one that two passed on both stay, since they are two voices.
+fn add_once(items: &mut Vec<Evidence>, item: Evidence) {
+    if item.kind != EvidenceKind::Report {
+        let key = |item: &Evidence| (item.kind, item.by, item.via, item.tick);
+        if !items.iter().any(|other| key(other) == key(&item)) {
+            items.push(item);
+        }
+        return;
+    }
+    let of = |item: &Evidence| (item.kind, item.by, item.run, item.verdict);
+    let rank = |item: &Evidence| (item.via.is_none(), item.tick);
+    let best = items.iter().filter(|other| of(other) == of(&item)).map(rank).max();
+    match best {
+        Some(best) if rank(&item) < best => {}
+        Some(best) if rank(&item) == best => {
+            if !items.iter().any(|other| of(other) == of(&item) && other.via == item.via) {
+                items.push(item);
+            }
+        }
+        Some(_) => {
+            items.retain(|other| of(other) != of(&item));
+            items.push(item);
+        }
+        None => items.push(item),
+    }
+}
+
 /// A span for people: `8.2 s`.
 #[must_use]
 pub fn seconds(span: Duration) -> String {
@@ -309,3 +339,38 @@ pub fn seconds(span: Duration) -> String {
 
 /// All other members, by id.
 pub type Members = BTreeMap<MemberId, Entry>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RUN: Run = Run { incarnation: 1, boot: 1 };
+
+    fn id(n: u8) -> MemberId {
+        MemberId([n; 32])
+    }
+
+    fn kept(said: &[(u8, u8, u64)]) -> Vec<(MemberId, Option<MemberId>, Option<u64>)> {
+        let mut items = Vec::new();
+        for &(by, via, tick) in said {
+            let report = Evidence::new(EvidenceKind::Report, id(by), RUN, Wall(0), "").tick(tick).via(id(via));
+            add_once(&mut items, report);
+        }
+        items.iter().map(|item| (item.by, item.via, item.tick)).collect()
+    }
+
+    #[test]
+    fn each_reporter_is_named_once_and_by_its_own_word_where_there_is_one() {
+        let direct = [(id(1), None, Some(5))];
+        assert_eq!(kept(&[(1, 7, 5), (1, 1, 5)]), direct);
+        assert_eq!(kept(&[(1, 1, 5), (1, 7, 5), (1, 8, 9)]), direct);
+        assert_eq!(kept(&[(1, 1, 5), (1, 1, 8), (1, 1, 8)]), [(id(1), None, Some(8))]);
+        assert_eq!(kept(&[(1, 7, 5), (1, 7, 8)]), [(id(1), Some(id(7)), Some(8))]);
+    }
+
+    #[test]
+    fn two_that_passed_on_one_report_are_two_voices() {
+        let voices = [(id(1), Some(id(7)), Some(5)), (id(1), Some(id(8)), Some(5))];
+        assert_eq!(kept(&[(1, 7, 5), (1, 8, 5), (1, 7, 5)]), voices);
+    }
+}

@@ -128,7 +128,11 @@ fn a_single_broken_link_shows_as_degraded_and_nobody_is_called_gone() {
         world.heal();
         // The loss of the newest 64 datagrams shows for about as many seconds.
         world.run(secs(80));
-        assert!(!world.member("ana", "bo").unwrap().degraded);
+        let bo = world.member("ana", "bo").unwrap();
+        assert!(!bo.degraded);
+        assert!(bo.evidence.iter().any(|item| item.kind == EvidenceKind::Heard), "{:?}", bo.evidence);
+        let word = bo.evidence.iter().find(|item| item.kind == EvidenceKind::Contradiction);
+        assert!(word.is_none(), "seed {seed}: it is heard here now, and needs nobody's word: {word:?}");
     }
 }
 
