@@ -44,6 +44,19 @@ pub enum Presence {
 }
 
 impl Presence {
+    pub const ALL: [Self; 4] = [Self::Alive, Self::Suspect, Self::Unreachable, Self::Left];
+
+    /// The word for it, the same in JSON, on screens and in scenarios.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Alive => "alive",
+            Self::Suspect => "suspect",
+            Self::Unreachable => "unreachable",
+            Self::Left => "left",
+        }
+    }
+
     /// Whether it is worth sending to the member now.
     #[must_use]
     pub const fn is_reachable(self) -> bool {

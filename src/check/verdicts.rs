@@ -89,7 +89,7 @@ impl Verdicts {
         if facts.is_honest_node(node)
             && let Err(lack) = claim.judge(before, facts.has_liars())
         {
-            let text = format!("{} calls {nick} {}, {lack}", facts.nodes[node].name, word(*state));
+            let text = format!("{} calls {nick} {}, {lack}", facts.nodes[node].name, state.word());
             found.push(Check::Evidence, facts.line, text);
         }
         observer.members.insert(*id, claim.told(before));
@@ -229,13 +229,4 @@ const RESTARTED: &str = "restarted: ";
 /// Over whose session it came.
 fn voice(report: &Evidence) -> MemberId {
     report.via.unwrap_or(report.by)
-}
-
-fn word(state: Presence) -> &'static str {
-    match state {
-        Presence::Alive => "alive",
-        Presence::Suspect => "suspect",
-        Presence::Unreachable => "unreachable",
-        Presence::Left => "left",
-    }
 }

@@ -32,6 +32,24 @@ pub enum Outcome {
     Delivered,
 }
 
+impl Outcome {
+    pub const ALL: [Self; 6] =
+        [Self::Waiting, Self::Sending, Self::Unknown, Self::Refused, Self::Expired, Self::Delivered];
+
+    /// The word for it, the same in JSON, on screens and in scenarios.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Sending => "sending",
+            Self::Unknown => "unknown",
+            Self::Refused => "refused",
+            Self::Expired => "expired",
+            Self::Delivered => "delivered",
+        }
+    }
+}
+
 /// What is written to disk, in this order.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Record {

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use crate::base::{Presence, Time};
+use crate::base::Time;
 use crate::check::{DropReason, Ended};
-use crate::node::api::Outcome;
 use crate::wire::{FrameKind, Label};
 
 /// How much a line matters to somebody who reads what happened. A drawing that is full leaves out the lowest first.
@@ -132,26 +131,6 @@ pub(super) const fn ended(how: Ended) -> &'static str {
         Ended::CrashedUnsyncedTorn => "crashes in the middle of a write",
         Ended::Left => "leaves, and said so",
         Ended::Failed => "ends by itself",
-    }
-}
-
-pub(super) const fn outcome(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Waiting => "waiting",
-        Outcome::Sending => "sending",
-        Outcome::Unknown => "unknown",
-        Outcome::Refused => "refused",
-        Outcome::Expired => "expired",
-        Outcome::Delivered => "delivered",
-    }
-}
-
-pub(super) const fn presence(state: Presence) -> &'static str {
-    match state {
-        Presence::Alive => "alive",
-        Presence::Suspect => "suspect",
-        Presence::Unreachable => "unreachable",
-        Presence::Left => "left",
     }
 }
 

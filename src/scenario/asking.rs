@@ -145,7 +145,7 @@ impl Stage {
         }
         for (at, (state, who)) in by_state.iter().enumerate() {
             let begin = if at == 0 { ", and sees" } else { ";" };
-            let _ = write!(line, "{begin} {} {}", few(who), state_word(*state));
+            let _ = write!(line, "{begin} {} {}", few(who), state.word());
         }
         line
     }
@@ -176,14 +176,4 @@ fn few(names: &[String]) -> String {
     const SHOWN: usize = 8;
     let shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
     if names.len() > SHOWN { format!("{shown} and {} more", names.len() - SHOWN) } else { shown }
-}
-
-/// A state as the api writes it.
-pub(super) const fn state_word(state: Presence) -> &'static str {
-    match state {
-        Presence::Alive => "alive",
-        Presence::Suspect => "suspect",
-        Presence::Unreachable => "unreachable",
-        Presence::Left => "left",
-    }
 }

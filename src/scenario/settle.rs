@@ -7,7 +7,7 @@ use super::stage::Stage;
 use super::stop::{Stop, Why, seconds};
 use crate::base::MemberId;
 use crate::check::{Check, Driver, Name, What};
-use crate::node::api::{Outcome, Status};
+use crate::node::api::Status;
 
 /// A room settles within seconds or minutes, and a look into it asks every node.
 const REST_LOOKED_AT_EVERY: Duration = Duration::from_millis(250);
@@ -94,17 +94,5 @@ impl Stage {
             stop.about.line = Some(line);
         }
         stop
-    }
-}
-
-/// An outcome as the api writes it.
-pub(super) const fn outcome_word(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Waiting => "waiting",
-        Outcome::Sending => "sending",
-        Outcome::Unknown => "unknown",
-        Outcome::Refused => "refused",
-        Outcome::Expired => "expired",
-        Outcome::Delivered => "delivered",
     }
 }

@@ -51,14 +51,15 @@ impl View {
     }
 }
 
-/// The word for a state, the same wherever it shows.
-pub(super) fn state_word(state: Presence) -> (&'static str, Tone) {
-    match state {
-        Presence::Alive => ("alive", Tone::Good),
-        Presence::Suspect => ("suspect", Tone::Caution),
-        Presence::Unreachable => ("unreachable", Tone::Bad),
-        Presence::Left => ("left", Tone::Faint),
-    }
+/// The word for a state, and how it is to be taken.
+pub(super) const fn state_word(state: Presence) -> (&'static str, Tone) {
+    let tone = match state {
+        Presence::Alive => Tone::Good,
+        Presence::Suspect => Tone::Caution,
+        Presence::Unreachable => Tone::Bad,
+        Presence::Left => Tone::Faint,
+    };
+    (state.word(), tone)
 }
 
 fn state_cell(member: &MemberStatus) -> Cell {

@@ -9,7 +9,6 @@ use crate::base::Presence;
 use crate::check::{Name, What};
 use crate::node::api::{Event, EventKind, Evidence, EvidenceKind};
 use crate::report::story::Story;
-use crate::report::words;
 
 /// As one reads along an arrow.
 const LABEL_CHARS: usize = 34;
@@ -29,16 +28,14 @@ pub(super) fn states(story: &Story<'_>, subject: usize) -> String {
     let mut out = String::from("```mermaid\nstateDiagram-v2\n    direction LR\n");
     for state in [Presence::Alive, Presence::Suspect, Presence::Unreachable, Presence::Left] {
         if steps.keys().any(|(from, to, _)| *from == Some(state) || *to == state) {
-            writeln!(out, "    state \"{}\" as {}", words::presence(state), words::presence(state))
-                .expect("a string takes all");
+            writeln!(out, "    state \"{}\" as {}", state.word(), state.word()).expect("a string takes all");
         }
     }
     for ((from, to, because), observers) in &steps {
-        let from = from.map_or("[*]", words::presence);
+        let from = from.map_or("[*]", Presence::word);
         let names: Vec<&Name> = observers.iter().map(|&node| &story.nodes[node].name).collect();
         let label = format!("{because} (seen by {})", names_in_short(&names));
-        writeln!(out, "    {from} --> {}: {}", words::presence(*to), escaped(&label, LABEL_CHARS))
-            .expect("a string takes all");
+        writeln!(out, "    {from} --> {}: {}", to.word(), escaped(&label, LABEL_CHARS)).expect("a string takes all");
     }
     out.push_str("```\n");
     out

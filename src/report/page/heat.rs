@@ -193,7 +193,7 @@ fn belief(
     let (x, to) = (beliefs.x(piece.from), beliefs.x(piece.to));
     let width = (to - x).max(2);
     let (observer, subject) = (&story.nodes[observer].name, &story.nodes[subject].name);
-    let word = words::presence(state);
+    let word = state.word();
     html! {
         g class=(word) {
             rect.state x=(x) y=(y) width=(width) height=(ROW - 1) {
@@ -233,11 +233,11 @@ fn legend() -> Markup {
         p.legend {
             @for state in states {
                 span.key {
-                    svg.map width="22" height="14" aria-hidden="true" { g class=(words::presence(state)) {
+                    svg.map width="22" height="14" aria-hidden="true" { g class=(state.word()) {
                         rect.state x="0" y="0" width="22" height="14" {} rect.over x="0" y="0" width="22" height="14" {}
                         text.letter x="11" y="11" { (letter(state)) }
                     } }
-                    " " (words::presence(state))
+                    " " (state.word())
                 } " "
             }
             span.key { "blank: not known, or the observer does not run" }

@@ -270,10 +270,10 @@ fn cell(story: &Story<'_>, saying: &Saying, node: usize, cell: &Cell) -> Markup 
         Match::Unproven => ("unproven", "; it is stored, and the author cannot know that"),
         Match::False => ("false", "; this claim is false"),
     };
-    let claim = cell.claim.map_or_else(String::new, |claim| format!("; claimed: {}", words::outcome(claim)));
+    let claim = cell.claim.map_or_else(String::new, |claim| format!("; claimed: {}", claim.word()));
     let title = format!("{} at {}: {truth}{claim}{mismatch}", saying.handle, story.nodes[node].name);
     html! {
-        td class={ (class) " " (mark) } title=(title) data-claim=[cell.claim.map(words::outcome)] data-truth=(class) {
+        td class={ (class) " " (mark) } title=(title) data-claim=[cell.claim.map(Outcome::word)] data-truth=(class) {
             span.truth { (glyph) }
             @if let Some(claim) = cell.claim { span.claim { (letter(claim)) } }
             @if cell.matches() == Match::False { span.alarm { "!" } }
@@ -317,7 +317,7 @@ fn legend() -> Markup {
         }
         p.legend {
             "claimed by the author: "
-            @for claim in claims { span.key { span.claim { (letter(claim)) } " " (words::outcome(claim)) } " " }
+            @for claim in claims { span.key { span.claim { (letter(claim)) } " " (claim.word()) } " " }
             span.key { span.box.unproven { } " stored, not known yet" } " "
             span.key { span.box.false { "!" } " claimed, not true" }
         }

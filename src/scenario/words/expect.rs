@@ -10,9 +10,8 @@ use super::values::{Args, message_of, shown, text_of};
 use super::{Stage, Stop, Why, on_stage, place, word};
 use crate::base::Presence;
 use crate::check::{Name, What};
-use crate::scenario::asking::state_word;
+use crate::node::api::Outcome;
 use crate::scenario::options::Settle;
-use crate::scenario::settle::outcome_word;
 use crate::scenario::stage::Asked;
 use crate::scenario::stop::seconds;
 
@@ -24,15 +23,16 @@ pub(super) fn table(lua: &Lua) -> mlua::Result<Table> {
         let args = Args::new("expect.outcome", values).at_most(3)?;
         let (said, to) = (args.message(0, "a message")?, args.node(1, "a member")?);
         let wanted = args.text(2, "an outcome")?;
-        if !OUTCOMES.contains(&wanted.as_str()) {
-            return Err(args.wrong(format!("knows no outcome {wanted:?}; there are {}", OUTCOMES.join(", "))));
+        let outcomes = Outcome::ALL.map(Outcome::word);
+        if !outcomes.contains(&wanted.as_str()) {
+            return Err(args.wrong(format!("knows no outcome {wanted:?}; there are {}", outcomes.join(", "))));
         }
         let name = format!("outcome {:?} {to} {wanted}", said.text);
         let asked = Asked::new("outcome", &Name::from(""), &args.known());
         expected(lua, name, |stage| {
             stage.asked.push(asked);
             let delivery = stage.delivery(&said.by, said.id, &to)?;
-            let found = delivery.map_or("none: it does not go there", |found| outcome_word(found.delivery.outcome));
+            let found = delivery.map_or("none: it does not go there", |found| found.delivery.outcome.word());
             let sentence = || format!("{:?} from {} to {to} was to be {wanted}, and is {found}", said.text, said.by);
             Ok((found == wanted).then_some(()).ok_or_else(sentence))
         })
@@ -41,14 +41,15 @@ pub(super) fn table(lua: &Lua) -> mlua::Result<Table> {
         let args = Args::new("expect.sees", values).at_most(3)?;
         let (observers, subject) = (args.nodes(0, "who looks")?, args.node(1, "at whom")?);
         let wanted = args.text(2, "a state")?;
-        if !STATES.iter().any(|state| state_word(*state) == wanted) {
-            return Err(args.wrong(format!("knows no state {wanted:?}; there are alive, suspect, unreachable, left")));
+        let states = Presence::ALL.map(Presence::word);
+        if !states.contains(&wanted.as_str()) {
+            return Err(args.wrong(format!("knows no state {wanted:?}; there are {}", states.join(", "))));
         }
         let asked = Asked::new("sees", &Name::from(""), &args.known());
         expected(lua, format!("sees {subject} {wanted}"), |stage| {
             stage.asked.push(asked);
             for observer in &observers {
-                let found = stage.presence(observer, &subject)?.map_or("unknown", state_word);
+                let found = stage.presence(observer, &subject)?.map_or("unknown", Presence::word);
                 if found != wanted {
                     return Ok(Err(format!("{observer} was to see {subject} {wanted}, and sees it {found}")));
                 }
@@ -58,9 +59,6 @@ pub(super) fn table(lua: &Lua) -> mlua::Result<Table> {
     })?;
     Ok(table)
 }
-
-const OUTCOMES: &[&str] = &["waiting", "sending", "unknown", "refused", "expired", "delivered"];
-const STATES: &[Presence] = &[Presence::Alive, Presence::Suspect, Presence::Unreachable, Presence::Left];
 
 fn add_values(lua: &Lua, table: &Table) -> mlua::Result<()> {
     word(lua, table, "equal", |lua, values| {
