@@ -106,6 +106,18 @@ fn an_expectation_that_is_not_met_says_where_when_and_what_led_to_it() {
 }
 
 #[test]
+fn what_was_said_is_not_crowded_out_by_what_was_sent_again_and_again() {
+    let desk = three(
+        "net.cut{ from = bo, to = ana }\nlocal m = ana:tell(bo, 'did you?')\nwait('12s')\n\
+         expect.outcome(m, bo, 'delivered')",
+    );
+    let (code, text) = desk.says(&[]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("fault: cut from bo to ana"), "{text}");
+    assert!(text.contains("tells bo “did you?”"), "{text}");
+}
+
+#[test]
 fn a_wait_that_runs_out_says_for_what_how_long_and_how_the_room_stands() {
     let desk = three("cy:crash()\nbo:pause()\nwait_until('bo to see cy', '2s', function() return false end)");
     assert_says(&desk, 1, "s.lua:6, at ", "s: waited 2.000 s for \"bo to see cy\", in vain\n");

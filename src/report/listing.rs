@@ -1,7 +1,7 @@
 //! The causal past of a line as text, for a terminal: one line each, with its number, time, machine and cause.
 
 use super::page::describe;
-use super::past::Past;
+use super::past::{Past, befalls};
 use super::story::Story;
 use super::words;
 use crate::check::{Line, LineNumber, What};
@@ -13,11 +13,13 @@ pub fn listing(lines: &[Line], failed_at: LineNumber, max: usize) -> Vec<String>
     let story = Story::of(lines);
     let past = Past::of(&story, Some(failed_at));
     let mut chosen: Vec<usize> = past.chain.iter().rev().take(max).copied().collect();
-    // What befell machines and what people said, and only then what nodes said among themselves.
-    let (befell, others): (Vec<usize>, Vec<usize>) =
-        past.drawn.iter().rev().partition(|&&at| befalls(&story.lines[at].what));
-    let (said, others): (Vec<usize>, Vec<usize>) = others.into_iter().partition(|&at| is_story(&story, at));
-    for index in befell.into_iter().take(max / 3).chain(said).chain(others) {
+    // What befell machines and what was told to people, and only then what nodes said among themselves.
+    let newest = || past.drawn.iter().rev().copied();
+    let what = |at: usize| &story.lines[at].what;
+    let befell = newest().filter(|&at| befalls(what(at)) && !matches!(what(at), What::Started { .. })).take(max / 3);
+    let claims = newest().filter(|&at| is_claim(what(at))).take(max / 3);
+    let said = newest().filter(|&at| is_story(&story, at));
+    for index in befell.chain(claims).chain(said).chain(newest()) {
         if chosen.len() < max && !chosen.contains(&index) {
             chosen.push(index);
         }
@@ -67,9 +69,10 @@ fn is_story(story: &Story<'_>, index: usize) -> bool {
     }
 }
 
-const fn befalls(what: &What) -> bool {
+/// What a person did, what a node told, and what the scenario noted.
+const fn is_claim(what: &What) -> bool {
     matches!(
         what,
-        What::Ended { .. } | What::Paused | What::Resumed { .. } | What::Fault { .. } | What::RolledBack { .. }
+        What::Accepted { .. } | What::Refused { .. } | What::Told { .. } | What::Step { .. } | What::Logged { .. }
     )
 }

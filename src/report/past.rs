@@ -128,7 +128,8 @@ fn happened_before(story: &Story<'_>, target: usize, chain: &[usize]) -> Vec<boo
     before
 }
 
-const fn befalls(what: &What) -> bool {
+/// What is done to a machine or to the network, and not by a node.
+pub(super) const fn befalls(what: &What) -> bool {
     matches!(
         what,
         What::Started { .. }

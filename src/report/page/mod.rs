@@ -121,12 +121,10 @@ fn facts(story: &Story<'_>) -> String {
         facts.push(format!("seed {seed}"));
     }
     facts.push(words::count(story.nodes.len(), "node", "nodes"));
-    facts.push(match driver {
-        Some(Driver::Sim) => format!("{} of virtual time", words::clock(story.end())),
-        Some(Driver::Processes) | None => words::clock(story.end()),
-    });
     facts.push(words::count(story.sayings.len(), "message", "messages"));
     facts.push(words::count(story.flights.len(), "datagram", "datagrams"));
-    facts.push(words::count(story.lines.len(), "line", "lines"));
+    let virtual_time = if driver == Some(Driver::Sim) { " of virtual time" } else { "" };
+    let lines = words::count(story.lines.len(), "line", "lines");
+    facts.push(format!("{lines}, the last at {}{virtual_time}", words::clock(story.end())));
     facts.join(" · ")
 }

@@ -47,7 +47,7 @@ pub(super) fn label(story: &Story<'_>, index: usize) -> Mark {
         What::Began { scenario, .. } => return Mark::Row(format!("{scenario} begins")),
         What::Home { .. } => "home".into(),
         What::Dishonest { .. } => "dishonest now".into(),
-        What::Started { run: Some(run), .. } => format!("starts ({})", run.incarnation),
+        What::Started { run: Some(run), .. } => format!("starts, run {}", run.incarnation),
         What::Started { run: None, .. } => "starts".into(),
         What::Ended { how } => words::ended(*how).into(),
         What::Paused => "paused".into(),
@@ -68,9 +68,9 @@ pub(super) fn label(story: &Story<'_>, index: usize) -> Mark {
                 format!("shows {}, recovered", story.handle(message.id))
             }
             EventKind::Message(message) => format!("shows {}", story.handle(message.id)),
-            EventKind::Member { id, state, .. } => format!("{}: {}", story.name(*id), words::presence(*state)),
+            EventKind::Member { id, state, .. } => format!("{}: {}", story.name(*id), state.word()),
             EventKind::Delivery { id, delivery, .. } => {
-                let outcome = words::outcome(delivery.outcome);
+                let outcome = delivery.outcome.word();
                 format!("{} {outcome}: {}", story.handle(*id), story.name(delivery.member))
             }
             EventKind::Ready { .. }
