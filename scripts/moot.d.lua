@@ -1,6 +1,6 @@
 ---@meta
--- What scripts may call, for editors. Written from src/lua/surface.rs by
--- `UPDATE=1 cargo test --test surface`, and held to it by that test.
+-- What scripts may call, for editors. Written from the tables in src/lua/surface.rs and
+-- src/scenario/words/surface.rs by `UPDATE=1 cargo test --test surface`, and held to them by that test.
 
 ---What the hooks `message` (said to the room) and `private` (told to this node alone) are given: a message of somebody else's, once it is on this node's disk.
 ---@class moot.Message
@@ -98,7 +98,7 @@
 moot = {}
 
 ---Registers a hook. Several hooks of one event are called in the order in which they were registered.
----@param event "message"|"private"|"member"|"delivery"|"gap"|"datagram" What to be told of; see below.
+---@param event "message"|"private"|"member"|"delivery"|"gap"|"datagram" What to be told of; the table of hooks says of what each tells.
 ---@param hook fun(event: table): any Is called with the event, each time.
 function moot.on(event, hook) end
 

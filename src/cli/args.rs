@@ -81,9 +81,9 @@ Examples:
   moot fault off cut from bo";
 
 const DEMO: &str = "\
-It needs nothing and leaves nothing behind: five processes of this program run in temporary homes, on loopback
-addresses of their own, and are ended by their own pids. What you see of each is what its person would see; a line
-that begins with `ok` is asked of the nodes before it is printed.
+It needs nothing and leaves nothing behind: five processes of this program run in temporary homes, on \
+loopback addresses of their own, and are ended by their own pids. What you see of each is what its \
+person would see; a line that begins with `ok` is asked of the nodes before it is printed.
 
 Exit codes: 0 when everything held that was shown, 1 otherwise.";
 

@@ -56,7 +56,7 @@ pub const HOOKS: Surface = Surface {
                 param(
                     "event",
                     "\"message\"|\"private\"|\"member\"|\"delivery\"|\"gap\"|\"datagram\"",
-                    "What to be told of; see below.",
+                    "What to be told of; the table of hooks says of what each tells.",
                 ),
                 param("hook", "fun(event: table): any", "Is called with the event, each time."),
             ],
@@ -263,7 +263,7 @@ pub const HOOKS: Surface = Surface {
 #[must_use]
 pub fn definitions(surfaces: &[Surface]) -> String {
     let mut text = String::from(
-        "---@meta\n-- What scripts may call, for editors. Written from src/lua/surface.rs by\n-- `UPDATE=1 cargo test --test surface`, and held to it by that test.\n",
+        "---@meta\n-- What scripts may call, for editors. Written from the tables in src/lua/surface.rs and\n-- src/scenario/words/surface.rs by `UPDATE=1 cargo test --test surface`, and held to them by that test.\n",
     );
     for surface in surfaces {
         for class in surface.classes {

@@ -36,8 +36,8 @@ fn tell(stage: &mut Stage) -> Result<(), Failure> {
     heal(stage)?;
     say_goodbye(stage)?;
     stage.end(
-        "Everything held that was shown. The processes are ended and their homes are gone. Begin a room of your own with \
-         moot; moot run runs what you saw here, and more, from files that you can change.",
+        "Everything held that was shown. The processes are ended and their homes are gone. `moot` begins a room \
+         of your own; `moot run scenarios/13_finale.lua` runs much of this from a file that you can change.",
     )
 }
 

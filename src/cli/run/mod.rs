@@ -35,11 +35,13 @@ Examples:
                                         a page that shows what led to it, and opens offline
 
 Exit codes:
-  0 all passed; 1 an expectation or a check failed; 2 wrong usage, or an error in the script;
+  0 all passed; 1 an expectation or a check failed, or the fleet itself did
+  2 wrong usage, or an error in the script
   4 unknown: this kind of fleet cannot do what the scenario asks
 
-Seed 0, which is used when none is given, has no background faults. Others draw some of those that the scenario
-declares as its swarm; a seed draws the same alone and in a sweep. docs/SCENARIOS.md has the language.";
+Seed 0, which is used when none is given, has no background faults. Others draw some of those that \
+the scenario declares as its swarm; a seed draws the same alone and in a sweep. docs/SCENARIOS.md \
+has the language.";
 
 /// Words of `moot run`.
 #[derive(Debug, ArgGroup)]
