@@ -1,6 +1,7 @@
 //! Who and what: members, their runs, the room, messages. Owns how each is written for people and for
 //! programs; knows nothing of what they do.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
@@ -9,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A member of the room, for good: the bytes of its Ed25519 public key, so that whoever knows the id can
 /// check what the member signed.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MemberId(pub [u8; 32]);
 
 /// A room: 16 random bytes, drawn when it is founded.
@@ -17,7 +18,7 @@ pub struct MemberId(pub [u8; 32]);
 pub struct RoomId(pub [u8; 16]);
 
 /// A message: the BLAKE3 hash of its bytes, 32 bytes (see `wire`).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MessageId(pub [u8; 32]);
 
 /// Counts the lives of a member's process. Grows with every start: `max(saved + 1, unix seconds)`.
@@ -51,6 +52,38 @@ pub struct MessageKey {
     pub run: Run,
     pub stream: Stream,
     pub seq: Seq,
+}
+
+impl Ord for MemberId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        in_order(&self.0, &other.0)
+    }
+}
+
+impl PartialOrd for MemberId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for MessageId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        in_order(&self.0, &other.0)
+    }
+}
+
+impl PartialOrd for MessageId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// The order of the bytes. Ids are as good as random, so their first word decides nearly always, and a map finds one
+/// without a call for each comparison: a fifth of what a simulated room of a thousand takes.
+#[inline]
+fn in_order(one: &[u8; 32], other: &[u8; 32]) -> Ordering {
+    let first = |bytes: &[u8; 32]| bytes.first_chunk().copied().map_or(0, u64::from_be_bytes);
+    first(one).cmp(&first(other)).then_with(|| one.cmp(other))
 }
 
 /// Characters of base32 that a person is shown of an id where nothing longer is needed.
