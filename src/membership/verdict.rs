@@ -207,6 +207,9 @@ impl Case {
 
     /// Applies the rules at `now`.
     pub fn rule(&mut self, now: Time, wall: Wall, hearing: Hearing) -> Ruling {
+        if self.reports.is_empty() && self.contradictions.is_empty() {
+            return Ruling::Clear;
+        }
         self.reports.retain(|_, held| now < held.renewed + REPORT_LIFE);
         self.contradictions.retain(|_, held| now < held.renewed + CONTRADICTION_LIFE);
         let contradicted = self.contradictions.values().map(|held| held.tick).max().unwrap_or(0);
