@@ -79,7 +79,7 @@ impl PartialOrd for MessageId {
 }
 
 /// The order of the bytes. Ids are as good as random, so their first word decides nearly always, and a map finds one
-/// without a call for each comparison: a fifth of what a simulated room of a thousand takes.
+/// without a call for each comparison: those calls were 8 % of the profile of a simulated room of a hundred.
 #[inline]
 fn in_order(one: &[u8; 32], other: &[u8; 32]) -> Ordering {
     let first = |bytes: &[u8; 32]| bytes.first_chunk().copied().map_or(0, u64::from_be_bytes);
