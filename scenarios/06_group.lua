@@ -29,7 +29,8 @@ wait_until("dee shows what it missed", "60s", function() return dee:shows(withou
 -- cy reaches dee alone when it speaks, and dies. Its own disk says who has signed for the message and who has not.
 net.cut{ from = cy, to = { ana, bo } }
 local partial = cy:say("does anybody hear me?")
-wait_until("dee has signed for it", "20s", function() return cy:delivery(partial, dee).outcome == "delivered" end)
+-- A receipt that is lost comes again when it is asked for, once a minute.
+wait_until("dee has signed for it", "90s", function() return cy:delivery(partial, dee).outcome == "delivered" end)
 expect.differ(cy:delivery(partial, ana).outcome, "delivered", "what cy claims of ana")
 expect.not_shown({ ana, bo }, partial)
 cy:crash()
