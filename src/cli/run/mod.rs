@@ -152,10 +152,9 @@ impl RunArgs {
 
     fn sweep(&self, file: &Path, seeds: Seeds, output: Output) -> Result<Verdict, Failure> {
         let script = read(file)?;
-        let seeds = seeds.of(self.shard);
-        let progress = Progress::of_many(&script.file, seeds.len() as u64, output);
+        let progress = Progress::of_many(&script.file, seeds.count(self.shard), output);
         let began = Instant::now();
-        let found = sweep(&seeds, |seed| self.run(&script, seed, Keeps::Nothing), |run| progress.done(run));
+        let found = sweep(seeds, self.shard, |seed| self.run(&script, seed, Keeps::Nothing), || progress.done());
         let wall = began.elapsed();
         let Some(first) = found.first else {
             progress.end();
@@ -184,7 +183,8 @@ impl RunArgs {
         });
         let Some(shrunk) = shrunk else { return Ok(Shrinking::InTheScript) };
         let to = self.shrink_to.clone().unwrap_or_else(|| file.with_extension("shrunk.lua"));
-        let replay = format!("moot run {} --seed {}", to.display(), run.seed);
+        // The background faults are among its steps.
+        let replay = self.replay(&to.display().to_string(), run.seed, false);
         let source = shrunk.source.replacen('\n', &format!("\n-- {replay}\n"), 1);
         fs::write(&to, source).map_err(|error| anyhow::anyhow!("cannot write {}: {error}", to.display()))?;
         Ok(Shrinking::To { file: to, replay, steps: shrunk.steps, steps_before: shrunk.steps_before })
@@ -214,19 +214,23 @@ impl RunArgs {
     }
 
     fn account<'a>(&'a self, script: &'a Script, run: &'a Run, wall: Duration) -> Account<'a> {
-        let replay = self.replay(&script.file, run.seed);
+        let replay = self.replay(&script.file, run.seed, self.swarm);
         Account { file: &script.file, run, wall, replay, passed_before: None, shrinking: None }
     }
 
     /// The command that runs the same again.
-    fn replay(&self, file: &str, seed: u64) -> String {
-        let mut words = vec!["moot run".to_owned(), file.to_owned()];
+    fn replay(&self, file: &str, seed: u64, swarm: bool) -> String {
+        let mut words = vec!["moot run".to_owned(), quoted(file)];
         if self.on == Kind::Processes {
             words.push("--on processes".to_owned());
         }
         words.push(format!("--seed {seed}"));
-        if self.swarm {
+        if swarm {
             words.push("--swarm".to_owned());
+        }
+        if self.limit != Options::default().limit {
+            let limit = humantime::format_duration(self.limit).to_string().replace(' ', "");
+            words.push(format!("--limit {limit}"));
         }
         words.join(" ")
     }
@@ -235,13 +239,14 @@ impl RunArgs {
         let verdict = match run.verdict() {
             Verdict::Passed => report::Verdict::Passed,
             Verdict::Failed => report::Verdict::Failed,
-            Verdict::Wrong | Verdict::Unknown => report::Verdict::Unknown,
+            Verdict::Wrong => report::Verdict::Error,
+            Verdict::Unknown => report::Verdict::Unknown,
         };
         let words = run.stop.iter().flat_map(|stop| stop.to_string().lines().map(str::to_owned).collect::<Vec<_>>());
         report::Finding {
             verdict,
             words: words.collect(),
-            replay: self.replay(file, run.seed),
+            replay: self.replay(file, run.seed, self.swarm),
             failed_at: run.failed_at(),
         }
     }
@@ -268,6 +273,12 @@ impl RunArgs {
 fn own_program() -> Result<PathBuf, FleetError> {
     std::env::current_exe()
         .map_err(|error| FleetError::Failed(format!("this program's own file is not found: {error}")))
+}
+
+/// The name of a file as a shell takes it.
+fn quoted(file: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%=".contains(c);
+    if file.chars().all(is_plain) { file.to_owned() } else { format!("'{}'", file.replace('\'', r"'\''")) }
 }
 
 fn json_lines(lines: &[Line]) -> Result<String, Failure> {

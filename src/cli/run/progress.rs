@@ -6,7 +6,6 @@ use std::io::{self, IsTerminal as _};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::super::out::{Form, Output};
-use crate::scenario::Run;
 
 pub(super) struct Progress(ProgressBar);
 
@@ -33,7 +32,7 @@ impl Progress {
         Self(bar)
     }
 
-    pub(super) fn done(&self, _run: &Run) {
+    pub(super) fn done(&self) {
         self.0.inc(1);
     }
 

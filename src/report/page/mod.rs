@@ -32,6 +32,8 @@ pub struct Finding {
 pub enum Verdict {
     Passed,
     Failed,
+    /// The scenario is wrong, so it shows nothing.
+    Error,
     /// The fleet could not do what the scenario asked of it.
     Unknown,
 }
@@ -93,6 +95,7 @@ const fn verdict(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Passed => "passed",
         Verdict::Failed => "failed",
+        Verdict::Error => "error",
         Verdict::Unknown => "unknown",
     }
 }
