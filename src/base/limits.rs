@@ -176,6 +176,8 @@ pub const TALLIED_MESSAGES_MAX: usize = 1_024;
 pub const COMPLETED_HANDLES_MAX: usize = 64;
 /// Events on their way from the node to the screen; beyond, the node counts what it left out.
 pub const SCREEN_EVENTS_MAX: usize = 1_024;
+/// Events of real nodes that wait for the scenario that drives them: minutes of a busy room. Beyond it their output waits.
+pub const CHILD_EVENTS_MAX: usize = 65_536;
 /// Lines of typing that are kept for the next start.
 pub const HISTORY_LINES_MAX: usize = 1_000;
 

@@ -6,7 +6,7 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{self, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::SyncSender;
 use std::thread;
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ impl Child {
         machine: &Machine,
         faults: &[Rule],
         number: u64,
-        ears: Sender<Heard>,
+        ears: SyncSender<Heard>,
     ) -> io::Result<Self> {
         let log = File::options().create(true).append(true).open(&machine.log)?;
         let mut command = Command::new(program);
@@ -131,7 +131,7 @@ impl Drop for Child {
     }
 }
 
-fn listen(output: Option<ChildStdout>, child: u64, ears: &Sender<Heard>) {
+fn listen(output: Option<ChildStdout>, child: u64, ears: &SyncSender<Heard>) {
     let said = |said| ears.send(Heard { child, at: clock::time(), said }).is_ok();
     for line in output.into_iter().flat_map(|output| BufReader::new(output).lines()).map_while(Result::ok) {
         let event = serde_json::from_str(&line);

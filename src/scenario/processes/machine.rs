@@ -28,6 +28,8 @@ pub(super) struct Machine {
     /// The messages that its processes told of, since its home last went back in time.
     pub shown: BTreeSet<MessageId>,
     pub snapshots: BTreeMap<String, PathBuf>,
+    /// Those that were ever taken: each has a directory of its own.
+    pub snapshots_taken: u64,
     pub process: Option<Process>,
 }
 
@@ -60,6 +62,7 @@ impl Machine {
             has_run: false,
             shown: BTreeSet::new(),
             snapshots: BTreeMap::new(),
+            snapshots_taken: 0,
             process: None,
         }
     }

@@ -16,7 +16,7 @@ mod rewind;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -28,6 +28,7 @@ use self::lines::Lines;
 use self::machine::{Machine, Process};
 use self::network::Network;
 use super::fleet::{Change, Fleet, FleetError, Unsynced};
+use crate::base::limits::CHILD_EVENTS_MAX;
 use crate::base::{MemberId, MessageId, Time};
 use crate::check::{Driver, Ended, Line, LineNumber, What};
 use crate::faults::Rule;
@@ -42,7 +43,7 @@ pub struct ProcessFleet {
     network: Network,
     lines: Lines,
     heard: Receiver<Heard>,
-    ears: Sender<Heard>,
+    ears: SyncSender<Heard>,
     began: Time,
     disk: Disk,
     interrupts: Interrupts,
@@ -64,7 +65,7 @@ impl ProcessFleet {
         // Short, because a socket's path must be.
         let dir = tempfile::Builder::new().prefix("moot-").tempdir();
         let dir = dir.map_err(|error| FleetError::Failed(format!("no temporary directory: {error}")))?;
-        let (ears, heard) = channel();
+        let (ears, heard) = sync_channel(CHILD_EVENTS_MAX);
         Ok(Self {
             program: program.to_owned(),
             machines: Vec::new(),
@@ -121,6 +122,11 @@ impl ProcessFleet {
     fn write(&mut self, index: usize, what: What) -> LineNumber {
         let (at, name) = (self.now(), self.machines[index].name.clone());
         self.lines.write(at, Some(name), None, what)
+    }
+
+    /// Whether each node can do what the rules come to at its end.
+    fn try_rules(&self) -> Result<(), FleetError> {
+        (0..self.machines.len()).try_for_each(|index| self.network.rules_at(&self.machines, index).map(drop))
     }
 
     /// Puts on at each running node what the rules of the network come to at its end.
@@ -329,9 +335,18 @@ impl Fleet for ProcessFleet {
 
     fn net(&mut self, rule: &Rule, is_on: bool) -> Result<(), FleetError> {
         self.hear();
-        self.network.change(rule, is_on)?;
+        let named = network::named(&self.machines, rule);
+        let before = self.network.clone();
+        if !self.network.change(rule, is_on) {
+            return Err(FleetError::Misuse(format!("{named} is not on")));
+        }
+        // What no node can do is not on.
+        if let Err(error) = self.try_rules() {
+            self.network = before;
+            return Err(error);
+        }
         let at = self.now();
-        self.lines.write(at, None, None, What::Fault { text: rule.to_string(), is_on });
+        self.lines.write(at, None, None, What::Fault { text: named.to_string(), is_on });
         self.spread()
     }
 
@@ -341,7 +356,14 @@ impl Fleet for ProcessFleet {
         let only_simulated = |what: &str| FleetError::Cannot(format!("{what}, so this needs the simulator"));
         match change {
             Change::Fault { spec } => {
+                let before = self.machines[index].own.clone();
                 self.machines[index].own.change(&spec)?;
+                if let Err(error) = self.try_rules() {
+                    self.machines[index].own = before;
+                    return Err(error);
+                }
+                let is_on = spec.trim() != "off";
+                self.write(index, What::Fault { text: spec, is_on });
                 self.spread()
             }
             Change::Snapshot { as_name } => self.snapshot(index, as_name),

@@ -10,26 +10,27 @@ use crate::faults::{Ends, Fault, Kind, Rule, Spec};
 use crate::scenario::FleetError;
 
 /// The rules that are on, in the order in which they were put on.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Network {
     rules: Vec<Rule>,
 }
 
 /// The faults that a scenario put on one node itself.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct OwnFaults {
     rules: Vec<Rule>,
 }
 
 impl Network {
-    /// Puts `rule` on, in the place of the rule of its kind on the very same links, or takes it off.
-    pub fn change(&mut self, rule: &Rule, is_on: bool) -> Result<(), FleetError> {
+    /// Puts `rule` on, in the place of the rule of its kind on the very same links, or takes it off; says whether it was on where
+    /// it is taken off.
+    pub fn change(&mut self, rule: &Rule, is_on: bool) -> bool {
         if !is_on && !self.rules.contains(rule) {
-            return Err(FleetError::Misuse(format!("{rule} is not on")));
+            return false;
         }
         self.rules.retain(|other| !is_alike(other, rule));
-        self.rules.extend(is_on.then(|| rule.clone()));
-        Ok(())
+        self.rules.extend((is_on && !rule.fault.is_nothing()).then(|| rule.clone()));
+        true
     }
 
     /// What is on at the node of machine `index`: its part of the rules of the network, and its own faults.
@@ -46,6 +47,7 @@ impl Network {
                 // The node would take the one in the place of the other, where a network has both act.
                 Some(same) => {
                     let name = &machines[index].name;
+                    let (same, rule) = (named(machines, same), named(machines, &rule));
                     return Err(FleetError::Cannot(format!(
                         "{name} cannot have both {same} and {rule} on, so this needs the simulator"
                     )));
@@ -115,6 +117,12 @@ fn at_the_end_of(me: MemberId, others: &[MemberId], rule: &Rule) -> Vec<Rule> {
         rules.extend(senders.map(|&member| Rule { from: Ends::Member(member), to: Ends::Any, ..rule.clone() }));
     }
     rules
+}
+
+/// The rule with the names of machines for the ids of members.
+pub(super) fn named(machines: &[Machine], rule: &Rule) -> Rule {
+    let name = |id| machines.iter().find(|machine| machine.member == id).map(|machine| &*machine.name);
+    rule.with_names(name)
 }
 
 /// Whether a plan would take one in the place of the other.

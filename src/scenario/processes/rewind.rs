@@ -30,12 +30,15 @@ impl ProcessFleet {
     pub(super) fn snapshot(&mut self, index: usize, name: String) -> Result<(), FleetError> {
         let machine = &mut self.machines[index];
         let process = machine.process.as_ref().filter(|process| process.paused.is_none());
-        let kept = machine.dir.join(format!("snapshot-{}", machine.snapshots.len()));
+        let kept = machine.dir.join(format!("snapshot-{}", machine.snapshots_taken));
+        machine.snapshots_taken += 1;
         process.map_or(Ok(()), |process| process.child.pause()).map_err(failed)?;
         let copied = disk::copy(&machine.home, &kept);
         process.map_or(Ok(()), |process| process.child.resume()).map_err(failed)?;
         copied?;
-        machine.snapshots.insert(name, kept);
+        if let Some(older) = machine.snapshots.insert(name, kept) {
+            std::fs::remove_dir_all(older).map_err(failed)?;
+        }
         Ok(())
     }
 
