@@ -358,3 +358,140 @@ fn a_process_ends_at_its_next_commit() {
     assert_eq!(three(&kept).run(&[]).status.code(), Some(0), "{:?}", three(&kept).says(&[]));
     assert_says(&three("ana:crash_at_commit('soon')"), 2, "s.lua:4, at ", "there are before, unreported, after");
 }
+
+impl Desk {
+    /// Each fault of the trace: its node, its words, and whether it went on.
+    fn faults(&self, words: &[&str]) -> Vec<(Option<String>, String, bool)> {
+        let path = self.path("t.jsonl");
+        let output = self.run(&[words, &["--trace", "t.jsonl"]].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
+        let trace = fs::read_to_string(path).expect("a trace");
+        let lines = trace.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        lines
+            .filter(|line| line["what"] == "fault")
+            .map(|line| {
+                let node = line["node"].as_str().map(str::to_owned);
+                let text = line["text"].as_str().expect("its words").to_owned();
+                (node, text, line["is_on"].as_bool().expect("a flag"))
+            })
+            .collect()
+    }
+}
+
+fn on(text: &str) -> (Option<String>, String, bool) {
+    (None, text.to_owned(), true)
+}
+
+fn off(text: &str) -> (Option<String>, String, bool) {
+    (None, text.to_owned(), false)
+}
+
+const TWO: &str = r#"scenario{ name = "two" }
+local ana, bo = room.nodes{ "ana", "bo" }
+wait_until("all see all", "30s", room.converged)
+"#;
+
+const OF_ONE_KIND: &str = r#"
+local one = net.link{ from = ana, to = bo, delay = "10ms" }
+local two = net.link{ from = ana, to = bo, delay = "20ms" }
+one:heal()
+two:heal()
+one = net.link{ from = ana, to = bo, delay = "10ms" }
+two = net.link{ from = ana, to = bo, delay = "20ms" }
+two:heal()
+net.default{ loss = "5%" }
+net.default{ loss = 0 }
+net.default{ loss = 0 }
+net.default{ loss = "5%" }
+net.link{ loss = "20%" }
+"#;
+
+/// What the network did, and at the end what mends it.
+fn of_one_kind() -> Vec<(Option<String>, String, bool)> {
+    let (one, two) = ("delay=10ms from ana to bo", "delay=20ms from ana to bo");
+    [
+        on(one),
+        on(two),
+        off(two),
+        on(one),
+        on(two),
+        on(one),
+        on("loss=5%"),
+        off("loss=5%"),
+        on("loss=5%"),
+        on("loss=20%"),
+    ]
+    .into_iter()
+    .chain([off(one), on("loss=5%"), off("loss=5%")])
+    .collect()
+}
+
+#[test]
+fn of_two_faults_of_one_kind_the_later_acts_and_the_earlier_comes_back() {
+    let desk = Desk::with(&format!("{TWO}{OF_ONE_KIND}"));
+    assert_eq!(desk.faults(&[]), of_one_kind());
+}
+
+#[test]
+fn real_processes_have_the_same_faults_by_the_same_names() {
+    let more = "ana:fault('loss=1%')\nana:fault('off')\nfor i = 1, 4 do ana:snapshot('then') end\n";
+    let desk = Desk::with(&format!("{TWO}{more}{OF_ONE_KIND}"));
+    let own = |text: &str, is_on| (Some("ana".to_owned()), text.to_owned(), is_on);
+    let mut wanted = vec![own("loss=1%", true), own("off", false)];
+    wanted.extend(of_one_kind());
+    wanted.push(own("off", false));
+    assert_eq!(desk.faults(&["--on", "processes"]), wanted);
+}
+
+#[test]
+fn the_end_mends_a_slow_disk() {
+    let desk = Desk::with(&format!("{TWO}bo:disk{{ latency = '500ms' }}\nwait('1s')\n"));
+    let bo = |text: &str, is_on| (Some("bo".to_owned()), text.to_owned(), is_on);
+    let wanted = [bo("disk takes 500ms for a commit", true), bo("disk takes 2ms for a commit", false)];
+    assert_eq!(desk.faults(&[]), wanted);
+}
+
+#[test]
+fn a_failure_is_drawn_on_a_page_and_as_a_diagram() {
+    let desk = three("local m = ana:tell(bo, 'for bo alone')\nwait('1s')\nexpect.shown(cy, m)");
+    let files = ["--report", "a page.html", "--diagram", "d.md"];
+    assert_eq!(desk.run(&files).status.code(), Some(1));
+    let page = fs::read_to_string(desk.path("a page.html")).expect("a page");
+    for has in ["three: failed", "was to be shown on cy, and it was not", "moot run s.lua --seed 0", "for bo alone"] {
+        assert!(page.contains(has), "{has:?} is to be on the page");
+    }
+    let diagram = fs::read_to_string(desk.path("d.md")).expect("a diagram");
+    assert!(diagram.contains("```mermaid"), "{diagram}");
+    assert!(diagram.contains("for bo alone"), "{diagram}");
+
+    let wrong = three("bo:crahs()");
+    assert_eq!(wrong.run(&files).status.code(), Some(2));
+    let page = fs::read_to_string(wrong.path("a page.html")).expect("a page");
+    assert!(page.contains("three: error"), "a script that is wrong leaves nothing unknown");
+}
+
+#[test]
+fn a_swarm_is_drawn_for_a_scenario_that_names_none() {
+    let desk = three("wait('1s')");
+    let drawn = |seed: &str, words: &[&str]| desk.faults(&[&["--seed", seed], words].concat());
+    assert!((1..6).all(|seed| drawn(&seed.to_string(), &[]).is_empty()), "only where it is asked for");
+    assert!(drawn("0", &["--swarm"]).is_empty(), "seed 0 is the calm one");
+    assert!((1..6).any(|seed| !drawn(&seed.to_string(), &["--swarm"]).is_empty()));
+    assert_eq!(drawn("3", &["--swarm"]), drawn("3", &["--swarm"]));
+}
+
+#[test]
+fn the_command_that_runs_it_again_can_be_pasted() {
+    let desk = three("expect.equal(1, 2)");
+    fs::rename(desk.path("s.lua"), desk.path("ana's s.lua")).expect("renamed");
+    let words = ["run", "ana's s.lua", "--swarm", "--limit", "90m", "--json"];
+    let found: Value = serde_json::from_slice(&moot(desk.dir.path(), &words).stdout).expect("JSON");
+    assert_eq!(found["replay"], r"moot run 'ana'\''s s.lua' --seed 0 --swarm --limit 1h30m");
+}
+
+#[test]
+fn the_longest_range_of_seeds_is_swept_up_to_its_first_failure() {
+    let desk = three("expect.is_true(sim.seed() < 3 or sim.seed() > 3)");
+    let found = desk.json(&["--seeds", "0..18446744073709551615", "--no-shrink"]);
+    assert_eq!((found["seed"].as_u64(), found["passed"].as_u64()), (Some(3), Some(3)), "{found:#}");
+}

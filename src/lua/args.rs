@@ -58,12 +58,6 @@ impl Args {
         text_of(&value).map_err(|problem| self.misuse(format!("{name} {problem}")))
     }
 
-    /// # Errors
-    /// As [`Args::text`].
-    pub fn text_or_none(&mut self, name: &str) -> Result<Option<String>> {
-        if self.is_next_nil() { Ok(None) } else { self.text(name).map(Some) }
-    }
-
     /// A duration: `"30s"`, or a number of seconds.
     ///
     /// # Errors
@@ -129,17 +123,6 @@ impl Args {
         }
         let many = self.values.len();
         Err(self.misuse(format!("{many} {} too many", if many == 1 { "argument" } else { "arguments" })))
-    }
-
-    fn is_next_nil(&mut self) -> bool {
-        match self.values.front() {
-            None => true,
-            Some(Value::Nil) => {
-                self.values.pop_front();
-                true
-            }
-            Some(_) => false,
-        }
     }
 }
 

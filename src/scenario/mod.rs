@@ -4,6 +4,7 @@
 mod anchor;
 mod asking;
 mod fleet;
+mod links;
 mod options;
 mod processes;
 mod script;
@@ -21,7 +22,7 @@ mod words;
 pub use fleet::{Change, Death, Fleet, FleetError, Unsynced};
 pub use options::{Keeps, Options, Settings, Settle, Suite, Swarm};
 pub use processes::ProcessFleet;
-pub use script::{Run, Script, run, unreadable};
+pub use script::{Run, Script, run};
 pub use shrink::{Shrunk, shrink};
 pub use simulated::{SimFleet, SimOptions};
 pub use steps::{Links, Step, Timed, Way};

@@ -243,14 +243,6 @@ fn split_place<'a>(text: &'a str, file: &str) -> Option<(u32, &'a str)> {
     Some((line.parse().ok()?, rest.trim_start()))
 }
 
-/// What a run that nobody could begin comes to: the file cannot be read.
-#[must_use]
-pub fn unreadable(script: &Script, seed: u64, text: String) -> Run {
-    let stop = Some(Stop::new(Why::Script, text));
-    let settings = Settings { name: script.file.clone(), ..Settings::default() };
-    Run { settings, seed, stop, ..Run::default() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::fleet::{Change, Fleet, FleetError, Unsynced};
+use super::fleet::{Change, DISK_LATENCY, Fleet, FleetError, Unsynced};
 use super::options::Suite;
 use crate::base::{MemberId, MessageId, Time, text};
 use crate::check::{Driver, Line, LineNumber, What};
@@ -189,7 +189,7 @@ impl Fleet for SimFleet {
             }
             Change::DiskLatency { latency } => {
                 self.world.disk_latency(name, latency);
-                self.fault(name, format!("disk takes {latency:?} for a commit"), true);
+                self.fault(name, format!("disk takes {latency:?} for a commit"), latency != DISK_LATENCY);
             }
             Change::Snapshot { as_name } => self.world.snapshot(name, &as_name),
             Change::Rollback { to_name } => {

@@ -5,15 +5,15 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::fleet::{Fleet, FleetError};
+use super::fleet::{Change, Fleet, FleetError};
+use super::links::{self, OnLinks};
 use super::options::{Keeps, Options, Settings};
 use super::statement;
-use super::steps::{Links, Step, Timed, Way};
+use super::steps::{Step, Timed};
 use super::stop::{About, Place, Stop, Why, seconds};
 use super::swarm::Background;
 use crate::base::{MemberId, MessageId, Rng};
 use crate::check::{Checker, Line, LineNumber, Name, What};
-use crate::faults::{Ends, Fault, Rule};
 use crate::node::api::{Command, EventKind, Message, Reply};
 
 /// Makes the fleet of a run, once it is known what the scenario needs.
@@ -35,8 +35,8 @@ pub(super) struct Stage {
     pub(super) swarm: Vec<Background>,
     /// Machines that have their part of the background faults.
     befallen: BTreeSet<Name>,
-    /// Nodes whose own faults, disk or clock were changed, so that the end can mend them.
-    changed: BTreeSet<Name>,
+    /// What mends each machine's disk, loop and own faults at the end, where they were changed.
+    pub(super) mending: BTreeMap<Name, Vec<Change>>,
     /// What was shown on each machine, across restarts, oldest first.
     shown: BTreeMap<Name, Vec<Message>>,
     /// Rises with each line that an answer about who sees whom may depend on.
@@ -45,9 +45,7 @@ pub(super) struct Stage {
     /// The node that did not see all when it was last looked at, by its place.
     pub(super) suspect: usize,
     pub(super) messages: Vec<Said>,
-    links: BTreeMap<usize, Links>,
-    faults_put_on: usize,
-    defaults: Vec<Fault>,
+    pub(super) links: OnLinks,
     pub(super) steps: Vec<Timed>,
     kept: VecDeque<Line>,
     /// What nodes were asked since the last expectation, so that a failure knows what it is about.
@@ -111,15 +109,13 @@ impl Stage {
             paused: BTreeSet::new(),
             swarm: Vec::new(),
             befallen: BTreeSet::new(),
-            changed: BTreeSet::new(),
+            mending: BTreeMap::new(),
             shown: BTreeMap::new(),
             views_version: 0,
             converged_at: None,
             suspect: 0,
             messages: Vec::new(),
-            links: BTreeMap::new(),
-            faults_put_on: 0,
-            defaults: Vec::new(),
+            links: OnLinks::default(),
             steps: Vec::new(),
             kept: VecDeque::new(),
             asked: Vec::new(),
@@ -186,11 +182,6 @@ impl Stage {
         self.shown(name).iter().filter(|message| message.id == said.id).count()
     }
 
-    /// The links that faults are on, besides those that hold for all.
-    pub(super) fn is_on(&self, number: usize) -> bool {
-        self.links.contains_key(&number)
-    }
-
     pub(super) fn into_record(self) -> (Vec<Timed>, Vec<Line>) {
         (self.steps, self.kept.into())
     }
@@ -236,7 +227,10 @@ impl Stage {
             Step::Heal { number } => self.take_off(*number)?,
             Step::Change { node, change } => {
                 self.ask(|fleet| fleet.change(node, change.clone()))?;
-                self.changed.insert(node.clone());
+                let mending = self.mending.entry(node.clone()).or_default();
+                if let Some(mends) = links::mends(change).filter(|mends| !mending.contains(mends)) {
+                    mending.push(mends);
+                }
             }
         }
         match &step {
@@ -288,105 +282,6 @@ impl Stage {
         Err(Stop::new(Why::Refused, format!("{name} refused: {refusal}")).about(about))
     }
 
-    /// Puts faults on links; the number is for taking them off.
-    pub(super) fn put_on(&mut self, links: Links) -> Result<usize, Stop> {
-        for rule in self.rules_of(&links)? {
-            self.ask(|fleet| fleet.net(&rule, true))?;
-        }
-        self.faults_put_on += 1;
-        let number = self.faults_put_on;
-        self.record(Step::Links { number, links: links.clone() });
-        self.links.insert(number, links);
-        self.watch()?;
-        Ok(number)
-    }
-
-    fn take_off(&mut self, number: usize) -> Result<(), Stop> {
-        let Some(links) = self.links.remove(&number) else { return Ok(()) };
-        for rule in self.rules_of(&links)? {
-            // Another fault may have put the same rule on; it stays for that one.
-            let others: Vec<Links> = self.links.values().cloned().collect();
-            let is_shared = others.iter().any(|other| self.rules_of(other).is_ok_and(|rules| rules.contains(&rule)));
-            if !is_shared {
-                self.ask(|fleet| fleet.net(&rule, false))?;
-            }
-        }
-        Ok(())
-    }
-
-    fn put_on_all(&mut self, fault: Fault) -> Result<(), Stop> {
-        let rule = Rule { from: Ends::Any, to: Ends::Any, fault };
-        self.ask(|fleet| fleet.net(&rule, !fault.is_nothing()))?;
-        let kind = std::mem::discriminant(&fault);
-        self.defaults.retain(|other| std::mem::discriminant(other) != kind);
-        if !fault.is_nothing() {
-            self.defaults.push(fault);
-        }
-        Ok(())
-    }
-
-    fn rules_of(&self, links: &Links) -> Result<Vec<Rule>, Stop> {
-        let ends = |names: &[Name]| -> Result<Vec<Ends>, Stop> {
-            if names.is_empty() {
-                return Ok(vec![Ends::Any]);
-            }
-            let id = |name: &Name| self.id(name).map(Ends::Member);
-            names.iter().map(|name| id(name).ok_or_else(|| Stop::script(format!("no node is called {name}")))).collect()
-        };
-        let (from, to) = (ends(&links.from)?, ends(&links.to)?);
-        let mut rules = Vec::new();
-        for (a, b) in
-            from.iter().flat_map(|a| to.iter().map(move |b| (a, b))).filter(|(a, b)| a != b || **a == Ends::Any)
-        {
-            for &fault in &links.faults {
-                rules.push(Rule { from: a.clone(), to: b.clone(), fault });
-                if links.way == Way::Both && a != b {
-                    rules.push(Rule { from: b.clone(), to: a.clone(), fault });
-                }
-            }
-        }
-        Ok(rules)
-    }
-
-    /// Takes off every fault of some links; what holds for all stays.
-    pub(super) fn heal_links(&mut self) -> Result<(), Stop> {
-        let numbers: Vec<usize> = self.links.keys().copied().collect();
-        numbers.into_iter().try_for_each(|number| self.take(Step::Heal { number }))
-    }
-
-    /// Mends all that can be mended without starting anything: the network, paused nodes, nodes' own faults, disks.
-    pub(super) fn mend(&mut self) -> Result<(), Stop> {
-        use super::fleet::Change;
-        self.heal_links()?;
-        for fault in std::mem::take(&mut self.defaults) {
-            let rule = Rule { from: Ends::Any, to: Ends::Any, fault };
-            self.ask(|fleet| fleet.net(&rule, false))?;
-        }
-        for node in self.paused.clone() {
-            self.take(Step::Resume { node })?;
-        }
-        for node in std::mem::take(&mut self.changed) {
-            let mended = [
-                Change::DiskFull { is_full: false },
-                Change::Stall { lag: Duration::ZERO },
-                Change::Fault { spec: "off".to_owned() },
-            ];
-            for change in mended {
-                let is_for_the_living = matches!(change, Change::Fault { .. } | Change::Stall { .. });
-                if is_for_the_living && !self.is_running(&node) {
-                    continue;
-                }
-                match self.take(Step::Change { node: node.clone(), change }) {
-                    // What the fleet cannot mend it could not break either.
-                    Err(stop) if stop.why == Why::Cannot => {}
-                    done => done?,
-                }
-            }
-            self.changed.remove(&node);
-        }
-        Ok(())
-    }
-
     /// Lets time pass until an answer may have changed, or until `until`, but not past the run's limit. Returns whether one may.
     pub(super) fn advance_to(&mut self, until: Duration) -> Result<bool, Stop> {
         let until = until.min(self.options.limit);
@@ -431,13 +326,13 @@ impl Stage {
         Ok(())
     }
 
-    fn record(&mut self, step: Step) {
+    pub(super) fn record(&mut self, step: Step) {
         let at = self.elapsed();
         self.steps.push(Timed { at, step });
     }
 
     /// Takes the lines that the fleet has, and shows each to the checker.
-    fn watch(&mut self) -> Result<(), Stop> {
+    pub(super) fn watch(&mut self) -> Result<(), Stop> {
         while let Some(line) = self.fleet.as_mut().and_then(|fleet| fleet.poll_line()) {
             self.learn(&line);
             self.checker.handle(&line);

@@ -42,7 +42,7 @@ pub(super) struct Batch {
 }
 
 /// How long one commit takes: an fsync of a consumer SSD.
-const LATENCY: Duration = Duration::from_millis(2);
+pub const DISK_LATENCY: Duration = Duration::from_millis(2);
 
 impl Disk {
     pub(super) fn new() -> Self {
@@ -50,7 +50,7 @@ impl Disk {
             durable: Arc::default(),
             writing: Vec::new(),
             queued: VecDeque::new(),
-            latency: LATENCY,
+            latency: DISK_LATENCY,
             is_full: false,
             snapshots: BTreeMap::new(),
         }

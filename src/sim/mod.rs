@@ -16,6 +16,6 @@ mod world;
 mod tests;
 
 pub use crate::crypto::Suite;
-pub use disk::Unsynced;
+pub use disk::{DISK_LATENCY, Unsynced};
 pub use machine::Death;
 pub use world::{Options, World};

@@ -22,7 +22,7 @@ impl UserData for Handle {
             healed.map_err(|stop| fail(lua, stop))
         });
         methods.add_method("is_on", |lua, handle, _: MultiValue| {
-            on_stage(lua, |stage| Ok(stage.is_on(handle.0))).map_err(|stop| fail(lua, stop))
+            on_stage(lua, |stage| Ok(stage.links.is_on(handle.0))).map_err(|stop| fail(lua, stop))
         });
         methods.add_meta_method(MetaMethod::Index, |lua, _, key: Value| -> mlua::Result<()> {
             let key = text_of(&key).unwrap_or_else(|| shown(&key));
