@@ -93,6 +93,10 @@ impl Node {
 pub(super) fn status(home: &Path, watch: bool, counters: bool, output: Output) -> Result<Exit, Failure> {
     let counters = if counters { Counters::Shown } else { Counters::Hidden };
     let mut node = Node::at(home)?;
+    let mut happenings = watch.then(|| Node::at(home)).transpose()?;
+    if let Some(tail) = &mut happenings {
+        tail.client.begin_tail(None)?;
+    }
     loop {
         let response = node.ask(Request::Status)?;
         let Response::Status(status) = &response else {
@@ -111,11 +115,10 @@ pub(super) fn status(home: &Path, watch: bool, counters: bool, output: Output) -
                 out::line(&format!("{before}{text}{after}"))?;
             }
         }
-        if !watch {
-            return Ok(Exit::Well);
-        }
-        #[expect(clippy::disallowed_methods, reason = "a person watches; nothing is waited for")]
-        std::thread::sleep(WATCH_PERIOD);
+        let Some(tail) = &mut happenings else { return Ok(Exit::Well) };
+        // What happens meanwhile shows in the next picture, and the end of the node at once.
+        let redraw_at = clock::time() + WATCH_PERIOD;
+        while tail.client.next_event_within(redraw_at.since(clock::time()))?.is_some() {}
     }
 }
 
