@@ -7,6 +7,8 @@
 
 mod edge;
 mod names;
+#[cfg(test)]
+mod pair;
 mod scripted;
 #[cfg(test)]
 mod scripted_test;

@@ -1,120 +1,26 @@
-//! Promises of the host, with two real nodes around a network that takes no time.
+//! Promises of the host's faults, on two real nodes.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::pair::{ANA, BO, Pair, address};
 use super::*;
 use crate::base::limits::DELAYED_DATAGRAMS_MAX;
-use crate::base::{Presence, Rng, RoomId, Wall};
-use crate::crypto::{Identity, RoomSecret};
-use crate::node::{Config, Restored};
 
-/// Two hosts, and what they did.
-struct Pair {
-    hosts: [Host; 2],
-    now: Now,
-    /// By side, since they were looked at last: when each datagram left.
-    sent: [Vec<Time>; 2],
-    dropped: [Vec<(Way, DropReason)>; 2],
+/// Ana and bo, and no script.
+fn pair() -> Pair {
+    Pair::new(&[])
 }
 
-const ANA: usize = 0;
-const BO: usize = 1;
-
 impl Pair {
-    /// Ana and bo, who see each other.
-    fn new() -> Self {
-        let now = Now { time: Time::from_micros(1_000_000), wall: Wall(1_767_225_600_000), lag: Duration::ZERO };
-        let rng = Rng::from_seed([7; 32]);
-        let secret = RoomSecret::generate(&mut rng.split("secret"));
-        let host = |side: usize, nick: &str| {
-            let config = Config {
-                identity: Identity::generate(&mut rng.split(nick)),
-                room: RoomId([3; 16]),
-                room_name: "the moot".into(),
-                secret: secret.clone(),
-                nick: nick.into(),
-                addresses: vec![address(side)],
-                labels_frames: false,
-            };
-            let node = Node::new(config, Restored::fold(&[]), rng.split(nick).bytes(), now);
-            Host::new(node, rng.split("faults").bytes(), now)
-        };
-        let hosts = [host(ANA, "ana"), host(BO, "bo")];
-        let mut pair = Self { hosts, now, sent: Default::default(), dropped: Default::default() };
-        pair.pump();
-        pair.hosts[BO].handle_command(now, Command::Join { addresses: vec![address(ANA)] }).unwrap();
-        pair.run(3_000);
-        assert!(pair.sees_alive(ANA) && pair.sees_alive(BO));
-        pair.forget();
-        pair
-    }
-
-    fn sees_alive(&self, side: usize) -> bool {
-        let status = self.hosts[side].status(self.now);
-        status.members.iter().filter(|member| member.state == Presence::Alive).count() == 2
-    }
-
     fn fault(&mut self, side: usize, spec: &str) {
         self.hosts[side].handle_fault(self.now, spec).unwrap();
         self.pump();
     }
-
-    fn counter(&self, side: usize, name: &str) -> u64 {
-        self.hosts[side].status(self.now).counters[name]
-    }
-
-    fn forget(&mut self) {
-        self.sent = Default::default();
-        self.dropped = Default::default();
-    }
-
-    /// Lets this many milliseconds pass.
-    fn run(&mut self, ms: u64) {
-        let end = self.now.time + Duration::from_millis(ms);
-        loop {
-            self.pump();
-            let due = self.hosts.iter().filter_map(Host::poll_timeout).min().filter(|&due| due <= end);
-            let Some(due) = due else { break };
-            self.now.time = self.now.time.max(due);
-            for side in [ANA, BO] {
-                self.hosts[side].handle_timeout(self.now);
-                self.pump();
-            }
-        }
-        self.now.time = end;
-    }
-
-    /// Does what both ask for, to the end.
-    fn pump(&mut self) {
-        while [ANA, BO].into_iter().any(|side| self.pump_one(side)) {}
-    }
-
-    fn pump_one(&mut self, side: usize) -> bool {
-        let Some(output) = self.hosts[side].poll_output() else { return false };
-        match output {
-            Output::Store { records: _, mark } => self.hosts[side].handle_stored(self.now, mark, Ok(())),
-            Output::Transmit { to, bytes, labels: _, is_damaged: _ } => {
-                self.sent[side].push(self.now.time);
-                let other = 1 - side;
-                if to == address(other) {
-                    self.hosts[other].handle_datagram(self.now, address(side), &bytes);
-                }
-            }
-            Output::Event(_) => {}
-            Output::Dropped { way, why, .. } => self.dropped[side].push((way, why)),
-        }
-        true
-    }
-}
-
-fn address(side: usize) -> SocketAddr {
-    SocketAddr::new([10, 0, 0, u8::try_from(side).unwrap() + 1].into(), 4460)
 }
 
 #[test]
 fn a_host_without_faults_holds_nothing_back() {
-    let mut pair = Pair::new();
+    let mut pair = pair();
     pair.run(5_000);
     assert!(!pair.sent[ANA].is_empty() && !pair.sent[BO].is_empty());
     assert_eq!(pair.dropped, [vec![], vec![]]);
@@ -126,7 +32,7 @@ fn a_host_without_faults_holds_nothing_back() {
 
 #[test]
 fn what_is_delayed_on_its_way_out_leaves_when_it_is_due() {
-    let mut pair = Pair::new();
+    let mut pair = pair();
     pair.fault(ANA, "delay=200ms");
     let asked = pair.now.time;
     pair.hosts[ANA].handle_command(pair.now, Command::Say { text: "hello".into() }).unwrap();
@@ -143,7 +49,7 @@ fn what_is_delayed_on_its_way_out_leaves_when_it_is_due() {
 
 #[test]
 fn faults_that_are_off_let_the_delayed_come_and_the_new_pass_at_once() {
-    let mut pair = Pair::new();
+    let mut pair = pair();
     pair.fault(ANA, "delay=10s");
     let say = |pair: &mut Pair, text: &str| {
         pair.hosts[ANA].handle_command(pair.now, Command::Say { text: text.into() }).unwrap();
@@ -161,7 +67,7 @@ fn faults_that_are_off_let_the_delayed_come_and_the_new_pass_at_once() {
 
 #[test]
 fn a_rule_acts_on_the_member_and_the_direction_that_it_names() {
-    let mut pair = Pair::new();
+    let mut pair = pair();
     pair.fault(ANA, "drop 100% to bo");
     pair.run(2_000);
     assert_eq!(pair.sent[ANA], []);
@@ -179,7 +85,7 @@ fn a_rule_acts_on_the_member_and_the_direction_that_it_names() {
 
 #[test]
 fn what_goes_wrong_for_one_is_suspected_by_the_other_and_heals() {
-    let mut pair = Pair::new();
+    let mut pair = pair();
     pair.fault(BO, "cut");
     pair.run(15_000);
     assert!(!pair.sees_alive(ANA) && !pair.sees_alive(BO));
@@ -190,7 +96,7 @@ fn what_goes_wrong_for_one_is_suspected_by_the_other_and_heals() {
 
 #[test]
 fn no_more_is_held_back_than_there_is_room_for() {
-    let mut pair = Pair::new();
+    let mut pair = pair();
     pair.fault(ANA, "delay=60s from bo");
     for _ in 0..=DELAYED_DATAGRAMS_MAX {
         pair.hosts[ANA].handle_datagram(pair.now, address(BO), b"junk");
@@ -202,7 +108,7 @@ fn no_more_is_held_back_than_there_is_room_for() {
 
 #[test]
 fn a_change_of_faults_is_told_and_a_wrong_one_changes_nothing() {
-    let mut pair = Pair::new();
+    let mut pair = pair();
     let host = &mut pair.hosts[ANA];
     assert!(matches!(host.handle_fault(pair.now, "lose 5%"), Err(FaultError::Spec(_))));
     assert!(matches!(host.handle_fault(pair.now, "cut to zoe"), Err(FaultError::Name(_))));
