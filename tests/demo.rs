@@ -1,11 +1,11 @@
 //! `moot demo`, as somebody who has just built the program tries it: it shows what it says, and leaves nothing behind, however
 //! it ends.
-#![expect(clippy::disallowed_methods, reason = "real processes are waited for by the clock")]
 
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::path::Path;
+use std::io::{BufRead, BufReader, Read as _};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
@@ -53,15 +53,21 @@ fn the_demo_shows_what_it_says_and_leaves_nothing_behind() {
     assert!(!pids.into_iter().any(runs) && is_empty(temporary.path()));
 }
 
-/// Starts the demo, sends it a signal once two nodes run, and returns its end and the pids that it told.
-fn interrupted(temporary: &Path, signal: Signal) -> (Option<i32>, Vec<i32>) {
-    let mut child = demo(temporary);
-    let mut output = BufReader::new(child.stdout.take().expect("piped"));
+/// What the demo says until two nodes run.
+fn until_two_run(output: &mut impl BufRead) -> String {
     let mut text = String::new();
     while pids(&text).len() < 2 {
         assert!(output.read_line(&mut text).expect("a line") > 0, "{text}");
     }
-    kill_process(Pid::from_child(&child), signal).expect("signalled");
+    text
+}
+
+/// Starts the demo, interrupts it once two nodes run, and returns its end and the pids that it told.
+fn interrupted(temporary: &Path) -> (Option<i32>, Vec<i32>) {
+    let mut child = demo(temporary);
+    let mut output = BufReader::new(child.stdout.take().expect("piped"));
+    let mut text = until_two_run(&mut output);
+    kill_process(Pid::from_child(&child), Signal::INT).expect("signalled");
     output.read_to_string(&mut text).expect("UTF-8");
     (child.wait().expect("it ends").code(), pids(&text))
 }
@@ -69,7 +75,7 @@ fn interrupted(temporary: &Path, signal: Signal) -> (Option<i32>, Vec<i32>) {
 #[test]
 fn a_demo_that_is_interrupted_takes_its_processes_along() {
     let temporary = tempfile::tempdir().expect("a directory");
-    let (code, pids) = interrupted(temporary.path(), Signal::INT);
+    let (code, pids) = interrupted(temporary.path());
     assert_eq!(code, Some(1));
     assert!(!pids.into_iter().any(runs) && is_empty(temporary.path()));
 }
@@ -77,10 +83,35 @@ fn a_demo_that_is_interrupted_takes_its_processes_along() {
 #[test]
 fn the_processes_of_a_demo_that_is_killed_end_by_themselves() {
     let temporary = tempfile::tempdir().expect("a directory");
-    let (_, pids) = interrupted(temporary.path(), Signal::KILL);
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while pids.iter().copied().any(runs) {
-        assert!(Instant::now() < deadline, "{pids:?} still run");
-        std::thread::sleep(Duration::from_millis(20));
+    let mut child = demo(temporary.path());
+    let mut output = BufReader::new(child.stdout.take().expect("piped"));
+    until_two_run(&mut output);
+    let mut clients: Vec<UnixStream> = control_sockets(temporary.path()).iter().map(connect).collect();
+    assert!(clients.len() >= 2, "two nodes run");
+    kill_process(Pid::from_child(&child), Signal::KILL).expect("signalled");
+    child.wait().expect("it ends");
+    for client in &mut clients {
+        // A node hangs up on its clients when it is over.
+        assert_eq!(client.read_to_end(&mut Vec::new()).expect("within the deadline"), 0);
     }
+}
+
+fn connect(socket: &PathBuf) -> UnixStream {
+    let stream = UnixStream::connect(socket).unwrap_or_else(|error| panic!("{}: {error}", socket.display()));
+    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a deadline");
+    stream
+}
+
+/// The control sockets of the homes under `dir`.
+fn control_sockets(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in dir.read_dir().expect("a directory") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(control_sockets(&path));
+        } else if path.ends_with("control.sock") {
+            found.push(path);
+        }
+    }
+    found
 }

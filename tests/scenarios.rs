@@ -193,21 +193,23 @@ fn wrong_words_on_the_line_exit_with_2() {
     assert_eq!(moot(desk.dir.path(), &["run", "gone.lua"]).status.code(), Some(2));
 }
 
-#[test]
-fn the_end_finds_a_room_that_does_not_come_to_rest() {
-    // A home and its copy: both fall silent, so the views of the others and theirs stay apart.
-    let desk = Desk::with(
-        r#"scenario{ name = "copied", settle = "20s" }
-local ana, bo = room.nodes{ "ana", "bo" }
+/// A home and its copy: both fall silent, so the views of the others and theirs stay apart, and the room never comes
+/// to rest.
+fn copied_home(settle: &str, last: &str) -> Desk {
+    let begin = format!(r#"scenario{{ name = "copied", settle = "{settle}" }}"#);
+    let copied = r#"local ana, bo = room.nodes{ "ana", "bo" }
 wait_until("all see all", "30s", room.converged)
 bo:crash()
 local copy = room.homes{ "copy" }
 copy:copy(bo)
 bo:start()
-copy:start()
-wait("10s")
-"#,
-    );
+copy:start()"#;
+    Desk::with(&[&begin, copied, last].join("\n"))
+}
+
+#[test]
+fn the_end_finds_a_room_that_does_not_come_to_rest() {
+    let desk = copied_home("20s", "wait('10s')");
     let (code, text) = desk.says(&[]);
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("check 9 (the room settles) does not hold"), "{text}");
@@ -318,18 +320,7 @@ fn tables_are_equal_where_all_their_fields_are() {
 
 #[test]
 fn a_limit_before_the_room_is_at_rest_ends_the_run() {
-    // A home and its copy never come to rest.
-    let desk = Desk::with(
-        r#"scenario{ name = "copied", settle = "20m" }
-local ana, bo = room.nodes{ "ana", "bo" }
-wait_until("all see all", "30s", room.converged)
-bo:crash()
-local copy = room.homes{ "copy" }
-copy:copy(bo)
-bo:start()
-copy:start()
-"#,
-    );
+    let desk = copied_home("20m", "");
     let (code, text) = desk.says(&["--limit", "1m"]);
     assert!(text.starts_with("at 60.000 s: the run reached its limit of 60.000 s; raise it with --limit"), "{text}");
     assert_eq!(code, Some(2));
