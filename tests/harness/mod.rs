@@ -13,6 +13,8 @@ use tempfile::TempDir;
 
 /// What no step of a story takes longer than, on a machine that is busy with other tests.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a change may go unnoticed that is no event.
+const UNTOLD: Duration = Duration::from_millis(250);
 
 /// Where a member lives, across its processes.
 pub struct Home {
@@ -56,23 +58,44 @@ impl Home {
         serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("moot {args:?}: {error}: {output:?}"))
     }
 
-    /// Asks until `done` holds of the answer.
+    /// Asks until `done` holds of the answer: again whenever the node tells something.
     pub fn until(&self, args: &[&str], done: impl Fn(&Value) -> bool) -> Value {
         let deadline = Instant::now() + PATIENCE;
-        loop {
+        let mut tail = self.spawn(&["tail", "--json"]);
+        let events = lines(tail.stdout.take().expect("piped"));
+        let answer = loop {
             let answer = self.json(args);
-            if done(&answer) {
-                return answer;
+            if done(&answer) || Instant::now() >= deadline {
+                break answer;
             }
-            assert!(Instant::now() < deadline, "moot {args:?} still answers {answer:#}");
-            std::thread::sleep(Duration::from_millis(50));
-        }
+            // What was told meanwhile is in the next answer. Counters rise without a word.
+            let _ = events.recv_timeout(UNTOLD);
+            events.try_iter().for_each(drop);
+        };
+        let _ = tail.kill();
+        let _ = tail.wait();
+        assert!(done(&answer), "moot {args:?} still answers {answer:#}");
+        answer
     }
 
     /// Waits until `count` members are alive here.
     pub fn meet(&self, count: usize) {
         self.until(&["who"], |members| alive(members) == count);
     }
+}
+
+/// The JSON objects that a process prints, one a line.
+fn lines(from: impl Read + Send + 'static) -> Receiver<Value> {
+    let (sender, lines) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(from).lines().map_while(Result::ok) {
+            let event = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+            if sender.send(event).is_err() {
+                break;
+            }
+        }
+    });
+    lines
 }
 
 fn alive(members: &Value) -> usize {
@@ -99,16 +122,7 @@ impl Node {
     fn start(home: &Home, args: &[&str]) -> Self {
         let all = [&["node", "--nick", &home.nick, "--listen", "127.0.0.1:0"], args].concat();
         let mut child = moot(&home.path(), &all).stdin(Stdio::null()).spawn().expect("moot starts");
-        let (sender, lines) = channel();
-        let stdout = BufReader::new(child.stdout.take().expect("piped"));
-        std::thread::spawn(move || {
-            for line in stdout.lines().map_while(Result::ok) {
-                let event = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
-                if sender.send(event).is_err() {
-                    break;
-                }
-            }
-        });
+        let lines = lines(child.stdout.take().expect("piped"));
         let mut stderr = child.stderr.take().expect("piped");
         let log = home.dir.path().join("log");
         std::thread::spawn(move || {
