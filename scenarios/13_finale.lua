@@ -41,11 +41,27 @@ for at = 6, 8 do
 end
 wait_until("eight see eight", "60s", room.converged)
 
--- One dies and comes back.
-local one = rng.pick(all)
+-- One dies with a message that nobody heard. The next one tells of it, so that it is missed, until its author is back.
+local order = rng.shuffle(all)
+local one, two, far = order[1], order[2], order[3]
+local mute = net.cut{ from = one, to = { table.unpack(order, 2) } }
+said[#said + 1] = one:say("nobody hears this")
+wait("100ms")
+mute:heal()
+said[#said + 1] = one:say("there was something before")
+wait("60ms")
 one:crash()
 wait(3 + rng.below(5))
 one:restart()
+
+-- Another restarts while what it told somebody is still on its way: that is void by then, and it is told again.
+local slow = net.link{ from = two, to = far, delay = "5s" }
+told[#told + 1] = two:tell(far, "slow, and from an earlier life")
+wait("200ms")
+two:crash()
+two:restart()
+wait("6s")
+slow:heal()
 
 -- The network splits, somebody dies on either side, one of them returns there.
 local left, right = room.split()
