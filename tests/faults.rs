@@ -96,8 +96,10 @@ fn each_thing_that_is_done_to_datagrams_is_counted_and_what_is_damaged_is_refuse
     fault("burst=50%/2 to bo");
     grows(&homes[0], "fault_dropped");
     fault("off burst to bo");
-    // One datagram takes longer than the second until the next heartbeat.
+    // What is said takes four seconds to leave, and a heartbeat comes each second.
     fault("rate=1kbit/0s");
+    let output = homes[0].moot(&["send", "--wait", "none", &"x".repeat(500)]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
     grows(&homes[0], "fault_overflowed");
     fault("off");
     assert_eq!(homes[0].json(&["status"])["faults"], Value::Array(Vec::new()));
