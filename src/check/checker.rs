@@ -110,6 +110,7 @@ impl Checker {
             }
             What::Stored { kept, noted, .. } => {
                 self.settled.handle_noted(facts, node, noted);
+                Shown::handle_stored(facts, node, found);
                 for kept in kept {
                     Secrecy::handle_kept(facts, node, kept, found);
                     self.places.handle_kept(facts, node, kept, found);

@@ -31,6 +31,8 @@ pub(super) struct Facts {
     pub line: u64,
     /// Whether this line shows a message that its machine showed before.
     pub is_shown_again: bool,
+    /// Put on a disk by the line at hand that had them already.
+    pub kept_again: Vec<MessageIndex>,
     pub nodes: Vec<Node>,
     by_name: BTreeMap<Name, NodeIndex>,
     homes: BTreeMap<MemberId, Vec<NodeIndex>>,
@@ -110,6 +112,7 @@ impl Facts {
             now: Time::ZERO,
             line: 0,
             is_shown_again: false,
+            kept_again: Vec::new(),
             nodes: Vec::new(),
             by_name: BTreeMap::new(),
             homes: BTreeMap::new(),
@@ -146,6 +149,7 @@ impl Facts {
             (What::RolledBack { epoch }, Some(node)) => self.nodes[node].begin_epoch(*epoch),
             (What::Accepted { id, to, text }, Some(node)) => self.accept(node, *id, *to, text),
             (What::Stored { kept, noted, .. }, Some(node)) => {
+                self.kept_again.clear();
                 for kept in kept {
                     self.commit(node, kept);
                 }
@@ -319,7 +323,9 @@ impl Facts {
         }
         let now = self.now;
         let of = &mut self.nodes[node];
-        of.keep(index);
+        if !of.keep(index) {
+            self.kept_again.push(index);
+        }
         while of.fresh.front().is_some_and(|&(at, _)| now.since(at) > LATE_MAX) {
             of.fresh.pop_front();
         }
@@ -363,7 +369,7 @@ impl Facts {
                 }
                 // It says that it is in the durable log; where the disk is not seen, that must do.
                 if self.driver == Driver::Processes {
-                    self.nodes[node].keep(index);
+                    let _ = self.nodes[node].keep(index);
                 }
             }
             EventKind::Gap(gap) => {
@@ -469,9 +475,10 @@ impl Node {
         self.fresh.clear();
     }
 
-    fn keep(&mut self, index: MessageIndex) {
-        self.committed.insert(index);
+    /// Whether it is new on its disk.
+    fn keep(&mut self, index: MessageIndex) -> bool {
         self.ever_committed.insert(index);
+        self.committed.insert(index)
     }
 
     /// Whether its present process knows at `now` that it has the message: it showed it, began with it, or had it on

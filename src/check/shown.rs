@@ -1,5 +1,5 @@
-//! Check 2, for the promises C4 and S2: nothing is shown twice, across restarts too, and what is shown is what its author
-//! said, to whom it said it. What its author called undone was never said.
+//! Check 2, for the promises C4 and S2: nothing is shown twice, across restarts too, on the screen or in the log, and what is
+//! shown is what its author said, to whom it said it. What its author called undone was never said.
 //!
 //! It cannot cry wolf: a home that was rolled back begins anew; an author says a message on its own machine, by its
 //! disk or its own screen, before anybody else can have it. Where pipes may reorder that, it is judged at the end.
@@ -16,6 +16,14 @@ pub(super) struct Shown {
 }
 
 impl Shown {
+    /// A node's disk takes messages: its log shows them from now on.
+    pub fn handle_stored(facts: &Facts, node: NodeIndex, found: &mut Findings) {
+        for &index in facts.kept_again.iter().filter(|_| facts.is_honest_node(node)) {
+            let text = format!("{} stores {} again", facts.nodes[node].name, facts.title(index));
+            found.push(Check::ShownOnce, facts.line, text);
+        }
+    }
+
     /// A node shows a message.
     pub fn handle_message(&mut self, facts: &Facts, node: NodeIndex, message: &Message, found: &mut Findings) {
         let line = facts.line;

@@ -18,6 +18,18 @@ fn showing_a_message_again_after_a_restart_is_found() {
 }
 
 #[test]
+fn storing_a_message_again_after_a_restart_is_found_though_no_screen_has_shown_it() {
+    let mut story = Story::of(["ana", "bo"]);
+    let said = story.say("ana", 1);
+    story.store("bo", said);
+    story.restart("bo");
+    story.store("bo", said);
+    let found = story.found();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("2 bo stores ana#1") && found[0].ends_with("again"), "{found:?}");
+}
+
+#[test]
 fn a_home_that_was_rolled_back_shows_anew() {
     let mut story = Story::of(["ana", "bo"]);
     let said = story.say("ana", 1);
