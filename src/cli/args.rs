@@ -10,86 +10,16 @@ use clap::{Args as ArgGroup, Parser, Subcommand, ValueEnum};
 
 use super::chat::Settings;
 use super::exit::Failure;
+use super::help;
 use super::run::{self, RunArgs};
 use crate::base::text::{self, TextError};
 use crate::faults::Spec;
 use crate::runtime;
 use crate::wire::{Ticket, TicketError};
 
-const ABOUT: &str = "Secure group chat that no server runs: every node talks to the others directly, and can say of \
-each message what happened to it and how it knows.";
-
-const EXAMPLES: &str = "\
-Examples:
-  moot                                  open your room; the screen says what others type to join
-  moot join moot:…                      join a room with its ticket
-  moot join moot:… --home /tmp/bo --nick bo
-                                        a second person on the same machine
-  moot send 'the build is done'         say something from a script; exit 0 once all have stored it
-  moot send --to bo --wait any 'hi'     tell bo in private; exit 0 at bo's receipt
-  date | moot send -                    send what comes on standard input
-  moot why k7f3                         the evidence for a message
-  moot why bo                           the evidence about a member
-  moot status --json | jq .members      everything as JSON
-  moot node --script scripts/echo.lua   run a node with a bot that answers private messages
-  moot fault 'loss=20%,delay=200ms'     make this node's network bad on purpose
-
-Exit codes:
-  0 well, 1 an error, 2 wrong usage
-  send: 0 all delivered, 3 some, 4 none or unknown
-  Delivered means: stored on the receiver's disk, which the receiver signed.
-
-The commands but chat, join and node ask the node that runs on the same home.";
-
-const WHY: &str = "\
-Examples:
-  moot why k7f3      a message, by the handle that stands beside it
-  moot why ana#12    ana's 12th message
-  moot why bo        a member; any case will do where only one member can be meant
-
-The words of the evidence:
-  own loop  the node itself: its link to the member, and how late its own loop runs, because a slow node
-            must not take its own lateness for somebody's silence
-  tick      the number of a heartbeat; each run counts from 0, one a second, so a higher tick is newer
-  run       one start of a member's process, as 17.ab12: a higher number before the dot is a later start";
-
-const FAULTS: &str = "\
-A SPEC is one fault or several, separated by commas; KIND=VALUE is the same as KIND VALUE:
-  cut                 lets nothing through
-  drop 20%            loses that share of the datagrams (loss is the same)
-  burst 5%/20         loses that share in bursts, which take 20 in a row on average
-  burst 5%/20@80%     the same, but a burst loses only that share of those that it meets
-  delay 200ms±50ms    holds each back for that long, and varies by what stands after ±
-  reorder 10%/50ms    holds that share back, so that others overtake it
-  duplicate 5%        sends that share twice
-  duplicate 5%/2s     the same, with the copy up to that much later
-  corrupt 1%          flips a bit in that share
-  truncate 1%         cuts that share short
-  rate 512kbit/200ms  that many bits a second pass on each link; what would wait longer is lost
-
-At the end of a SPEC, for all of its faults:
-  to NICK             only what goes to that member
-  from NICK           only what comes from it
-
-A SPEC is added to what is on already, in place of the same kinds with the same ends. `moot fault`
-shows what is on, `moot fault off` ends all, and `off` with kinds and ends takes back just those.
-
-Examples:
-  moot fault loss=20%,delay=200ms
-  moot fault drop 20% to bo
-  moot fault cut from bo
-  moot fault off cut from bo";
-
-const DEMO: &str = "\
-It needs nothing and leaves nothing behind: five processes of this program run in temporary homes, on \
-loopback addresses of their own, and are ended by their own pids. What you see of each is what its \
-person would see; a line that begins with `ok` is asked of the nodes before it is printed.
-
-Exit codes: 0 when everything held that was shown, 1 otherwise.";
-
 /// The whole command line.
 #[derive(Debug, Parser)]
-#[command(name = "moot", version, about = ABOUT, after_help = EXAMPLES, max_term_width = 100)]
+#[command(name = "moot", version, about = help::ABOUT, after_help = help::EXAMPLES, max_term_width = 100)]
 pub(super) struct Args {
     #[command(flatten)]
     pub(super) common: Common,
@@ -154,7 +84,7 @@ pub(super) enum Command {
     /// Who is in the room, and how that is known
     Who,
     /// The evidence about a member (nick) or a message (k7f3, ana#12)
-    #[command(after_help = WHY)]
+    #[command(after_help = help::WHY)]
     Why {
         /// A member's nick, bo~7f3a where two are called bo, or an id; a message's handle, or author#number
         #[arg(value_name = "MSG|NICK")]
@@ -171,6 +101,9 @@ pub(super) enum Command {
         #[arg(value_name = "N", conflicts_with = "last")]
         count: Option<u64>,
     },
+    /// Messages that have these words, in all that this home keeps
+    #[command(after_help = help::SEARCH)]
+    Search(SearchArgs),
     /// Say something to the room, or to one member
     Send(SendArgs),
     /// Print what happens, as it happens
@@ -178,13 +111,13 @@ pub(super) enum Command {
     /// Say goodbye to the room and end the node
     Leave,
     /// See five real nodes meet, talk, crash, part and recover, in a minute
-    #[command(after_help = DEMO)]
+    #[command(after_help = help::DEMO)]
     Demo,
     /// Run scenarios: failures written as Lua, on the simulator or on real processes
     #[command(after_help = run::HELP)]
     Run(RunArgs),
     /// Make this node's network bad on purpose
-    #[command(after_help = FAULTS)]
+    #[command(after_help = help::FAULTS)]
     Fault {
         /// Such as loss=20%,delay=200ms±50ms; `off` ends it, nothing shows what is on
         #[arg(value_name = "SPEC|off")]
@@ -228,6 +161,25 @@ struct StartArgs {
     /// A Lua script that the node runs, see docs/SCRIPTING.md; may be repeated
     #[arg(long = "script", value_name = "FILE")]
     scripts: Vec<PathBuf>,
+}
+
+#[derive(Debug, ArgGroup)]
+pub(super) struct SearchArgs {
+    /// Only what this member said: a nick, bo~7f3a where two are called bo, or an id
+    #[arg(long, value_name = "NICK")]
+    pub(super) from: Option<String>,
+    /// How many, at most
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
+    pub(super) limit: u64,
+    #[arg(value_name = "WORDS", required = true)]
+    words: Vec<String>,
+}
+
+impl SearchArgs {
+    /// The words as one text: a shell has taken their blanks away.
+    pub(super) fn words(&self) -> String {
+        self.words.join(" ")
+    }
 }
 
 #[derive(Debug, ArgGroup)]
@@ -470,10 +422,10 @@ mod tests {
 
     #[test]
     fn the_grammar_that_the_help_teaches_is_the_one_that_is_read() {
-        for line in FAULTS.lines().filter_map(|line| line.trim().strip_prefix("moot fault ")) {
+        for line in help::FAULTS.lines().filter_map(|line| line.trim().strip_prefix("moot fault ")) {
             assert!(line.parse::<Spec>().is_ok(), "{line}");
         }
-        let kinds = FAULTS.lines().skip(1).take_while(|line| !line.is_empty()).map(|line| {
+        let kinds = help::FAULTS.lines().skip(1).take_while(|line| !line.is_empty()).map(|line| {
             let fault = line.trim().split("  ").next().unwrap();
             let Ok(Spec::Add(rules)) = fault.parse() else { panic!("{fault}") };
             rules[0].fault.kind()

@@ -9,6 +9,7 @@ use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use serde_json::json;
 
+use super::args::SearchArgs;
 use super::exit::{Exit, Failure};
 use super::out::{self, Form, Output};
 use crate::node::api::{EventKind, MemberStatus};
@@ -173,6 +174,26 @@ pub(super) fn log(home: &Path, last: u64, output: Output) -> Result<Exit, Failur
                 if left_out > 0 {
                     let _ =
                         writeln!(io::stderr(), "moot: {left_out} older messages did not fit one answer; ask for fewer");
+                }
+            }
+            other => return Err(ClientError::unexpected(&other).into()),
+        },
+    }
+    Ok(Exit::Well)
+}
+
+pub(super) fn search(home: &Path, search: SearchArgs, output: Output) -> Result<Exit, Failure> {
+    let mut node = Node::at(home)?;
+    let words = search.words();
+    let from = search.from.map(|nick| node.ignoring_case(nick)).transpose()?;
+    let request = Request::Search { words, from, limit: search.limit };
+    match output.form {
+        Form::Text => node.tell(request, Counters::Hidden, output)?,
+        Form::Json => match node.ask(request)? {
+            Response::Found { found, more } => {
+                out::json(&found)?;
+                if more {
+                    let _ = writeln!(io::stderr(), "moot: older messages match too; -n asks for more");
                 }
             }
             other => return Err(ClientError::unexpected(&other).into()),

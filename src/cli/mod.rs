@@ -6,6 +6,7 @@ mod ask;
 mod chat;
 mod demo;
 mod exit;
+mod help;
 mod out;
 mod run;
 mod send;
@@ -49,6 +50,7 @@ fn dispatch(args: Args, program: String) -> Result<Exit, Failure> {
         Command::Why { what } => ask::why(&home?, what, output),
         Command::Gaps => ask::gaps(&home?, output),
         Command::Log { last, count } => ask::log(&home?, count.unwrap_or(last), output),
+        Command::Search(search) => ask::search(&home?, search, output),
         Command::Send(send) => send::send(&home?, send, output),
         Command::Tail => ask::tail(&home?, output),
         Command::Leave => ask::leave(&home?, output),

@@ -182,6 +182,24 @@ pub struct Message {
     pub late_ms: Option<u64>,
 }
 
+/// A message that a search found: the JSON of `search` is a list of these.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Found {
+    #[serde(flatten)]
+    pub message: Message,
+    /// The part of the text that holds a hit; `…` stands where the text goes on.
+    pub snippet: Vec<Piece>,
+}
+
+/// A part of a snippet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Piece {
+    pub text: String,
+    /// Whether this is what was looked for.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub hit: bool,
+}
+
 /// Messages of one author's run that are missing here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {

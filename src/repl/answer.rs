@@ -20,6 +20,17 @@ pub fn answer(view: &View, response: &Response, counters: Counters, now: Wall) -
             }
             Some(if lines.is_empty() { "no message was said here yet".into() } else { lines.join("\n") })
         }
+        Response::Found { found, more } => {
+            let mut lines: Vec<String> = found.iter().map(|found| view.found(found)).collect();
+            if *more {
+                lines.insert(0, "(older messages match too; ask for more)".into());
+            }
+            Some(if lines.is_empty() {
+                "no message that is kept here has these words".into()
+            } else {
+                lines.join("\n")
+            })
+        }
         Response::Gaps(gaps) if gaps.is_empty() => Some("no gaps: nothing is known to be missing here".into()),
         Response::Gaps(gaps) => Some(gaps.iter().map(|gap| view.gap(gap)).collect::<Vec<_>>().join("\n")),
         Response::Sent(sent) => Some(view.delivery(&sent.handle, &sent.deliveries, None)),

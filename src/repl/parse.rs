@@ -19,6 +19,7 @@ pub(super) enum Line {
     Status(Counters),
     /// The newest messages, so many.
     Log(u64),
+    Search(String),
     Invite,
     /// Changes the faults, or only shows them.
     Fault(Option<String>),
@@ -38,7 +39,7 @@ const fn command(name: &'static str, takes: &'static str, help: &'static str) ->
     Command { name, takes, help }
 }
 
-pub(super) const COMMANDS: [Command; 12] = [
+pub(super) const COMMANDS: [Command; 13] = [
     command("/msg", "NICK TEXT", "tells one member, in private"),
     command("/me", "TEXT", "says what you do: * ana waves"),
     command("/who", "", "who is in the room, and how that is known"),
@@ -46,6 +47,7 @@ pub(super) const COMMANDS: [Command; 12] = [
     command("/gaps", "", "messages that exist and are missing here"),
     command("/status", "[counters]", "this node, its links, what became of messages"),
     command("/log", "[N]", "the newest N messages (20)"),
+    command("/search", "WORDS", "the newest messages that have these words; \"in a row\", begin*"),
     command("/invite", "", "what somebody else types to join"),
     command("/fault", "[SPEC or off]", "makes this node's network worse on purpose: loss=20%,delay=200ms"),
     command("/nick", "NICK", "changes your nick"),
@@ -89,6 +91,8 @@ pub(super) fn parse(line: &str) -> Result<Line, String> {
         },
         "log" if rest.is_empty() => Ok(Line::Log(LOG_MESSAGES)),
         "log" => rest.parse().map(Line::Log).map_err(|_| takes("/log")),
+        "search" if rest.is_empty() => Err(takes("/search")),
+        "search" => Ok(Line::Search(rest.into())),
         "invite" => alone(Line::Invite, "/invite", rest),
         "fault" => Ok(Line::Fault(Some(rest.to_owned()).filter(|spec| !spec.is_empty()))),
         "nick" if rest.is_empty() || rest.contains(char::is_whitespace) => Err(takes("/nick")),
@@ -167,6 +171,7 @@ mod tests {
         assert_eq!(parse("/why ana#12"), Ok(Line::Why("ana#12".into())));
         assert_eq!(parse("/log 5"), Ok(Line::Log(5)));
         assert_eq!(parse("/log"), Ok(Line::Log(20)));
+        assert_eq!(parse("/search \"the build\" don*"), Ok(Line::Search("\"the build\" don*".into())));
         assert_eq!(parse("/status counters"), Ok(Line::Status(Counters::Shown)));
         assert_eq!(parse("/fault"), Ok(Line::Fault(None)));
         assert_eq!(parse("/fault drop 20% to bo"), Ok(Line::Fault(Some("drop 20% to bo".into()))));

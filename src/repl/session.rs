@@ -56,6 +56,7 @@ impl Session {
             Line::Why(what) => (Request::Why { what }, Counters::Hidden),
             Line::Gaps => (Request::Gaps, Counters::Hidden),
             Line::Log(last) => (Request::Log { last }, Counters::Hidden),
+            Line::Search(words) => (Request::Search { words, from: None, limit: SEARCHED_MESSAGES }, Counters::Hidden),
             Line::Invite => (Request::Invite, Counters::Hidden),
         };
         let response = self.node.ask(request)?;
@@ -137,6 +138,9 @@ impl Session {
         Ok(text.map_or(Next::Nothing, Next::Print))
     }
 }
+
+/// Messages that `/search` shows: a screenful.
+const SEARCHED_MESSAGES: u64 = 20;
 
 /// What the node says of commands, as they are typed here: `/who` for `moot who`.
 fn slashed(sentence: &str) -> String {

@@ -9,6 +9,7 @@ use super::protocol::{Request, RequestError, Response};
 use crate::base::{MessageId, Now, text};
 use crate::host::{FaultError, NameError};
 use crate::node::api::{Command, Refusal, Reply, Status};
+use crate::store::{By, Matches, Search};
 
 impl EventLoop {
     pub(super) fn handle_request(&mut self, now: Now, asker: Asker, request: Request) {
@@ -29,6 +30,9 @@ impl EventLoop {
             Answer::Log { asker, log } => {
                 (asker, log.map(|Log { messages, left_out }| Response::Log { messages, left_out }))
             }
+            Answer::Searched { asker, matches } => {
+                (asker, matches.map(|Matches { found, more }| Response::Found { found, more }))
+            }
             Answer::Found { asker, found } => (asker, found.and_then(|id| self.why_message(now, id))),
             Answer::NickKept { asker, nick, kept } => (asker, kept.and_then(|()| self.change_nick(now, nick))),
         };
@@ -42,6 +46,7 @@ impl EventLoop {
             Request::Members => Ok(Some(Response::Members(self.host.node().status(now).members))),
             Request::Why { what } => self.why(now, asker, what),
             Request::Log { last } => self.clerk.ask(Question::Log { asker, last }).map(|()| None),
+            Request::Search { words, from, limit } => self.search(asker, words, from, limit).map(|()| None),
             Request::Gaps => Ok(Some(Response::Gaps(self.host.node().gaps()))),
             Request::Send { to, text, follow } => self.send(now, asker, to.as_deref(), text, follow).map(|()| None),
             Request::Join { addresses } => self.command(now, Command::Join { addresses }).map(|_| Some(Response::Done)),
@@ -101,6 +106,18 @@ impl EventLoop {
             }
             Err(error @ NameError::Ambiguous { .. }) => Err(RequestError::usage(error.to_string())),
         }
+    }
+
+    fn search(&self, asker: Asker, words: String, from: Option<String>, limit: u64) -> Result<(), RequestError> {
+        let by = match from.map(|name| (self.host.member(&name), name)) {
+            None => None,
+            Some((Ok(id), _)) => Some(By::Member(id)),
+            // The disk remembers the nicks of members that the node has forgotten.
+            Some((Err(NameError::Unknown { .. }), name)) => Some(By::Nick(name)),
+            Some((Err(error @ NameError::Ambiguous { .. }), _)) => return Err(RequestError::usage(error.to_string())),
+        };
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        self.clerk.ask(Question::Search { asker, search: Search { words, by, limit } })
     }
 
     fn why_message(&self, now: Now, id: MessageId) -> Result<Response, RequestError> {

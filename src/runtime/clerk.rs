@@ -1,5 +1,5 @@
-//! The thread that does what may wait for the disk on behalf of people: reading the log, finding a message by
-//! its handle, keeping a new nick. Owns the home for as long as the node runs, and the queue of questions.
+//! The thread that does what may wait for the disk on behalf of people: reading the log, finding messages by
+//! handle or by words, keeping a new nick. Owns the home for as long as the node runs, and the queue of questions.
 
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::{self, JoinHandle};
@@ -8,8 +8,8 @@ use super::control::Asker;
 use super::protocol::RequestError;
 use crate::base::MessageId;
 use crate::base::limits::{CONTROL_LOG_BYTES_MAX, DISK_QUESTIONS_MAX};
-use crate::node::api::Message;
-use crate::store::{History, Home, StoreError};
+use crate::node::api::{Found, Message};
+use crate::store::{History, Home, Matches, Search, SearchError, StoreError};
 
 /// The way to the thread.
 pub(super) struct Clerk {
@@ -29,6 +29,10 @@ pub(super) enum Question {
         asker: Asker,
         what: String,
     },
+    Search {
+        asker: Asker,
+        search: Search,
+    },
     KeepNick {
         asker: Asker,
         nick: String,
@@ -38,6 +42,7 @@ pub(super) enum Question {
 pub(super) enum Answer {
     Log { asker: Asker, log: Result<Log, RequestError> },
     Found { asker: Asker, found: Result<MessageId, RequestError> },
+    Searched { asker: Asker, matches: Result<Matches, RequestError> },
     NickKept { asker: Asker, nick: String, kept: Result<(), RequestError> },
 }
 
@@ -112,6 +117,7 @@ impl Desk {
                 let read = self.history().and_then(|history| history.log(usize::try_from(last).unwrap_or(usize::MAX)));
                 Answer::Log { asker, log: read.map(fitting).map_err(|error| failed(&error)) }
             }
+            Question::Search { asker, search } => Answer::Searched { asker, matches: self.search(&search) },
             Question::Find { asker, what } => Answer::Found { asker, found: self.find(&what) },
             Question::KeepNick { asker, nick } => {
                 let kept = self.keep_nick(&nick).map_err(|error| failed(&error));
@@ -136,6 +142,17 @@ impl Desk {
         }
     }
 
+    fn search(&mut self, search: &Search) -> Result<Matches, RequestError> {
+        let history = self.history().map_err(|error| failed(&error))?;
+        match history.search(search) {
+            Ok(matches) => Ok(all_that_fit(matches)),
+            Err(SearchError::Store(error)) => Err(failed(&error)),
+            Err(error @ (SearchError::NoWords(_) | SearchError::Nobody(_))) => {
+                Err(RequestError::usage(error.to_string()))
+            }
+        }
+    }
+
     fn keep_nick(&mut self, nick: &str) -> Result<(), StoreError> {
         self.home.set_nick(nick)?;
         if let Some(history) = &mut self.history {
@@ -152,16 +169,31 @@ impl Desk {
     }
 }
 
-/// Leaves out the oldest beyond `CONTROL_LOG_BYTES_MAX` of text.
+/// Leaves out the oldest that do not fit an answer.
 fn fitting(mut messages: Vec<Message>) -> Log {
-    let mut bytes = 0;
-    let newest = messages.iter().rev().take_while(|message| {
-        bytes += message.text.len() + ENVELOPE_BYTES;
-        bytes <= CONTROL_LOG_BYTES_MAX
-    });
-    let left_out = messages.len() - newest.count();
+    let left_out = surplus(messages.iter().map(|message| message.text.len()));
     messages.drain(..left_out);
     Log { messages, left_out: u64::try_from(left_out).unwrap_or(u64::MAX) }
+}
+
+/// The same for what was searched for.
+fn all_that_fit(mut matches: Matches) -> Matches {
+    let snippet = |found: &Found| found.snippet.iter().map(|piece| piece.text.len()).sum::<usize>();
+    let left_out = surplus(matches.found.iter().map(|found| found.message.text.len() + snippet(found)));
+    matches.found.drain(..left_out);
+    matches.more |= left_out > 0;
+    matches
+}
+
+/// How many of messages with so many bytes of text, the oldest first, are beyond `CONTROL_LOG_BYTES_MAX`.
+fn surplus(texts: impl DoubleEndedIterator<Item = usize> + ExactSizeIterator) -> usize {
+    let count = texts.len();
+    let mut bytes = 0;
+    let newest = texts.rev().take_while(|text| {
+        bytes += text + ENVELOPE_BYTES;
+        bytes <= CONTROL_LOG_BYTES_MAX
+    });
+    count - newest.count()
 }
 
 fn failed(error: &StoreError) -> RequestError {

@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::base::EventNumber;
-use crate::node::api::{Event, Gap, MemberStatus, Message, Sent, Status, WhyMember, WhyMessage};
+use crate::node::api::{Event, Found, Gap, MemberStatus, Message, Sent, Status, WhyMember, WhyMessage};
 
 /// Names a request on its connection. The client chooses it, but for [`NO_REQUEST`].
 pub type RequestId = u64;
@@ -53,6 +53,9 @@ pub enum Request {
     /// The newest messages that are in the durable log, one's own included, oldest first. Answered by
     /// [`Response::Log`].
     Log { last: u64 },
+    /// Looks for messages by their words, in all that the disk still has; `from` is a nick, `nick~id` or id. Answered
+    /// by [`Response::Found`].
+    Search { words: String, from: Option<String>, limit: u64 },
     /// Answered by [`Response::Gaps`].
     Gaps,
     /// Says `text` to the room, or tells it to one member (nick, `nick~id` or id). Answered by
@@ -89,6 +92,11 @@ pub enum Response {
     Log {
         messages: Vec<Message>,
         left_out: u64,
+    },
+    /// The newest messages that match, oldest first; with `more`, older ones match too.
+    Found {
+        found: Vec<Found>,
+        more: bool,
     },
     Gaps(Vec<Gap>),
     Sent(Sent),
@@ -157,6 +165,7 @@ mod tests {
             Request::Members,
             Request::Why { what: "ana#12".into() },
             Request::Log { last: 20 },
+            Request::Search { words: "\"a row\" of".into(), from: Some("bo".into()), limit: 5 },
             Request::Gaps,
             Request::Send { to: Some("bo~7f3a".into()), text: "two\nlines \"quoted\" ü".into(), follow: true },
             Request::Join { addresses: vec!["127.0.0.1:4460".parse().unwrap(), "[::1]:4460".parse().unwrap()] },

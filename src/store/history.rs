@@ -12,7 +12,7 @@ use crate::node::api::{Message, MessageKind};
 
 /// A reader of the database. It sees what was committed when it is asked.
 pub struct History {
-    db: Connection,
+    pub(super) db: Connection,
     path: PathBuf,
     me: MemberId,
     nick: String,
@@ -42,12 +42,10 @@ impl History {
     pub fn log(&self, count: usize) -> Result<Vec<Message>, StoreError> {
         let count = i64::try_from(count).unwrap_or(i64::MAX);
         let read = || {
-            let mut statement = self.db.prepare_cached(
-                "SELECT id, kind, author, cards.nick, receiver, seq, messages.incarnation, text, said_at, recovered,
-                 via, at FROM (SELECT * FROM messages ORDER BY n DESC LIMIT ?1) AS messages
-                 LEFT JOIN cards ON member = author
-                 ORDER BY lamport, author, messages.incarnation, messages.boot, seq",
-            )?;
+            let mut statement = self.db.prepare_cached(&format!(
+                "SELECT {COLUMNS} FROM (SELECT * FROM messages ORDER BY n DESC LIMIT ?1) AS messages
+                 LEFT JOIN cards ON member = author ORDER BY {CAUSAL_ORDER}",
+            ))?;
             statement.query_map([count], |row| self.message(row))?.collect::<Result<Vec<_>, _>>()
         };
         read().map_err(|error| self.sort(error))
@@ -102,7 +100,8 @@ impl History {
         statement.query_map(values, |row| row.get(0).map(|Word(id)| id))?.collect()
     }
 
-    fn message(&self, row: &Row<'_>) -> rusqlite::Result<Message> {
+    /// The message of a row that begins with [`COLUMNS`].
+    pub(super) fn message(&self, row: &Row<'_>) -> rusqlite::Result<Message> {
         let Word(id) = row.get(0)?;
         let Word(from): Word<MemberId> = row.get(2)?;
         let nick: Option<String> = row.get(3)?;
@@ -143,10 +142,17 @@ impl History {
         Ok(id.handle(chars))
     }
 
-    fn sort(&self, error: rusqlite::Error) -> StoreError {
+    pub(super) fn sort(&self, error: rusqlite::Error) -> StoreError {
         schema::sort(&self.path, "read", error)
     }
 }
+
+/// What [`History::message`] reads, from `messages` and the author's card.
+pub(super) const COLUMNS: &str = "id, kind, author, cards.nick, receiver, seq, messages.incarnation, text, said_at,
+    recovered, via, messages.at";
+pub(super) const COLUMNS_COUNT: usize = 12;
+/// Each author's messages in its own order, and an answer after what it answers.
+pub(super) const CAUSAL_ORDER: &str = "lamport, author, messages.incarnation, messages.boot, seq";
 
 /// What a person is shown of an id where nothing longer is needed.
 const HANDLE_CHARS_MIN: usize = 4;

@@ -16,10 +16,12 @@ mod prune;
 mod restore_test;
 mod rows;
 mod schema;
+mod search;
 mod writer;
 
 pub use error::StoreError;
 pub use history::History;
 pub use home::{Home, Room};
 pub use load::load;
+pub use search::{By, Matches, Search, SearchError};
 pub use writer::{Writer, Written};

@@ -157,17 +157,38 @@ fn prepare(path: &Path) -> rusqlite::Result<Connection> {
     // The writer does it, because SQLite keeps what goes wrong in a checkpoint of its own to itself.
     db.pragma_update(None, "wal_autocheckpoint", 0)?;
     db.pragma_update(None, "journal_size_limit", JOURNAL_BYTES_KEPT)?;
-    if !has_tables(&db)? {
+    if has_tables(&db)? {
+        bring_up_to_date(&db)?;
+    } else {
         db.execute_batch(&format!(
             "BEGIN IMMEDIATE;
              PRAGMA application_id = {APPLICATION_ID};
              PRAGMA user_version = {VERSION};
-             {}
-             COMMIT;",
-            include_str!("schema.sql")
+             {TABLES}
+             {INDEX_OF_WORDS}
+             COMMIT;"
         ))?;
     }
     Ok(db)
+}
+
+/// Gives a database of an older format what it lacks, as a whole or not at all.
+fn bring_up_to_date(db: &Connection) -> rusqlite::Result<()> {
+    if db.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))? == VERSION {
+        return Ok(());
+    }
+    tracing::info!("the messages here are indexed for moot search, once; this may take a while");
+    let updated = db.execute_batch(&format!(
+        "BEGIN IMMEDIATE;
+         {INDEX_OF_WORDS}
+         INSERT INTO words (words) VALUES ('rebuild');
+         PRAGMA user_version = {VERSION};
+         COMMIT;"
+    ));
+    if updated.is_err() && !db.is_autocommit() {
+        db.execute_batch("ROLLBACK")?;
+    }
+    updated
 }
 
 enum Claim {
@@ -197,8 +218,10 @@ fn claim(db: &Connection, member: MemberId, room: RoomId) -> rusqlite::Result<Cl
 
 /// "MOOT", in the header of the file.
 const APPLICATION_ID: i64 = 0x4d4f_4f54;
-/// Raised when the tables change.
-const VERSION: i64 = 1;
+/// Raised when the tables change. Format 1 had no index of words.
+const VERSION: i64 = 2;
+const TABLES: &str = include_str!("schema.sql");
+const INDEX_OF_WORDS: &str = include_str!("search.sql");
 
 /// How long a reader or writer waits for another program that holds the database, before it says so.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -301,7 +324,7 @@ mod tests {
         assert_eq!(
             newer.to_string(),
             format!(
-                "{} was written by a newer moot (format 2, this one knows 1); update moot",
+                "{} was written by a newer moot (format 3, this one knows 2); update moot",
                 home.database().display()
             )
         );
@@ -347,9 +370,11 @@ mod tests {
     fn every_table_and_column_is_documented() {
         let document = include_str!("../../docs/STORE.md");
         let db = Connection::open_in_memory().unwrap();
-        db.execute_batch(include_str!("schema.sql")).unwrap();
+        db.execute_batch(TABLES).unwrap();
+        db.execute_batch(INDEX_OF_WORDS).unwrap();
         let columns = "SELECT tables.name, columns.name FROM sqlite_schema AS tables, pragma_table_info(tables.name)
-                       AS columns WHERE tables.type = 'table' AND tables.name NOT LIKE 'sqlite_%'";
+                       AS columns WHERE tables.type = 'table' AND tables.name NOT LIKE 'sqlite_%'
+                       AND tables.name NOT LIKE 'words_%'";
         let mut statement = db.prepare(columns).unwrap();
         let columns = statement.query_map((), |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
         let columns: Vec<(String, String)> = columns.collect::<Result<_, _>>().unwrap();

@@ -7,7 +7,7 @@ use crate::base::{MemberId, Presence, text};
 use crate::node::api::{Answer, Asked, Delivery, Event, EventKind, Evidence, Gap, Message, MessageKind, Outcome};
 
 /// What begins a text that its author does rather than says, as in XEP-0245: `/me waves`.
-const ACTION: &str = "/me ";
+pub(super) const ACTION: &str = "/me ";
 /// A recovered message that is not later than this came as one expects it.
 const LATE_MS_MIN: u64 = 3_000;
 /// What stands before the second and later lines of a text.
@@ -59,11 +59,7 @@ impl View {
     #[must_use]
     pub fn message(&self, message: &Message, own: Option<&[Delivery]>) -> String {
         let mine = self.names.is_me(message.from);
-        let from = self.names.named_or_you(message.from, &message.nick);
-        let head = match message.to {
-            Some(to) => format!("{from} → {}", self.names.named_or_you(to, "")),
-            None => from,
-        };
+        let head = self.head(message);
         let line = match message.text.strip_prefix(ACTION) {
             Some(action) => format!("* {} {}", self.ink.paint(Tone::Strong, &head), indented(action)),
             None => format!("{} {}", self.ink.paint(Tone::Strong, &format!("{head}:")), indented(&message.text)),
@@ -84,15 +80,13 @@ impl View {
         format!("{line}  {}", self.ink.paint(Tone::Faint, &format!("[{}]", notes.join(", "))))
     }
 
-    /// A message in the log: as on the screen, after its time and handle.
-    #[must_use]
-    pub fn logged(&self, message: &Message) -> String {
-        let stamp = self.ink.paint(Tone::Faint, &format!("{} {}", self.day(message.said_at), message.handle));
-        let line = self.message(message, None);
-        // The handle stands in front already.
-        let own_note = self.ink.paint(Tone::Faint, &format!("[{}]", message.handle));
-        let line = line.strip_suffix(&format!("  {own_note}")).unwrap_or(&line);
-        format!("{stamp}  {line}")
+    /// Who said a message, and to whom where it was one: `bo`, `bo → you`.
+    pub(super) fn head(&self, message: &Message) -> String {
+        let from = self.names.named_or_you(message.from, &message.nick);
+        match message.to {
+            Some(to) => format!("{from} → {}", self.names.named_or_you(to, "")),
+            None => from,
+        }
     }
 
     /// How the deliveries of a message stand: `k7f3 stored by 2 of 3, cy unknown`.
@@ -312,7 +306,7 @@ pub(super) mod tests {
         View { ink: Ink::Plain, zone: TimeZone::UTC, names: four() }
     }
 
-    fn message(from: u8, nick: &str, to: Option<u8>, text: &str) -> Message {
+    pub(in crate::view) fn message(from: u8, nick: &str, to: Option<u8>, text: &str) -> Message {
         Message {
             id: MessageId([from; 32]),
             handle: "k7f3".into(),
@@ -379,12 +373,6 @@ pub(super) mod tests {
             shown(EventKind::Recovered { count: 2, via: id(3), nick: "cy".into() }),
             "recovered 2 messages via cy"
         );
-    }
-
-    #[test]
-    fn the_log_has_time_and_handle_in_front() {
-        assert_eq!(view().logged(&message(2, "bo", None, "hello")), "2023-11-14 22:13 k7f3  bo: hello");
-        assert_eq!(view().logged(&message(1, "ana", None, "hello")), "2023-11-14 22:13 k7f3  you: hello");
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod age;
 mod because;
 mod events;
 mod ink;
+mod log;
 mod names;
 mod opening;
 mod status;

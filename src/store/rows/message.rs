@@ -157,6 +157,11 @@ impl Rows<'_> {
             new.text,
             new.bytes,
         ))?;
-        Ok((added > 0).then(|| self.db.last_insert_rowid()))
+        if added == 0 {
+            return Ok(None);
+        }
+        let n = self.db.last_insert_rowid();
+        self.run("INSERT INTO words (rowid, text) VALUES (?1, ?2)", (n, new.text))?;
+        Ok(Some(n))
     }
 }

@@ -1,0 +1,80 @@
+//! Messages of the past, as lines of a log: what was said, after when and by which handle; and what a search found, with
+//! its hits marked. Knows nothing of what is looked for.
+
+use super::events::ACTION;
+use super::{Tone, View};
+use crate::base::text;
+use crate::node::api::{Found, Message};
+
+/// What stands around a hit, so that colour is not the only sign of it.
+const HIT: (&str, &str) = ("«", "»");
+
+impl View {
+    /// A message in the log: as on the screen, after its time and handle.
+    #[must_use]
+    pub fn logged(&self, message: &Message) -> String {
+        let line = self.message(message, None);
+        // The handle stands in front already.
+        let own_note = self.ink.paint(Tone::Faint, &format!("[{}]", message.handle));
+        let line = line.strip_suffix(&format!("  {own_note}")).unwrap_or(&line);
+        format!("{}  {line}", self.stamp(message))
+    }
+
+    /// A message that a search found, in one line: as in the log, but of the text only what stands around the hits.
+    #[must_use]
+    pub fn found(&self, found: &Found) -> String {
+        let message = &found.message;
+        let mut snippet = String::new();
+        for piece in &found.snippet {
+            let text = one_line(&piece.text);
+            if piece.hit {
+                snippet += &self.ink.paint(Tone::Strong, &format!("{}{text}{}", HIT.0, HIT.1));
+            } else {
+                snippet += &text;
+            }
+        }
+        let head = self.head(message);
+        let line = match snippet.strip_prefix(ACTION) {
+            Some(action) => format!("* {head} {action}"),
+            None => format!("{head}: {snippet}"),
+        };
+        format!("{}  {}", self.stamp(message), line.trim_end())
+    }
+
+    fn stamp(&self, message: &Message) -> String {
+        self.ink.paint(Tone::Faint, &format!("{} {}", self.day(message.said_at), message.handle))
+    }
+}
+
+/// A piece of a text without what a terminal obeys, and with blanks where its lines break.
+fn one_line(piece: &str) -> String {
+    text::sanitize(piece).replace(['\n', '\t'], " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::node::api::{Found, Piece};
+    use crate::view::events::tests::{message, view};
+    use crate::view::{Ink, View};
+
+    #[test]
+    fn the_log_has_time_and_handle_in_front() {
+        assert_eq!(view().logged(&message(2, "bo", None, "hello")), "2023-11-14 22:13 k7f3  bo: hello");
+        assert_eq!(view().logged(&message(1, "ana", None, "hello")), "2023-11-14 22:13 k7f3  you: hello");
+    }
+
+    #[test]
+    fn a_hit_is_marked_with_and_without_colour() {
+        let piece = |text: &str, hit| Piece { text: text.into(), hit };
+        let found = Found {
+            message: message(2, "bo", Some(1), "unused"),
+            snippet: vec![piece("…the\nnew ", false), piece("build", true), piece(" is\u{1b}[2J \u{202e}done", false)],
+        };
+        let line = "2023-11-14 22:13 k7f3  bo → you: …the new «build» is[2J done";
+        assert_eq!(view().found(&found), line);
+        let coloured = View { ink: Ink::Colour, ..view() }.found(&found);
+        assert!(coloured.contains("\u{1b}[1m«build»\u{1b}[0m"), "{coloured:?}");
+        let done = Found { message: message(2, "bo", None, "/me waves"), snippet: vec![piece("/me waves", false)] };
+        assert_eq!(view().found(&done), "2023-11-14 22:13 k7f3  * bo waves");
+    }
+}
