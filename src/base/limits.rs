@@ -211,6 +211,17 @@ pub const SCRIPT_MEMORY_BYTES_MAX: usize = 32 * 1024 * 1024;
 pub const HOOK_INSTRUCTIONS_MAX: u64 = 1_000_000;
 /// Of one call of the `datagram` hook, which may come a thousand times a second.
 pub const DATAGRAM_HOOK_INSTRUCTIONS_MAX: u64 = 100_000;
+/// Of all calls of one script, a second: some 100 ms, so that nine tenths of the loop stay with the node. What was not used
+/// is kept for one second.
+pub const SCRIPT_INSTRUCTIONS_PER_SECOND_MAX: u64 = 10_000_000;
+/// What a call counts for that is over at once: getting into Lua and out again takes some 10 µs, a guess.
+pub const SCRIPT_CALL_INSTRUCTIONS: u64 = 1_000;
+/// What a question to the node counts for.
+pub const SCRIPT_ASK_INSTRUCTIONS: u64 = 10_000;
+/// Calls of a script's hooks that wait until it may run again: a burst of messages, told a little later.
+pub const SCRIPT_WAITING_CALLS_MAX: usize = 1_024;
+/// How often a script that wants to run too much is told of.
+pub const SCRIPT_BUSY_TOLD_EVERY: Duration = Duration::from_secs(10);
 /// Of a scenario between two waits: a second of real time, enough to look at a thousand nodes.
 pub const SCENARIO_INSTRUCTIONS_MAX: u64 = 100_000_000;
 /// Lines that one call of a hook may log; what is beyond is counted.

@@ -288,3 +288,74 @@ fn a_script_that_cannot_be_loaded_says_which_line() {
     }
     assert_eq!(told(""), None);
 }
+
+#[test]
+fn timers_of_one_script_share_its_instructions_a_second() {
+    // Each tick takes nearly all that one call may: without a bound for all of them it would be 1,440 million a second.
+    let script = "for _ = 1, 16 do
+          moot.every('10ms', function()
+            for _ = 1, 900000 do end
+            moot.log('tick')
+          end)
+        end
+        moot.on('message', function(m) moot.log(m.text) end)";
+    let mut pair = Pair::new(&[("busy.lua", script)]);
+    let before = pair.log().len();
+    pair.run(5_000);
+    let ticks = pair.log()[before..].iter().filter(|line| *line == "busy.lua: tick").count();
+    assert!((50..=60).contains(&ticks), "{ticks} calls of 900,000 instructions in 5 s");
+    let put_off = "busy.lua:2: put off, because the script has used its 10000000 instructions a second; what does it do so often?";
+    let told = pair.log().iter().filter(|line| *line == put_off).count();
+    assert_eq!(told, 1, "once: {:?}", pair.log());
+    // What the node says takes its turn too.
+    for text in ["one", "two"] {
+        pair.say(BO, text);
+    }
+    pair.run(2_000);
+    let log = pair.log();
+    let heard: Vec<&String> = log.iter().filter(|line| line.ends_with(": one") || line.ends_with(": two")).collect();
+    assert_eq!(heard, ["busy.lua: one", "busy.lua: two"]);
+}
+
+#[test]
+fn hooks_that_run_too_much_are_called_later_and_some_are_left_out() {
+    let script = "local told = 0
+        moot.on('message', function(m)
+          told = told + 1
+          if told <= 12 then for _ = 1, 900000 do end end
+          moot.log(m.text)
+        end)";
+    let mut pair = Pair::new(&[("slow.lua", script)]);
+    for at in 0..1_100 {
+        pair.hosts[BO].handle_command(pair.now, Command::Say { text: at.to_string() }).unwrap();
+        pair.pump();
+    }
+    pair.run(10_000);
+    let log = pair.log();
+    let expected: Vec<String> = (0..1_100).map(|at| format!("slow.lua: {at}")).collect();
+    let called: Vec<&String> = log.iter().filter(|line| expected.contains(line)).collect();
+    assert!(called.iter().zip(&expected).all(|(called, expected)| *called == expected), "in order: {called:?}");
+    assert!((1_024..1_060).contains(&called.len()), "{}", called.len());
+    let left_out = "slow.lua:2: not called, because 1024 calls wait already; so far 1 were left out";
+    assert!(log.iter().any(|line| line == left_out), "{log:?}");
+}
+
+#[test]
+fn a_datagram_hook_that_runs_too_much_lets_datagrams_pass() {
+    let script = "moot.on('datagram', function(d)\n for _ = 1, 90000 do end\n return 'drop' end)";
+    let mut pair = Pair::new(&[]);
+    let scripts = Scripts::load(
+        &[Source { name: "slow.lua".into(), text: script.into() }],
+        &Rng::from_seed([1; 32]),
+        pair.now.time,
+    );
+    pair.hosts[ANA].scripts = Scripted::new(scripts.unwrap());
+    for _ in 0..2_000 {
+        pair.hosts[ANA].handle_datagram(pair.now, super::pair::address(BO), &[0; 100]);
+        pair.pump();
+    }
+    let dropped = pair.dropped[ANA].len();
+    assert!((105..115).contains(&dropped), "{dropped} of 2,000");
+    let told = "slow.lua:1: not asked about a datagram, which passed, because the script has used its 10000000 instructions a second; what does it do so often?; so far 1 passed so";
+    assert_eq!(pair.log(), [told]);
+}

@@ -73,6 +73,12 @@ impl Budget {
         self.place.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// What was used since it was refilled with `instructions`.
+    pub(super) fn used_of(&self, instructions: u64) -> u64 {
+        let given = i64::try_from(instructions).unwrap_or(i64::MAX);
+        u64::try_from(given.saturating_sub(self.left.load(Ordering::Relaxed))).unwrap_or(0)
+    }
+
     pub(super) fn left(&self) -> u64 {
         u64::try_from(self.left.load(Ordering::Relaxed)).unwrap_or(0)
     }

@@ -1,7 +1,9 @@
 //! Lua: the sandbox that scripts run in, its limits, and the hooks of a node. Owns what a script may touch;
 //! does nothing to the node itself: what a script asks for comes out as values.
 
+mod allowance;
 mod args;
+mod backlog;
 mod budget;
 mod library;
 mod pace;

@@ -155,6 +155,12 @@ impl Registry {
         all.filter(|(_, hook)| are_on(hook)).map(|(at, hook)| (at, hook.function.clone())).collect()
     }
 
+    /// The hook `at`, unless it was switched off.
+    pub(super) fn hook(&self, at: usize) -> Option<(Topic, Function)> {
+        let hook = self.hooks.get(at).filter(|hook| !hook.failures.is_off())?;
+        Some((hook.topic, hook.function.clone()))
+    }
+
     pub(super) fn has(&self, topic: Topic) -> bool {
         self.hooks.iter().any(|hook| hook.topic == topic && !hook.failures.is_off())
     }
@@ -166,6 +172,11 @@ impl Registry {
 
     pub(super) fn poll_timeout(&self) -> Option<Time> {
         self.timers.first_key_value().map(|(&(due, _), _)| due)
+    }
+
+    /// What the next timer calls.
+    pub(super) fn next_function(&self) -> Option<Function> {
+        self.timers.first_key_value().map(|(_, timer)| timer.function.clone())
     }
 
     /// Takes out the next timer that is due.

@@ -215,6 +215,11 @@ impl Sandbox {
         self.shared.budget.refill(instructions);
     }
 
+    /// What ran used of the `instructions` that it was given last.
+    pub(super) fn used_of(&self, instructions: u64) -> u64 {
+        self.shared.budget.used_of(instructions)
+    }
+
     /// An error about `function` as a whole.
     pub(super) fn misuse_of(function: &Function, what: &str) -> ScriptError {
         ScriptError::new(format!("{}{what}", place::of_function(function)))

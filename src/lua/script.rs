@@ -7,16 +7,20 @@ use mlua::serde::{LuaSerdeExt as _, SerializeOptions};
 use mlua::{Function, MultiValue, Value};
 use serde::Serialize;
 
+use super::allowance::Allowance;
 use super::args::{Args, Fields, Misuse, kind_of};
+use super::backlog::{Backlog, Call};
 use super::pace::Pace;
+use super::place;
 use super::registry::{Registry, Standing, Timer, Topic};
 use super::sandbox::{Progress, Question, Sandbox, ScriptError};
 use super::scripts::{Ask, Asking, Told, Verdict};
 use crate::base::limits::{
-    DATAGRAM_HOOK_INSTRUCTIONS_MAX, FAULT_DELAY_MAX, HOOK_INSTRUCTIONS_MAX, SCRIPT_ASKS_MAX, SCRIPT_COPIES_MAX,
-    SCRIPT_FAILURES_MAX, SCRIPT_MESSAGE_EVERY, SCRIPT_MESSAGES_MAX,
+    DATAGRAM_HOOK_INSTRUCTIONS_MAX, FAULT_DELAY_MAX, HOOK_INSTRUCTIONS_MAX, SCRIPT_ASK_INSTRUCTIONS, SCRIPT_ASKS_MAX,
+    SCRIPT_CALL_INSTRUCTIONS, SCRIPT_COPIES_MAX, SCRIPT_FAILURES_MAX, SCRIPT_MESSAGE_EVERY, SCRIPT_MESSAGES_MAX,
 };
 use crate::base::{Rng, Time};
+use crate::node::api::Event;
 
 /// The functions of `moot` that ask the node.
 pub(super) const ASKED: [&str; 6] = ["say", "tell", "members", "status", "why", "fault"];
@@ -26,6 +30,8 @@ pub(super) struct Script {
     sandbox: Sandbox,
     registry: Arc<Mutex<Registry>>,
     pace: Pace,
+    allowance: Allowance,
+    backlog: Backlog,
 }
 
 /// A line of a script's, or about it.
@@ -41,7 +47,7 @@ pub struct ScriptLine {
 pub enum LineKind {
     /// It wrote it.
     Log,
-    /// A hook of it failed.
+    /// A hook of it failed, or was not called when it should have been.
     Failure,
     /// A hook of it is switched off: somebody must act.
     Alarm,
@@ -57,7 +63,8 @@ impl Script {
         sandbox.refuse_asks(Some("asks the node, which does not run yet; call it in moot.on or moot.after"));
         sandbox.call(HOOK_INSTRUCTIONS_MAX, &chunk, ())?;
         sandbox.refuse_asks(None);
-        Ok(Self { name: name.to_owned(), sandbox, registry, pace: Pace::new(now) })
+        let (pace, allowance) = (Pace::new(now), Allowance::new(now));
+        Ok(Self { name: name.to_owned(), sandbox, registry, pace, allowance, backlog: Backlog::default() })
     }
 
     #[cfg(test)]
@@ -73,46 +80,81 @@ impl Script {
         self.registry().begin(now);
     }
 
+    /// When a timer of it, or a call that was put off, is due.
     pub(super) fn poll_timeout(&self) -> Option<Time> {
-        self.registry().poll_timeout()
+        Some(self.next_due()?.max(self.allowance.since()))
+    }
+
+    /// The same, if it could run as much as it likes.
+    fn next_due(&self) -> Option<Time> {
+        [self.backlog.since(), self.registry().poll_timeout()].into_iter().flatten().min()
     }
 
     /// What it wrote since the last time.
     pub(super) fn log(&self) -> impl Iterator<Item = ScriptLine> {
-        let line = |text| ScriptLine { name: self.name.clone(), text, kind: LineKind::Log };
-        self.sandbox.take_log().into_iter().map(line)
+        self.sandbox.take_log().into_iter().map(|text| self.line(text, LineKind::Log))
     }
 
-    /// Calls the hooks about `topic`.
+    /// Calls the hooks about `topic`, or puts that off until the script may run again: they are called in the order of events.
     pub(super) fn handle_event(
         &mut self,
         now: Time,
         topic: Topic,
-        event: &impl Serialize,
+        event: &Event,
         ask: &mut Asking<'_>,
         lines: &mut Vec<ScriptLine>,
     ) {
         self.registry().now = now;
         let hooks = self.registry().hooks(topic);
-        for (at, function) in hooks {
-            let ended = self.lua_value(event).and_then(|event| self.run(now, &function, event, ask));
-            lines.extend(self.log());
-            let standing = self.registry().note(at, ended.is_err());
-            self.tell_failure(&ended, standing, topic.name(), lines);
+        let mut kept = None;
+        for (hook, function) in hooks {
+            if self.allowance.has_some(now) && self.backlog.since().is_none() {
+                self.call_hook(now, hook, event, ask, lines);
+                continue;
+            }
+            let place = place::of_function(&function);
+            self.tell_put_off(now, &place, lines);
+            let event = Arc::clone(kept.get_or_insert_with(|| Arc::new(event.clone())));
+            let left_out = self.backlog.push(now, &place, Call { since: now, hook, event });
+            lines.extend(left_out.map(|text| self.line(text, LineKind::Failure)));
         }
     }
 
-    /// Calls the timers that are due.
+    /// Calls what is due, the earliest first: timers, and hooks that were put off.
     pub(super) fn handle_timeout(&mut self, now: Time, ask: &mut Asking<'_>, lines: &mut Vec<ScriptLine>) {
         self.registry().now = now;
-        loop {
-            let Some(timer) = self.next_timer() else { return };
-            let ended = self.run(now, &timer.function, Value::Nil, ask);
-            lines.extend(self.log());
-            let is_over = ended.as_ref().is_ok_and(|values| values.front() == Some(&Value::Boolean(false)));
-            let standing = self.registry().note_timer(timer, ended.is_err(), is_over);
-            self.tell_failure(&ended, standing, "timer", lines);
+        while let Some(due) = self.next_due().filter(|&due| due <= now) {
+            let waits = self.backlog.since() == Some(due);
+            if !self.allowance.has_some(now) {
+                let function = if waits { None } else { self.registry().next_function() };
+                if let Some(function) = function {
+                    self.tell_put_off(now, &place::of_function(&function), lines);
+                }
+                return;
+            }
+            if waits && let Some(Call { hook, event, since: _ }) = self.backlog.pop() {
+                self.call_hook(now, hook, &event, ask, lines);
+            } else if let Some(timer) = self.next_timer() {
+                self.call_timer(now, timer, ask, lines);
+            }
         }
+    }
+
+    fn call_hook(&mut self, now: Time, at: usize, event: &Event, ask: &mut Asking<'_>, lines: &mut Vec<ScriptLine>) {
+        // It may have been switched off while its call waited.
+        let Some((topic, function)) = self.registry().hook(at) else { return };
+        let ended = self.lua_value(event).and_then(|event| self.run(now, &function, event, ask));
+        lines.extend(self.log());
+        let standing = self.registry().note(at, ended.is_err());
+        self.tell_failure(&ended, standing, topic.name(), lines);
+    }
+
+    fn call_timer(&mut self, now: Time, timer: Timer, ask: &mut Asking<'_>, lines: &mut Vec<ScriptLine>) {
+        let ended = self.run(now, &timer.function, Value::Nil, ask);
+        lines.extend(self.log());
+        let is_over = ended.as_ref().is_ok_and(|values| values.front() == Some(&Value::Boolean(false)));
+        let standing = self.registry().note_timer(timer, ended.is_err(), is_over);
+        self.tell_failure(&ended, standing, "timer", lines);
     }
 
     /// Asks the `datagram` hooks about one datagram.
@@ -127,6 +169,11 @@ impl Script {
         let hooks = self.registry().hooks(Topic::Datagram);
         self.sandbox.refuse_asks(Some("asks the node, and a datagram hook must answer at once; use moot.after"));
         for (at, function) in hooks {
+            if !self.allowance.has_some(now) {
+                let passed = self.backlog.note_passed(now, &place::of_function(&function));
+                lines.extend(passed.map(|text| self.line(text, LineKind::Failure)));
+                continue;
+            }
             let ended = self
                 .lua_value(datagram)
                 .and_then(|datagram| self.sandbox.call(DATAGRAM_HOOK_INSTRUCTIONS_MAX, &function, datagram))
@@ -134,6 +181,7 @@ impl Script {
                     verdict_of(answer.pop_front().unwrap_or(Value::Nil), verdict)
                         .map_err(|misuse| Sandbox::misuse_of(&function, &misuse.to_string()))
                 });
+            self.spend(DATAGRAM_HOOK_INSTRUCTIONS_MAX, 0);
             lines.extend(self.log());
             let standing = self.registry().note(at, ended.is_err());
             self.tell_failure(&ended, standing, Topic::Datagram.name(), lines);
@@ -145,8 +193,26 @@ impl Script {
         self.registry().poll_timer()
     }
 
-    /// Calls `function`, and answers what it asks.
+    /// Calls `function`, and takes what it used off the allowance.
     fn run(
+        &mut self,
+        now: Time,
+        function: &Function,
+        argument: Value,
+        ask: &mut Asking<'_>,
+    ) -> Result<MultiValue, ScriptError> {
+        let mut asks = 0;
+        let counted = &mut |asked| {
+            asks += 1;
+            ask(asked)
+        };
+        let ended = self.run_to_end(now, function, argument, counted);
+        self.spend(HOOK_INSTRUCTIONS_MAX, asks);
+        ended
+    }
+
+    /// Calls `function`, and answers what it asks.
+    fn run_to_end(
         &mut self,
         now: Time,
         function: &Function,
@@ -205,6 +271,24 @@ impl Script {
         )))
     }
 
+    /// Takes off the allowance what a call used of its `instructions`, and its questions.
+    fn spend(&mut self, instructions: u64, asks: u64) {
+        let used = self.sandbox.used_of(instructions);
+        self.allowance.spend(used + SCRIPT_CALL_INSTRUCTIONS + asks * SCRIPT_ASK_INSTRUCTIONS);
+    }
+
+    /// Says that what is at `place` waits, where the script may not run.
+    fn tell_put_off(&mut self, now: Time, place: &str, lines: &mut Vec<ScriptLine>) {
+        if !self.allowance.has_some(now) {
+            let put_off = self.backlog.note_put_off(now, place);
+            lines.extend(put_off.map(|text| self.line(text, LineKind::Failure)));
+        }
+    }
+
+    fn line(&self, text: String, kind: LineKind) -> ScriptLine {
+        ScriptLine { name: self.name.clone(), text, kind }
+    }
+
     fn tell_failure<T>(
         &self,
         ended: &Result<T, ScriptError>,
@@ -213,14 +297,13 @@ impl Script {
         lines: &mut Vec<ScriptLine>,
     ) {
         let Err(error) = ended else { return };
-        let line = |text, kind| ScriptLine { name: self.name.clone(), text, kind };
-        lines.push(line(error.to_string(), LineKind::Failure));
+        lines.push(self.line(error.to_string(), LineKind::Failure));
         if standing == Standing::SwitchedOff {
             let text = format!(
                 "{}: a hook ({what}) failed {SCRIPT_FAILURES_MAX} times in a row and is switched off; mend the script and start again",
                 self.name
             );
-            lines.push(line(text, LineKind::Alarm));
+            lines.push(self.line(text, LineKind::Alarm));
         }
     }
 
