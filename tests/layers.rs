@@ -101,14 +101,22 @@ fn a_crate_that_one_module_owns_is_used_there_only() {
 
 #[test]
 fn only_the_simulator_gives_a_node_the_plain_suite() {
-    // The suite comes with the identity, whose field is private, and this is the one way to such an identity.
-    let door = "Identity::plain";
-    let uses: Vec<String> =
-        sources().into_iter().filter(|source| source.text.contains(door)).map(|source| source.name).collect();
-    assert!(uses.iter().any(|name| name == "sim/machine.rs"), "the door is called otherwise: {uses:?}");
-    let strangers: Vec<_> =
-        uses.iter().filter(|name| !name.starts_with("sim/") && !name.starts_with("crypto/")).collect();
-    assert!(strangers.is_empty(), "{strangers:?}");
+    // The suite comes with the identity, whose field is private: it is set to the plain one in one place, the function
+    // `Identity::plain`, and one place calls that.
+    let all = sources();
+    let sets: Vec<(&str, usize)> = all
+        .iter()
+        .filter(|source| source.module != "sim")
+        .map(|source| (source.name.as_str(), plain_suites(&source.tokens)))
+        .filter(|(_, count)| *count > 0)
+        .collect();
+    assert_eq!(sets, [("crypto/identity.rs", 1)], "the plain suite is chosen elsewhere, or in another way");
+    let calls: Vec<&str> = all
+        .iter()
+        .filter(|source| source.module != "crypto" && ends_path(&source.tokens, "plain"))
+        .map(|source| source.name.as_str())
+        .collect();
+    assert_eq!(calls, ["sim/machine.rs"], "who makes an identity of the plain suite");
 }
 
 #[test]
@@ -223,6 +231,36 @@ fn starts_path(tokens: &[TokenTree], name: &str) -> bool {
     })
 }
 
+/// Whether some path of more than one name ends in `name`.
+fn ends_path(tokens: &[TokenTree], name: &str) -> bool {
+    tokens.iter().enumerate().any(|(at, token)| match token {
+        TokenTree::Group(group) => ends_path(&trees(group.stream()), name),
+        TokenTree::Ident(ident) => {
+            let is_last = !is_path_separator(tokens, at + 1);
+            ident == name && is_last && at >= 2 && is_path_separator(tokens, at - 2)
+        }
+        TokenTree::Punct(_) | TokenTree::Literal(_) => false,
+    })
+}
+
+/// How often something called `suite` is set to the plain one: `suite = …::Plain` or `suite: …::Plain`.
+fn plain_suites(tokens: &[TokenTree]) -> usize {
+    let sets = |at: usize, token: &TokenTree| {
+        let is_set = |token: &TokenTree| is_punct(token, '=') || is_punct(token, ':');
+        if !is_ident(token, "suite") || !tokens.get(at + 1).is_some_and(is_set) {
+            return false;
+        }
+        let value =
+            tokens[at + 2..].iter().take_while(|token| is_punct(token, ':') || matches!(token, TokenTree::Ident(_)));
+        value.last().is_some_and(|last| is_ident(last, "Plain"))
+    };
+    let within = |token: &TokenTree| match token {
+        TokenTree::Group(group) => plain_suites(&trees(group.stream())),
+        TokenTree::Ident(_) | TokenTree::Punct(_) | TokenTree::Literal(_) => 0,
+    };
+    tokens.iter().enumerate().map(|(at, token)| usize::from(sets(at, token)) + within(token)).sum()
+}
+
 fn excepts(tokens: &[TokenTree], lint: &str) -> bool {
     tokens.iter().enumerate().any(|(at, token)| {
         let TokenTree::Group(group) = token else { return false };
@@ -324,6 +362,23 @@ mod reading {
         assert!(!climbs(&tokens("mod tests { use super::*; }"), door));
         assert!(!climbs(&tokens("use super::sibling::X; mod tests { use super::super::sibling::X; }"), sibling));
         assert!(!climbs(&tokens("pub(super) fn f() {}"), door));
+    }
+
+    #[test]
+    fn a_plain_suite_is_found() {
+        for text in [
+            "fn f() { identity.suite = Suite::Plain; }",
+            "Self { noise, suite: Plain }",
+            "vec![Options { suite: crate::crypto::Suite::Plain, ..Options::new(1) }]",
+        ] {
+            assert_eq!(plain_suites(&tokens(text)), 1, "{text}");
+        }
+        for text in ["Self { suite: Suite::Real }", "suite == Suite::Plain", "match suite { Suite::Plain => 1 }"] {
+            assert_eq!(plain_suites(&tokens(text)), 0, "{text}");
+        }
+        assert!(ends_path(&tokens("f(Identity :: plain(rng))"), "plain"));
+        assert!(ends_path(&tokens("let make = crate::crypto::Identity::plain;"), "plain"));
+        assert!(!ends_path(&tokens("plain(text); plain::run(); self.plain()"), "plain"));
     }
 
     #[test]

@@ -63,10 +63,7 @@ impl Backlog {
     /// The `datagram` hook at `place` is not asked: the line that says so, now and again.
     pub(super) fn note_passed(&mut self, now: Time, place: &str) -> Option<String> {
         let count = self.passed.note(now)?;
-        Some(format!(
-            "{place}not asked about a datagram, which passed, because {}; so far {count} passed so",
-            used_up()
-        ))
+        Some(format!("{place}not asked about a datagram, which passed ({count} so far), because {}", used_up()))
     }
 }
 
