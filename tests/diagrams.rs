@@ -1,5 +1,5 @@
-//! Holds the diagrams under docs/ to what the scenarios do: each is made again from a run and compared.
-//! `UPDATE=1 cargo test --test diagrams` writes what differs.
+//! Holds what is written down of runs to what the runs do: the diagrams under docs/, each made again and compared, and the
+//! hash of one run. `UPDATE=1 cargo test --test diagrams` writes what differs.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,6 +7,7 @@ use std::{env, fs};
 
 use folkmoot::report::{Kind, diagram};
 use folkmoot::scenario::{Keeps, Options, Run, Script, SimFleet, SimOptions, Verdict, run};
+use folkmoot::sim::World;
 
 /// What each demonstration is about, and the diagrams that show it.
 const DEMONSTRATIONS: [(&str, &[Kind], &str); 13] = [
@@ -163,5 +164,36 @@ fn each_diagram_is_what_its_scenario_does() {
         stale.is_empty(),
         "not what the scenarios do any more; read what changed, then UPDATE=1 cargo test --test diagrams:\n{}",
         stale.join("\n")
+    );
+}
+
+/// The run that `cargo bench --bench sim` begins with: 10 % loss, a message to all and a private one.
+fn trace_of_seed_3() -> String {
+    let mut world = World::new(3).members(["ana", "bo", "cy"]);
+    world.loss(100);
+    world.say("ana", "hello");
+    world.tell("bo", "cy", "psst");
+    world.run_for(Duration::from_secs(60));
+    data_encoding::HEXLOWER.encode(&world.trace_hash())
+}
+
+#[test]
+fn a_seed_gives_one_trace_in_every_build_and_on_every_machine() {
+    let path = root().join("tests/trace.txt");
+    let kept = fs::read_to_string(&path).unwrap_or_default();
+    let made = trace_of_seed_3();
+    assert_eq!(made, trace_of_seed_3(), "two runs of one build differ already");
+    if kept.trim() == made {
+        return;
+    }
+    if env::var_os("UPDATE").is_some() {
+        fs::write(&path, made + "\n").expect("tests/ can be written");
+        return;
+    }
+    panic!(
+        "the run of seed 3 gives trace {made}, and tests/trace.txt has {}\nIf nodes were meant to act differently: \
+         UPDATE=1 cargo test --test diagrams. If nothing was changed but the build or the machine, something in the node \
+         or the simulator depends on it.",
+        kept.trim()
     );
 }

@@ -351,7 +351,7 @@ fn a_datagram_hook_that_runs_too_much_lets_datagrams_pass() {
     );
     pair.hosts[ANA].scripts = Scripted::new(scripts.unwrap());
     for _ in 0..2_000 {
-        pair.hosts[ANA].handle_datagram(pair.now, super::pair::address(BO), &[0; 100]);
+        pair.hosts[ANA].handle_datagram(pair.now, pair::address(BO), &[0; 100]);
         pair.pump();
     }
     let dropped = pair.dropped[ANA].len();
