@@ -236,7 +236,7 @@ function room.converged() end
 ---@return Node[], Node[] # the two parts
 function room.split(count) end
 
----Sets what every link does, each way. What is not named stays as it is.
+---Sets what every link does, each way. What is not named stays as it is; `false` takes it back, as `cut = false`.
 ---@param faults table `loss`, `duplicate`, `corrupt`, `truncate` (shares: `0.05` or `"5%"`), `delay` and `jitter` (times), `burst`, `reorder`, `rate`, `cut`, in the words of `moot fault`; or whole specs as texts.
 function net.default(faults) end
 

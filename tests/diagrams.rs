@@ -113,7 +113,7 @@ fn simulated(file: &Path) -> Run {
         file: format!("scenarios/{}.lua", stem(file)),
         source: fs::read_to_string(file).expect("it can be read").into(),
     };
-    let options = Options { seed: SEED, limit: LIMIT, swarm: false, keeps: Keeps::All };
+    let options = Options { seed: SEED, limit: LIMIT, swarm: false, keeps: Keeps::All, tape: None };
     run(&script, options, |_| {
         Ok(Box::new(SimFleet::new(SimOptions { is_traced: true, keeps_told: false, ..SimOptions::new(SEED) })))
     })

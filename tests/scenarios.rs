@@ -3,7 +3,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -236,6 +237,29 @@ fn a_trace_has_a_line_for_each_event_with_earlier_causes() {
     assert!(lines.iter().any(|line| line["what"] == "accepted" && line["text"] == "hello"));
 }
 
+#[test]
+fn a_run_that_is_killed_leaves_its_trace() {
+    let desk = three("while true do wait('10s') ana:say('still here') end");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_moot"))
+        .args(["run", "s.lua", "--trace", "t.jsonl", "--limit", "1000000h"])
+        .current_dir(desk.dir.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("moot runs");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let written = || fs::read_to_string(desk.path("t.jsonl")).unwrap_or_default();
+    while !written().contains("still here") && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.kill().expect("it runs without an end");
+    child.wait().expect("it is gone");
+    let text = written();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("a whole line")).collect();
+    assert_eq!(lines[0]["what"], "began");
+    assert!(lines.iter().any(|line| line["what"] == "accepted"), "{} lines", lines.len());
+}
+
 /// The message does not reach bo where the seed pauses it; the rest has nothing to do with that.
 const PLANTED: &str = r#"scenario{ name = "planted", swarm = { "loss=5%", "delay=30ms±30ms", "duplicate=20%", "disk=30ms" } }
 local ana, bo, cy, dee = room.nodes{ "ana", "bo", "cy", "dee" }
@@ -324,6 +348,36 @@ fn a_limit_before_the_room_is_at_rest_ends_the_run() {
     let (code, text) = desk.says(&["--limit", "1m"]);
     assert!(text.starts_with("at 60.000 s: the run reached its limit of 60.000 s; raise it with --limit"), "{text}");
     assert_eq!(code, Some(2));
+}
+
+#[test]
+fn what_every_link_does_can_be_taken_back() {
+    let desk = three(
+        "net.default{ cut = true, rate = '100kbit', loss = '5%' }
+wait_until('nobody is seen', '60s', function() return ana:member(bo).state == 'unreachable' end)
+net.default{ cut = false, rate = false, loss = false, burst = false }
+wait_until('all see all again', '60s', room.converged)
+local cut = net.cut{ from = ana }
+net.default{ cut = true }
+net.default{ cut = false }
+wait('10s')
+expect.equal(bo:member(ana).state, 'unreachable', 'what was put on by itself')
+cut:heal()
+wait_until('all see all in the end', '60s', room.converged)",
+    );
+    let output = desk.run(&["--trace", "t.jsonl"]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
+    let trace = fs::read_to_string(desk.path("t.jsonl")).expect("a trace");
+    for fault in ["cut", "rate=100kbit", "loss=5%"] {
+        let said = |is_on: bool| {
+            let is_it = |line: &Value| {
+                let text = line["text"].as_str().unwrap_or_default();
+                line["what"] == "fault" && text.starts_with(fault) && line["is_on"] == is_on
+            };
+            trace.lines().map(|line| serde_json::from_str(line).expect("JSON")).filter(is_it).count()
+        };
+        assert!(said(true) > 0 && said(true) == said(false), "{fault}: on {}, off {}", said(true), said(false));
+    }
 }
 
 #[test]

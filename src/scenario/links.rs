@@ -40,6 +40,10 @@ impl Stage {
     /// Puts faults on links; the number is for taking them off.
     pub(super) fn put_on(&mut self, links: Links) -> Result<usize, Stop> {
         let number = self.links.put_on + 1;
+        self.taking(Step::Links { number, links: links.clone() }, |stage| stage.put_on_as(number, links))
+    }
+
+    fn put_on_as(&mut self, number: usize, links: Links) -> Result<usize, Stop> {
         for rule in self.rules_of(&links)? {
             let owner = Owner::Links(number);
             self.layer(&rule, |layers| layers.push((owner, rule.fault)))?;
@@ -66,6 +70,15 @@ impl Stage {
             if !fault.is_nothing() {
                 layers.push((Owner::Default, fault));
             }
+        })
+    }
+
+    /// Takes the default of a kind off every link.
+    pub(super) fn take_off_all(&mut self, kind: Kind) -> Result<(), Stop> {
+        let layers = self.links.layers.get(&(Ends::Any, Ends::Any, kind)).into_iter().flatten();
+        let default = layers.filter(|(owner, _)| *owner == Owner::Default).map(|&(_, fault)| fault).next();
+        default.map_or(Ok(()), |fault| {
+            self.layer(&everywhere(fault), |layers| layers.retain(|(owner, _)| *owner != Owner::Default))
         })
     }
 

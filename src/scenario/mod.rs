@@ -20,7 +20,7 @@ mod sweep;
 mod words;
 
 pub use fleet::{Change, Death, Fleet, FleetError, Unsynced};
-pub use options::{Keeps, Options, Settings, Settle, Suite, Swarm};
+pub use options::{Keeps, Options, Settings, Settle, Suite, Swarm, Tape};
 pub use processes::ProcessFleet;
 pub use script::{Run, Script, run};
 pub use shrink::{Shrunk, shrink};
@@ -29,3 +29,6 @@ pub use steps::{Links, Step, Timed, Way};
 pub use stop::{About, Place, Stop, Verdict, Why, seconds};
 pub use sweep::{Seeds, SeedsError, Shard, Sweep, sweep};
 pub use words::SCENARIOS;
+
+#[cfg(test)]
+mod panicked_test;

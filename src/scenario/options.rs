@@ -1,11 +1,13 @@
 //! What a run is asked for from outside, and what its script asks for itself.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::check::SETTLES_WITHIN;
+use crate::check::{Line, SETTLES_WITHIN};
 
 /// How a scenario is run.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Seed 0 is the calm one: no background fault is drawn for it.
     pub seed: u64,
@@ -14,7 +16,12 @@ pub struct Options {
     /// Draws background faults for a scenario that names none.
     pub swarm: bool,
     pub keeps: Keeps,
+    pub tape: Option<Tape>,
 }
+
+/// Is given each line of the trace as it comes, so that a run which never ends leaves something too.
+#[derive(Clone)]
+pub struct Tape(Arc<dyn Fn(&Line) + Send + Sync>);
 
 /// How much of the trace is at hand at the end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -66,7 +73,23 @@ const LIMIT: Duration = Duration::from_secs(60 * 60);
 
 impl Default for Options {
     fn default() -> Self {
-        Self { seed: 0, limit: LIMIT, swarm: false, keeps: Keeps::default() }
+        Self { seed: 0, limit: LIMIT, swarm: false, keeps: Keeps::default(), tape: None }
+    }
+}
+
+impl Tape {
+    pub fn new(write: impl Fn(&Line) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(write))
+    }
+
+    pub(super) fn write(&self, line: &Line) {
+        (self.0)(line);
+    }
+}
+
+impl fmt::Debug for Tape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tape")
     }
 }
 

@@ -197,11 +197,16 @@ fn units(steps: &[Timed]) -> Vec<Vec<usize>> {
             (Step::Crash { node, .. } | Step::Leave { node }, Step::Start { node: mended })
             | (Step::Pause { node }, Step::Resume { node: mended }) => node == mended,
             (Step::Links { number, .. }, Step::Heal { number: mended }) => number == mended,
+            (Step::Default { fault }, Step::DefaultOff { kind }) => fault.kind() == *kind,
             _ => false,
         };
         let unit = match &timed.step {
             // What makes a node is in the unit of the node, which was tried before.
-            Step::Home { .. } | Step::Start { .. } | Step::Resume { .. } | Step::Heal { .. } => continue,
+            Step::Home { .. }
+            | Step::Start { .. }
+            | Step::Resume { .. }
+            | Step::Heal { .. }
+            | Step::DefaultOff { .. } => continue,
             Step::Crash { node, .. } | Step::Leave { node } | Step::Pause { node } => {
                 let later = steps.iter().enumerate().skip(at + 1);
                 let mended = later.clone().find(|(_, other)| mends(&other.step)).map(|(at, _)| at);
@@ -212,13 +217,11 @@ fn units(steps: &[Timed]) -> Vec<Vec<usize>> {
                     .map(|(at, _)| at);
                 [at].into_iter().chain(between).chain(mended).collect()
             }
-            Step::Links { .. } => {
+            Step::Links { .. } | Step::Default { .. } => {
                 let mended = steps.iter().skip(at).position(|other| mends(&other.step)).map(|later| at + later);
                 [at].into_iter().chain(mended).collect()
             }
-            Step::Join { .. } | Step::Say { .. } | Step::Tell { .. } | Step::Default { .. } | Step::Change { .. } => {
-                vec![at]
-            }
+            Step::Join { .. } | Step::Say { .. } | Step::Tell { .. } | Step::Change { .. } => vec![at],
         };
         taken.extend(unit.iter().copied());
         units.push(unit);

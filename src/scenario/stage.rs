@@ -47,6 +47,8 @@ pub(super) struct Stage {
     pub(super) messages: Vec<Said>,
     pub(super) links: OnLinks,
     pub(super) steps: Vec<Timed>,
+    /// The step that is being taken; it stays here if it ends the run.
+    taking: Option<Timed>,
     kept: VecDeque<Line>,
     /// What nodes were asked since the last expectation, so that a failure knows what it is about.
     pub(super) asked: Vec<Asked>,
@@ -117,6 +119,7 @@ impl Stage {
             messages: Vec::new(),
             links: OnLinks::default(),
             steps: Vec::new(),
+            taking: None,
             kept: VecDeque::new(),
             asked: Vec::new(),
             settling_since: Duration::ZERO,
@@ -182,8 +185,18 @@ impl Stage {
         self.shown(name).iter().filter(|message| message.id == said.id).count()
     }
 
-    pub(super) fn into_record(self) -> (Vec<Timed>, Vec<Line>) {
+    /// What was done, and the lines. A step that ended the run is among what was done.
+    pub(super) fn into_record(mut self) -> (Vec<Timed>, Vec<Line>) {
+        self.keep_rest();
+        self.steps.extend(self.taking);
         (self.steps, self.kept.into())
+    }
+
+    /// Keeps the lines that nobody judges any more.
+    fn keep_rest(&mut self) {
+        while let Some(line) = self.fleet.as_mut().and_then(|fleet| fleet.poll_line()) {
+            self.keep(line);
+        }
     }
 
     /// Asks the fleet something that changes nothing.
@@ -194,8 +207,23 @@ impl Stage {
         Ok(answer)
     }
 
+    /// Takes a step that ends the run where a node panics in it, or a check does not hold at once: what was done then ends with
+    /// it.
+    pub(super) fn taking<T>(&mut self, step: Step, take: impl FnOnce(&mut Self) -> Result<T, Stop>) -> Result<T, Stop> {
+        self.taking = Some(Timed { at: self.elapsed(), step });
+        let taken = take(self);
+        if !matches!(&taken, Err(stop) if matches!(stop.why, Why::Check(_) | Why::Fleet)) {
+            self.taking = None;
+        }
+        taken
+    }
+
     /// Makes a machine.
     pub(super) fn add(&mut self, name: &str) -> Result<Name, Stop> {
+        self.taking(Step::Home { node: name.into() }, |stage| stage.make(name))
+    }
+
+    fn make(&mut self, name: &str) -> Result<Name, Stop> {
         let id = self.ask(|fleet| fleet.add(name))?;
         let name: Name = name.into();
         self.nodes.push((name.clone(), id));
@@ -206,6 +234,10 @@ impl Stage {
 
     /// Takes a step that concerns one node, or the links between some.
     pub(super) fn take(&mut self, step: Step) -> Result<(), Stop> {
+        self.taking(step.clone(), |stage| stage.carry_out(step))
+    }
+
+    fn carry_out(&mut self, step: Step) -> Result<(), Stop> {
         match &step {
             Step::Home { node } => return self.add(&node.clone()).map(|_| ()),
             Step::Start { node } => self.ask(|fleet| fleet.start(node))?,
@@ -223,6 +255,7 @@ impl Stage {
                 return self.say(&node.clone(), Some(&to.clone()), &text.clone()).map(|_| ());
             }
             Step::Default { fault } => self.put_on_all(*fault)?,
+            Step::DefaultOff { kind } => self.take_off_all(*kind)?,
             Step::Links { links, .. } => return self.put_on(links.clone()).map(|_| ()),
             Step::Heal { number } => self.take_off(*number)?,
             Step::Change { node, change } => {
@@ -251,7 +284,15 @@ impl Stage {
 
     /// Has `name` say something to the room, or to one member.
     pub(super) fn say(&mut self, name: &Name, to: Option<&Name>, text: &str) -> Result<Said, Stop> {
-        let text = text.to_owned();
+        let (node, message, text) = (name.clone(), self.messages.len() + 1, text.to_owned());
+        let step = match to {
+            None => Step::Say { node, message, text: text.clone() },
+            Some(to) => Step::Tell { node, to: to.clone(), message, text: text.clone() },
+        };
+        self.taking(step.clone(), |stage| stage.have_said(name, to, text, step))
+    }
+
+    fn have_said(&mut self, name: &Name, to: Option<&Name>, text: String, step: Step) -> Result<Said, Stop> {
         let command = match to {
             None => Command::Say { text: text.clone() },
             Some(to) => {
@@ -263,12 +304,9 @@ impl Stage {
             return Err(Stop::new(Why::Fleet, format!("{name} took a message and gave it no id")));
         };
         let number = self.messages.len() + 1;
-        let said = Said { number, id: sent.id, by: name.clone(), to: to.cloned(), text: text.clone() };
+        let said = Said { number, id: sent.id, by: name.clone(), to: to.cloned(), text };
         self.messages.push(said.clone());
-        self.record(match to {
-            None => Step::Say { node: name.clone(), message: number, text },
-            Some(to) => Step::Tell { node: name.clone(), to: to.clone(), message: number, text },
-        });
+        self.record(step);
         self.watch()?;
         Ok(said)
     }
@@ -308,10 +346,7 @@ impl Stage {
     ) -> Result<LineNumber, Stop> {
         let fleet = self.fleet.as_mut().ok_or_else(no_scenario)?;
         let number = fleet.note(None, cause, What::Violated { check, text });
-        // Nothing is judged any more.
-        while let Some(line) = self.fleet.as_mut().and_then(|fleet| fleet.poll_line()) {
-            self.keep(line);
-        }
+        self.keep_rest();
         Ok(number)
     }
 
@@ -327,6 +362,7 @@ impl Stage {
     }
 
     pub(super) fn record(&mut self, step: Step) {
+        self.taking = None;
         let at = self.elapsed();
         self.steps.push(Timed { at, step });
     }
@@ -360,6 +396,9 @@ impl Stage {
     fn keep(&mut self, mut line: Line) {
         if let What::Sent { wire, .. } = &mut line.what {
             *wire = None;
+        }
+        if let Some(tape) = &self.options.tape {
+            tape.write(&line);
         }
         match self.options.keeps {
             Keeps::Nothing => return,

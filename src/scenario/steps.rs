@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::fleet::{Change, Death, Unsynced};
 use crate::check::Name;
-use crate::faults::{Ends, Fault, Rule};
+use crate::faults::{Ends, Fault, Kind, Rule};
 
 /// One step, and when it was taken.
 #[derive(Clone, PartialEq, Debug)]
@@ -28,6 +28,7 @@ pub enum Step {
     Say { node: Name, message: usize, text: String },
     Tell { node: Name, to: Name, message: usize, text: String },
     Default { fault: Fault },
+    DefaultOff { kind: Kind },
     Links { number: usize, links: Links },
     Heal { number: usize },
     Change { node: Name, change: Change },
@@ -64,7 +65,7 @@ impl Step {
             Self::Join { node, through } => vec![node, through],
             Self::Tell { node, to, .. } => vec![node, to],
             Self::Links { links, .. } => links.from.iter().chain(&links.to).collect(),
-            Self::Default { .. } | Self::Heal { .. } => Vec::new(),
+            Self::Default { .. } | Self::DefaultOff { .. } | Self::Heal { .. } => Vec::new(),
         }
     }
 
@@ -87,6 +88,7 @@ impl Step {
                 format!("said[{message}] = {}:tell({}, {})", local(node), local(to), quoted(text))
             }
             Self::Default { fault } => format!("net.default{{ {} }}", quoted(&spec(*fault))),
+            Self::DefaultOff { kind } => format!("net.default{{ {} = false }}", kind.name()),
             Self::Links { number, links } => format!("faults[{number}] = {}", links.expression()),
             Self::Heal { number } => format!("faults[{number}]:heal()"),
             Self::Change { node, change } => format!("{}:{}", local(node), change_call(change)),

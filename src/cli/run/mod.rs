@@ -4,16 +4,16 @@
 
 mod progress;
 mod say;
+mod trace;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use std::{fs, panic};
 
 use clap::{Args as ArgGroup, ValueEnum};
 
 use super::exit::{Exit, Failure};
 use super::out::{self, Form, Output};
-use crate::check::Line;
 use crate::report;
 use crate::scenario::{
     Fleet, FleetError, Keeps, Options, ProcessFleet, Run, Script, Seeds, Settings, Shard, SimFleet, SimOptions,
@@ -21,6 +21,7 @@ use crate::scenario::{
 };
 use progress::Progress;
 use say::{Account, Shrinking};
+use trace::TraceFile;
 
 pub(super) const HELP: &str = "\
 Examples:
@@ -142,7 +143,7 @@ impl RunArgs {
         let seed = self.seed.unwrap_or(0);
         let progress = Progress::of_one(&script.file, output);
         let began = Instant::now();
-        let run = self.run(&script, seed, self.keeps());
+        let run = self.watched(&script, seed)?;
         let wall = began.elapsed();
         progress.end();
         self.write(&run, &script.file)?;
@@ -162,7 +163,7 @@ impl RunArgs {
             return Ok(Verdict::Passed);
         };
         // Once more, and this time what happened is kept.
-        let run = self.run(&script, first.seed, self.keeps());
+        let run = self.watched(&script, first.seed)?;
         let shrinking = if run.verdict() == Verdict::Failed && !self.no_shrink {
             progress.says(&format!("seed {} fails; shrinking", run.seed));
             Some(self.shrink(file, &script, &run)?)
@@ -177,10 +178,14 @@ impl RunArgs {
     }
 
     fn shrink(&self, file: &Path, script: &Script, run: &Run) -> Result<Shrinking, Failure> {
+        // A panic was told of once; its candidates would tell of it hundreds of times.
+        let told = panic::take_hook();
+        panic::set_hook(Box::new(|_| {}));
         let shrunk = shrink(script, run, &mut |candidate| {
             let options = Options { swarm: false, ..self.options(run.seed, Keeps::Nothing) };
             crate::scenario::run(candidate, options, self.open(run.seed))
         });
+        panic::set_hook(told);
         let Some(shrunk) = shrunk else { return Ok(Shrinking::InTheScript) };
         let to = self.shrink_to.clone().unwrap_or_else(|| file.with_extension("shrunk.lua"));
         // The background faults are among its steps.
@@ -194,12 +199,18 @@ impl RunArgs {
         crate::scenario::run(script, self.options(seed, keeps), self.open(seed))
     }
 
-    fn options(&self, seed: u64, keeps: Keeps) -> Options {
-        Options { seed, limit: self.limit, swarm: self.swarm, keeps }
+    /// A run of which what happened is kept, and written where that is asked for.
+    fn watched(&self, script: &Script, seed: u64) -> Result<Run, Failure> {
+        let trace = self.trace.as_deref().map(TraceFile::create).transpose()?;
+        let keeps = if self.report.is_some() || self.diagram.is_some() { Keeps::All } else { Keeps::Last };
+        let options = Options { tape: trace.as_ref().map(TraceFile::tape), ..self.options(seed, keeps) };
+        let run = crate::scenario::run(script, options, self.open(seed));
+        trace.map_or(Ok(()), |trace| trace.end())?;
+        Ok(run)
     }
 
-    const fn keeps(&self) -> Keeps {
-        if self.trace.is_some() || self.report.is_some() || self.diagram.is_some() { Keeps::All } else { Keeps::Last }
+    fn options(&self, seed: u64, keeps: Keeps) -> Options {
+        Options { seed, limit: self.limit, swarm: self.swarm, keeps, tape: None }
     }
 
     fn open(&self, seed: u64) -> impl FnOnce(&Settings) -> Result<Box<dyn Fleet>, FleetError> + Send + 'static {
@@ -257,9 +268,6 @@ impl RunArgs {
             fs::write(path, text).map_err(|error| anyhow::anyhow!("cannot write {}: {error}", path.display()))?;
             Ok(())
         };
-        if let Some(path) = &self.trace {
-            to(path, json_lines(&run.trace)?)?;
-        }
         if let Some(path) = &self.report {
             to(path, report::page(&run.trace, &self.finding(run, file)))?;
         }
@@ -279,15 +287,6 @@ fn own_program() -> Result<PathBuf, FleetError> {
 fn quoted(file: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%=".contains(c);
     if file.chars().all(is_plain) { file.to_owned() } else { format!("'{}'", file.replace('\'', r"'\''")) }
-}
-
-fn json_lines(lines: &[Line]) -> Result<String, Failure> {
-    let mut out = String::new();
-    for line in lines {
-        out.push_str(&serde_json::to_string(line)?);
-        out.push('\n');
-    }
-    Ok(out)
 }
 
 fn read(file: &Path) -> Result<Script, Failure> {

@@ -35,8 +35,12 @@ pub(super) fn table(lua: &Lua) -> mlua::Result<Table> {
     let table = lua.create_table()?;
     word(lua, &table, "default", |lua, values| {
         let args = Args::new("net.default", values).at_most(1)?;
-        let faults = args.fields(0, FAULTS)?.faults()?;
-        on_stage(lua, |stage| faults.into_iter().try_for_each(|fault| stage.take(Step::Default { fault })))
+        let fields = args.fields(0, FAULTS)?;
+        let (faults, kinds) = (fields.faults()?, fields.taken_back());
+        on_stage(lua, |stage| {
+            kinds.into_iter().try_for_each(|kind| stage.take(Step::DefaultOff { kind }))?;
+            faults.into_iter().try_for_each(|fault| stage.take(Step::Default { fault }))
+        })
     })?;
     word(lua, &table, "link", |lua, values| {
         let args = Args::new("net.link", values).at_most(1)?;

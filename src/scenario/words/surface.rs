@@ -121,7 +121,11 @@ pub const SCENARIOS: Surface = Surface {
             "the two parts",
             "Splits the nodes in two.",
         ),
-        does("net.default", &[FAULTS], "Sets what every link does, each way. What is not named stays as it is."),
+        does(
+            "net.default",
+            &[FAULTS],
+            "Sets what every link does, each way. What is not named stays as it is; `false` takes it back, as `cut = false`.",
+        ),
         gives(
             "net.link",
             &[param(

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::message::Said;
 use super::node::Node;
 use crate::check::Name;
-use crate::faults::{Fault, Spec};
+use crate::faults::{Fault, Kind, Spec};
 use crate::scenario::stage::Argument;
 use crate::scenario::stop::Stop;
 
@@ -179,6 +179,11 @@ impl Fields {
         }
         let complaint = || Stop::script(format!("{} wants {wanted} as {key}, and got {}", self.of, shown(&value)));
         read(&value).map(Some).ok_or_else(complaint)
+    }
+
+    /// The kinds of faults that the table says are not to be: `cut = false`.
+    pub(super) fn taken_back(&self) -> Vec<Kind> {
+        Kind::ALL.into_iter().filter(|kind| self.value(kind.name()) == Value::Boolean(false)).collect()
     }
 
     /// The faults that the table names: specs in its list part, and fields in the words of specs.
