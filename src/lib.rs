@@ -16,6 +16,7 @@ pub mod transport;
 pub mod node;
 
 pub mod check;
+pub mod evidence;
 pub mod lua;
 pub mod store;
 pub mod view;

@@ -69,3 +69,72 @@ fn what_was_said_is_found_by_its_words_also_after_a_restart() {
     }
     drop(ana);
 }
+
+#[test]
+fn a_message_is_proven_by_a_file_to_somebody_who_was_not_there() {
+    let (homes, [_ana, _bo]) = two();
+    let said = say(&homes[0], &["the build is done"]);
+    let handle = said["handle"].as_str().expect("a handle");
+    let room = homes[0].moot(&["invite"]);
+    let room = String::from_utf8(room.stdout).expect("UTF-8").trim().to_owned();
+    let elsewhere = Home::new("nobody");
+    std::fs::create_dir(elsewhere.path()).expect("a place for files");
+    let path = elsewhere.path().join("build.moot");
+    let file = path.to_str().expect("UTF-8");
+
+    let told = lines(&homes[0], &["evidence", "export", handle, "--out", file]);
+    assert!(told[0].ends_with("build.moot: the message, 1 receipt and 2 cards"), "{told:?}");
+    let again = homes[0].moot(&["evidence", "export", handle, "--out", file]);
+    assert_eq!(again.status.code(), Some(1), "{again:?}");
+    assert!(complaint(&again).contains("is there already"), "{again:?}");
+
+    // Where no node ever ran.
+    let proof = elsewhere.json(&["evidence", "verify", file]);
+    assert_eq!(proof["text"], "the build is done");
+    assert_eq!((&proof["from"]["nick"], &proof["id"]), (&"ana".into(), &said["id"]));
+    assert_eq!(proof["receipts"][0]["covers"], "this_message");
+    assert_eq!(proof["receipts"][0]["by"]["nick"], "bo");
+    let shown = lines(&elsewhere, &["evidence", "verify", file, "--room", &room]).join("\n");
+    assert!(shown.contains("| the build is done") && shown.contains("it does not prove:"), "{shown}");
+
+    let sound = std::fs::read(&path).expect("written");
+    for at in [3, 30, 60, sound.len() / 2, sound.len() - 1] {
+        let mut bytes = sound.clone();
+        bytes[at] ^= 1;
+        std::fs::write(&path, bytes).expect("written");
+        let refused = elsewhere.moot(&["evidence", "verify", file]);
+        assert_eq!(refused.status.code(), Some(1), "byte {at}: {refused:?}");
+        assert!(complaint(&refused).contains("proves nothing: "), "{refused:?}");
+    }
+    std::fs::write(&path, &sound).expect("written");
+    let other = Home::new("zoe");
+    let _zoe = other.node(&[]);
+    let ticket = other.moot(&["invite"]);
+    let ticket = String::from_utf8(ticket.stdout).expect("UTF-8").trim().to_owned();
+    let refused = elsewhere.moot(&["evidence", "verify", file, "--room", &ticket]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(complaint(&refused).contains("it is of room "), "{refused:?}");
+}
+
+#[test]
+fn a_private_message_is_proven_by_its_sender_and_not_by_its_receiver() {
+    let (homes, [_ana, mut bo]) = two();
+    let said = say(&homes[0], &["--to", "bo", "only for you"]);
+    bo.shows("only for you");
+    let id = said["id"].as_str().expect("an id");
+    let dir = Home::new("files");
+    std::fs::create_dir(dir.path()).expect("a place for files");
+    let [sent, received] = ["sent.moot", "received.moot"].map(|name| dir.path().join(name));
+    let [sent, received] = [&sent, &received].map(|path| path.to_str().expect("UTF-8"));
+
+    lines(&homes[0], &["evidence", "export", id, "--out", sent]);
+    let proof = dir.json(&["evidence", "verify", sent]);
+    assert_eq!(proof["receipts"][0]["covers"], "this_message");
+    assert_eq!(proof["proves"].as_array().map(Vec::len), Some(1), "{proof:#}");
+
+    let told = lines(&homes[1], &["evidence", "export", id, "--out", received]);
+    assert_eq!(told[1], "it proves nothing yet: nobody signed anything about this message");
+    let output = dir.moot(&["evidence", "verify", received]);
+    assert_eq!(output.status.code(), Some(4), "{output:?}");
+    assert!(String::from_utf8(output.stdout).expect("UTF-8").contains("\nit proves nothing\n"));
+}

@@ -151,6 +151,14 @@ pub const CONTROL_LOG_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// The newest events, kept for a tail that asks what it missed.
 pub const RECENT_EVENTS_MAX: usize = 256;
 pub const RECENT_EVENTS_BYTES_MAX: usize = 512 * 1024;
+/// A file of evidence, read or written. It holds one receipt a member that signed one, and cards of them, the author
+/// and the receiver.
+pub const EVIDENCE_BYTES_MAX: usize = 4 * 1024 * 1024;
+pub const EVIDENCE_RECEIPTS_MAX: usize = 1_024;
+pub const EVIDENCE_CARDS_MAX: usize = EVIDENCE_RECEIPTS_MAX + 2;
+/// Later messages in it, which tie a receipt to its message, and their bytes: what one receipt of a burst covers.
+pub const EVIDENCE_LATER_MAX: usize = 1_024;
+pub const EVIDENCE_LATER_BYTES_MAX: usize = 1024 * 1024;
 /// Questions to the disk that wait for the thread that reads it. More are refused.
 pub const DISK_QUESTIONS_MAX: usize = 64;
 

@@ -12,6 +12,7 @@ use super::chat::Settings;
 use super::exit::Failure;
 use super::help;
 use super::run::{self, RunArgs};
+use crate::base::RoomId;
 use crate::base::text::{self, TextError};
 use crate::faults::Spec;
 use crate::runtime;
@@ -104,6 +105,9 @@ pub(super) enum Command {
     /// Messages that have these words, in all that this home keeps
     #[command(after_help = help::SEARCH)]
     Search(SearchArgs),
+    /// A message with what was signed about it as a file, for somebody who was not there
+    #[command(subcommand, after_help = help::EVIDENCE)]
+    Evidence(EvidenceCommand),
     /// Say something to the room, or to one member
     Send(SendArgs),
     /// Print what happens, as it happens
@@ -161,6 +165,29 @@ struct StartArgs {
     /// A Lua script that the node runs, see docs/SCRIPTING.md; may be repeated
     #[arg(long = "script", value_name = "FILE")]
     scripts: Vec<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum EvidenceCommand {
+    /// Write the message, its receipts and the cards of who signed them to a new file
+    #[command(after_help = help::EVIDENCE)]
+    Export {
+        /// The message's handle, author#number or id
+        #[arg(value_name = "MSG")]
+        what: String,
+        /// Must not be there yet
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Check such a file and say what it proves; needs no home, no node and no network
+    #[command(after_help = help::EVIDENCE)]
+    Verify {
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Refuse a file of any other room
+        #[arg(long, value_name = "TICKET|ROOM", value_parser = read_room)]
+        room: Option<RoomId>,
+    },
 }
 
 #[derive(Debug, ArgGroup)]
@@ -333,6 +360,14 @@ fn in_one_line(error: &clap::Error) -> String {
 
 fn read_ticket(text: &str) -> Result<Ticket, String> {
     text.parse().map_err(|error: TicketError| error.to_string())
+}
+
+/// A room by its id, or by a ticket to it.
+fn read_room(text: &str) -> Result<RoomId, String> {
+    if text.to_ascii_lowercase().starts_with("moot:") {
+        return read_ticket(text).map(|ticket| ticket.room);
+    }
+    text.parse().map_err(|_| "a room is told by a ticket to it, or by its id as moot evidence verify prints it".into())
 }
 
 fn read_nick(text: &str) -> Result<String, String> {

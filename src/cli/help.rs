@@ -14,6 +14,8 @@ Examples:
   date | moot send -                    send what comes on standard input
   moot why k7f3                         the evidence for a message
   moot why bo                           the evidence about a member
+  moot evidence export k7f3 --out build.moot
+                                        the message and what was signed about it, for somebody else
   moot search build done                what was said about it, in all that is kept here
   moot status --json | jq .members      everything as JSON
   moot node --script scripts/echo.lua   run a node with a bot that answers private messages
@@ -46,6 +48,19 @@ Examples:
 
 Each hit stands between « and »; -n says how many of the newest messages are shown. A word is letters and digits;
 in scripts that put no blanks between words a search finds how a sentence begins.";
+
+pub(super) const EVIDENCE: &str = "\
+Examples:
+  moot evidence export k7f3 --out build.moot    the message, its receipts, and who signed them
+  moot evidence verify build.moot               anywhere: each signature, each hash, what follows and what does not
+  moot evidence verify build.moot --room \"$(moot invite)\"
+                                                the same, and only if it is of this room
+
+A receipt that covers several messages is tied to this one by the messages between: the file then holds those too, and
+export says so. Who signed is told by keys; compare them with moot who --json or by another way.
+
+Exit codes of verify: 0 all of it holds and something follows, 1 it does not hold (damaged, forged, another room),
+4 all of it holds and nothing follows, such as from a private message without a receipt.";
 
 pub(super) const FAULTS: &str = "\
 A SPEC is one fault or several, separated by commas; KIND=VALUE is the same as KIND VALUE:

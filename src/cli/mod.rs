@@ -5,6 +5,7 @@ mod args;
 mod ask;
 mod chat;
 mod demo;
+mod evidence;
 mod exit;
 mod help;
 mod out;
@@ -14,7 +15,7 @@ mod send;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use args::{Args, Command, Parsed};
+use args::{Args, Command, EvidenceCommand, Parsed};
 use exit::{Exit, Failure};
 use out::Output;
 
@@ -51,6 +52,8 @@ fn dispatch(args: Args, program: String) -> Result<Exit, Failure> {
         Command::Gaps => ask::gaps(&home?, output),
         Command::Log { last, count } => ask::log(&home?, count.unwrap_or(last), output),
         Command::Search(search) => ask::search(&home?, search, output),
+        Command::Evidence(EvidenceCommand::Export { what, out }) => evidence::export(&home?, what, &out, output),
+        Command::Evidence(EvidenceCommand::Verify { file, room }) => evidence::verify(&file, room, output),
         Command::Send(send) => send::send(&home?, send, output),
         Command::Tail => ask::tail(&home?, output),
         Command::Leave => ask::leave(&home?, output),

@@ -13,6 +13,7 @@ use super::api::{
 use crate::base::{MemberId, MessageId, Now, Presence, Run, Stream, Time};
 use crate::membership::{self, Member};
 use crate::messaging;
+use crate::wire::{Card, Signed};
 
 /// A peer that confirmed something of ours within this time hears us: three heartbeats.
 const HEARS_ME_WITHIN_MS: u64 = 3_000;
@@ -39,6 +40,12 @@ impl Node {
             counters: self.counters(),
             limits: self.limits(),
         }
+    }
+
+    /// This node's own card, as it signed it.
+    #[must_use]
+    pub fn card(&self) -> &Signed<Card> {
+        self.membership.card()
     }
 
     /// The ids and nicks of the members in [`Node::status`], for who only looks for a name.

@@ -38,7 +38,8 @@ pub fn answer(view: &View, response: &Response, counters: Counters, now: Wall) -
         Response::Faults(faults) if faults.is_empty() => Some("faults are off".into()),
         Response::Faults(faults) => Some(view.fault_banner(faults)),
         Response::Event(event) => Some(view.event(event)),
-        Response::Done => None,
+        // Bytes for a file.
+        Response::Evidence(_) | Response::Done => None,
         Response::Error(error) => Some(error.message.clone()),
     }
 }

@@ -30,6 +30,7 @@ impl EventLoop {
             Answer::Log { asker, log } => {
                 (asker, log.map(|Log { messages, left_out }| Response::Log { messages, left_out }))
             }
+            Answer::Evidence { asker, file } => (asker, file.map(Response::Evidence)),
             Answer::Searched { asker, matches } => {
                 (asker, matches.map(|Matches { found, more }| Response::Found { found, more }))
             }
@@ -47,6 +48,10 @@ impl EventLoop {
             Request::Why { what } => self.why(now, asker, what),
             Request::Log { last } => self.clerk.ask(Question::Log { asker, last }).map(|()| None),
             Request::Search { words, from, limit } => self.search(asker, words, from, limit).map(|()| None),
+            Request::Evidence { what } => {
+                let own_card = self.host.node().card().bytes().to_vec();
+                self.clerk.ask(Question::Evidence { asker, what, own_card }).map(|()| None)
+            }
             Request::Gaps => Ok(Some(Response::Gaps(self.host.node().gaps()))),
             Request::Send { to, text, follow } => self.send(now, asker, to.as_deref(), text, follow).map(|()| None),
             Request::Join { addresses } => self.command(now, Command::Join { addresses }).map(|_| Some(Response::Done)),

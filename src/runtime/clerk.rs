@@ -10,6 +10,7 @@ use crate::base::MessageId;
 use crate::base::limits::{CONTROL_LOG_BYTES_MAX, DISK_QUESTIONS_MAX};
 use crate::node::api::{Found, Message};
 use crate::store::{History, Home, Matches, Search, SearchError, StoreError};
+use crate::wire::EvidenceFile;
 
 /// The way to the thread.
 pub(super) struct Clerk {
@@ -33,6 +34,12 @@ pub(super) enum Question {
         asker: Asker,
         search: Search,
     },
+    Evidence {
+        asker: Asker,
+        what: String,
+        /// Signed; the disk has others' cards only.
+        own_card: Vec<u8>,
+    },
     KeepNick {
         asker: Asker,
         nick: String,
@@ -42,6 +49,7 @@ pub(super) enum Question {
 pub(super) enum Answer {
     Log { asker: Asker, log: Result<Log, RequestError> },
     Found { asker: Asker, found: Result<MessageId, RequestError> },
+    Evidence { asker: Asker, file: Result<Box<EvidenceFile>, RequestError> },
     Searched { asker: Asker, matches: Result<Matches, RequestError> },
     NickKept { asker: Asker, nick: String, kept: Result<(), RequestError> },
 }
@@ -118,6 +126,9 @@ impl Desk {
                 Answer::Log { asker, log: read.map(fitting).map_err(|error| failed(&error)) }
             }
             Question::Search { asker, search } => Answer::Searched { asker, matches: self.search(&search) },
+            Question::Evidence { asker, what, own_card } => {
+                Answer::Evidence { asker, file: self.evidence(&what, &own_card) }
+            }
             Question::Find { asker, what } => Answer::Found { asker, found: self.find(&what) },
             Question::KeepNick { asker, nick } => {
                 let kept = self.keep_nick(&nick).map_err(|error| failed(&error));
@@ -151,6 +162,14 @@ impl Desk {
                 Err(RequestError::usage(error.to_string()))
             }
         }
+    }
+
+    fn evidence(&mut self, what: &str, own_card: &[u8]) -> Result<Box<EvidenceFile>, RequestError> {
+        let id = self.find(what)?;
+        let room = self.home.room().id;
+        let file = self.history().and_then(|history| history.evidence(room, id, own_card));
+        let file = file.map_err(|error| failed(&error))?;
+        file.map(Box::new).ok_or_else(|| RequestError::refused(format!("{what} is no longer kept here")))
     }
 
     fn keep_nick(&mut self, nick: &str) -> Result<(), StoreError> {

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::EventNumber;
 use crate::node::api::{Event, Found, Gap, MemberStatus, Message, Sent, Status, WhyMember, WhyMessage};
+use crate::wire::EvidenceFile;
 
 /// Names a request on its connection. The client chooses it, but for [`NO_REQUEST`].
 pub type RequestId = u64;
@@ -56,6 +57,8 @@ pub enum Request {
     /// Looks for messages by their words, in all that the disk still has; `from` is a nick, `nick~id` or id. Answered
     /// by [`Response::Found`].
     Search { words: String, from: Option<String>, limit: u64 },
+    /// Gathers what the disk has to show for a message (handle, `ana#12` or id). Answered by [`Response::Evidence`].
+    Evidence { what: String },
     /// Answered by [`Response::Gaps`].
     Gaps,
     /// Says `text` to the room, or tells it to one member (nick, `nick~id` or id). Answered by
@@ -98,6 +101,8 @@ pub enum Response {
         found: Vec<Found>,
         more: bool,
     },
+    /// The bytes of a file, in base64.
+    Evidence(Box<EvidenceFile>),
     Gaps(Vec<Gap>),
     Sent(Sent),
     Invite {
@@ -166,6 +171,7 @@ mod tests {
             Request::Why { what: "ana#12".into() },
             Request::Log { last: 20 },
             Request::Search { words: "\"a row\" of".into(), from: Some("bo".into()), limit: 5 },
+            Request::Evidence { what: "k7f3".into() },
             Request::Gaps,
             Request::Send { to: Some("bo~7f3a".into()), text: "two\nlines \"quoted\" ü".into(), follow: true },
             Request::Join { addresses: vec!["127.0.0.1:4460".parse().unwrap(), "[::1]:4460".parse().unwrap()] },

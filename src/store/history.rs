@@ -13,8 +13,8 @@ use crate::node::api::{Message, MessageKind};
 /// A reader of the database. It sees what was committed when it is asked.
 pub struct History {
     pub(super) db: Connection,
-    path: PathBuf,
-    me: MemberId,
+    pub(super) path: PathBuf,
+    pub(super) me: MemberId,
     nick: String,
 }
 

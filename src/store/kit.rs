@@ -61,6 +61,11 @@ pub(super) fn private(by: &Identity, run: Run, to: MemberId, seq: Seq, text: &st
     (bytes, id)
 }
 
+/// A receipt for what `held` says.
+pub(super) fn receipt_for(by: &Identity, author: MemberId, held: Held) -> Arc<[u8]> {
+    Signed::sign(Receipt { room: ROOM, receiver: by.id(), run: run(5), author, held }, by).bytes().clone()
+}
+
 pub(super) fn receipt(by: &Identity, author: MemberId, group: Option<Run>, last: Seq) -> Arc<[u8]> {
     let held = match group {
         Some(run) => {
@@ -69,8 +74,7 @@ pub(super) fn receipt(by: &Identity, author: MemberId, group: Option<Run>, last:
         }
         None => Held::Private { ids: vec![MessageId([8; 32])] },
     };
-    let receipt = Receipt { room: ROOM, receiver: by.id(), run: run(5), author, held };
-    Signed::sign(receipt, by).bytes().clone()
+    receipt_for(by, author, held)
 }
 
 /// "text" by `by`, as it arrives from its author.

@@ -4,6 +4,7 @@
 mod columns;
 mod commit;
 mod error;
+mod evidence;
 mod files;
 mod history;
 mod home;

@@ -9,6 +9,7 @@ mod ink;
 mod log;
 mod names;
 mod opening;
+mod proof;
 mod status;
 mod table;
 mod who;

@@ -6,6 +6,7 @@ pub mod codec;
 #[cfg(test)]
 mod damage;
 pub mod datagram;
+mod evidence;
 mod label;
 mod layout;
 mod membership;
@@ -16,6 +17,7 @@ pub mod sealed;
 mod ticket;
 
 pub use card::{Card, Leave};
+pub use evidence::{EvidenceError, EvidenceFile, Subject};
 pub use label::{FrameKind, Label};
 pub use layout::{Layout, LayoutError, Reader, Signed, SignedLayout, Writer, decode_layout, encode_layout, layout_id};
 pub use membership::{Heartbeat, Held as HeldMember, MembershipFrame, OpenReport, Report, ShownCard};
