@@ -1,131 +1,16 @@
 //! What a malicious member can send, and that it neither breaks nor bloats this node.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::super::verdict::Case;
-use super::super::{EventKind, Membership, Output, Restored, Settings};
+use super::super::{EventKind, Output};
+use super::bench::{Bench, address, at, card, identity, report_on, run};
 use super::world::ROOM;
 use crate::base::limits::REPORTS_PER_SUBJECT_MAX;
-use crate::base::{MemberId, Now, Path, Presence, Rng, Run, Step, StoreFailed, Time, Wall};
-use crate::crypto::Identity;
-use crate::wire::{Card, Heartbeat, HeldMember, Leave, MembershipFrame, OpenReport, Report, ShownCard, Signed, codec};
-
-/// One honest node, and two members that say whatever they like.
-struct Bench {
-    machine: Membership,
-    now: Time,
-    told: u64,
-    outputs: Vec<Output>,
-}
-
-fn identity(name: &str) -> Identity {
-    Identity::generate(&mut Rng::from_seed([42; 32]).split(name))
-}
-
-fn run(incarnation: u64) -> Run {
-    Run { incarnation, boot: 1 }
-}
-
-fn card(name: &str, run: Run, version: u32) -> Signed<Card> {
-    let identity = identity(name);
-    let card = Card {
-        room: ROOM,
-        member: identity.id(),
-        noise_key: identity.noise_key(),
-        run,
-        version,
-        nick: name.to_owned(),
-        addresses: vec![address()],
-    };
-    Signed::sign(card, &identity)
-}
-
-fn address() -> SocketAddr {
-    SocketAddr::from(([10, 0, 0, 9], 4460))
-}
-
-impl Bench {
-    fn new() -> Self {
-        let settings = Settings {
-            identity: identity("ana"),
-            room: ROOM,
-            nick: "ana".to_owned(),
-            addresses: vec![address()],
-            boot: 9,
-            rng: Rng::from_seed([1; 32]),
-        };
-        let now = Time::from_micros(5_000_000);
-        let mut step = Step::new(at(now), None, 0);
-        let machine = Membership::new(settings, Restored::default(), &mut step);
-        let mut bench = Self { machine, now, told: step.told(), outputs: Vec::new() };
-        bench.call(|machine, step| machine.handle_stored(step, 1, Ok::<(), StoreFailed>(())));
-        for name in ["bo", "mal"] {
-            bench.open(name);
-            bench.beat(name, 10);
-        }
-        bench
-    }
-
-    fn open(&mut self, name: &str) {
-        let card = card(name, run(100), 1);
-        self.call(|machine, step| {
-            machine.handle_opened(step, card.value().member, run(100), card.clone(), address(), address());
-        });
-    }
-
-    fn beat(&mut self, name: &str, tick: u64) {
-        let view = self.machine.view();
-        let heartbeat = Heartbeat { tick, view, lag_ms: 0, wants_answer: false, answer: false, reports: Vec::new() };
-        self.frame(name, MembershipFrame::Heartbeat(heartbeat));
-    }
-
-    fn frame(&mut self, name: &str, frame: MembershipFrame) {
-        let id = identity(name).id();
-        let now = self.now;
-        self.call(|machine, step| {
-            machine.handle_heard(step, id, run(100), Path { heard: Some(now), ..Path::default() });
-        });
-        self.call(|machine, step| machine.handle_frame(step, id, run(100), frame));
-    }
-
-    fn call(&mut self, call: impl FnOnce(&mut Membership, &mut Step)) {
-        let mut step = Step::new(at(self.now), None, self.told);
-        call(&mut self.machine, &mut step);
-        self.told = step.told();
-        while let Some(output) = self.machine.poll_output() {
-            if let Output::Send { frame, .. } = &output {
-                // Panics past the limit.
-                let _ = codec::encode(frame);
-            }
-            self.outputs.push(output);
-        }
-    }
-
-    fn pass(&mut self, span: Duration) {
-        let until = self.now + span;
-        while let Some(due) = self.machine.poll_timeout().filter(|&due| due <= until) {
-            self.now = self.now.max(due);
-            self.call(Membership::handle_timeout);
-        }
-        self.now = until;
-    }
-
-    fn presence(&self, name: &str) -> Option<Presence> {
-        self.machine.member(at(self.now), identity(name).id()).map(|member| member.presence)
-    }
-}
-
-fn at(time: Time) -> Now {
-    Now { time, wall: Wall(1_700_000_000_000 + time.as_micros() / 1000), lag: Duration::ZERO }
-}
-
-fn report_on(subject: &str, tick: u64) -> OpenReport {
-    let subject = identity(subject).id();
-    OpenReport { subject, run: run(100), tick, probes_lost: 3, lag_ms: 0, mostly_deaf: false }
-}
+use crate::base::{MemberId, Presence, Run, Time, Wall};
+use crate::wire::{Heartbeat, HeldMember, Leave, MembershipFrame, OpenReport, Report, ShownCard, Signed};
 
 #[test]
 fn nobody_is_talked_out_of_whom_it_hears() {
