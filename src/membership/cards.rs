@@ -175,7 +175,7 @@ impl Membership {
         if restarted {
             debug!(?id, %run, before = %old_run, "restarted");
             self.change(id, |entry| entry.begin_run(now));
-            self.forget_link(id);
+            self.renew_link(id);
             self.end_older_run(now, id);
             self.out.push(Output::Retire(card));
         }

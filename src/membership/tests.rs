@@ -5,6 +5,7 @@ mod hostile;
 mod look;
 mod rings;
 mod trouble;
+mod words;
 mod world;
 
 use std::time::Duration;

@@ -213,10 +213,15 @@ impl Membership {
         }
     }
 
-    /// A member's link was begun anew with its run, or it is forgotten.
-    pub(super) fn forget_link(&mut self, id: MemberId) {
+    /// A member's link was begun anew with its run. Whoever was wanted is wanted in the new run too.
+    pub(super) fn renew_link(&mut self, id: MemberId) {
         self.watch.open.remove(&id);
         self.watch.doubted.remove(&id);
+    }
+
+    /// A member is forgotten.
+    pub(super) fn forget_link(&mut self, id: MemberId) {
+        self.renew_link(id);
         self.watch.wanted.remove(&id);
     }
 
