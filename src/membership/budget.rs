@@ -8,6 +8,8 @@ use crate::base::Time;
 const ITEMS_PER_SECOND: u32 = 8_192;
 /// Reports about a member that are relayed: two reporters, twice.
 const RELAYS_PER_SECOND: u8 = 4;
+/// Times that a member is answered which says that this node is silent: its reports and its verdict.
+const ANSWERS_PER_SECOND: u8 = 8;
 /// Cards of a member that are taken: a restart, two addresses, a nick.
 const CARDS_PER_SECOND: u8 = 4;
 
@@ -17,13 +19,20 @@ pub struct Budget {
     second: u64,
     items: u32,
     relays: u8,
+    answers: u8,
     cards: u8,
 }
 
 impl Budget {
     #[must_use]
     pub const fn full() -> Self {
-        Self { second: 0, items: ITEMS_PER_SECOND, relays: RELAYS_PER_SECOND, cards: CARDS_PER_SECOND }
+        Self {
+            second: 0,
+            items: ITEMS_PER_SECOND,
+            relays: RELAYS_PER_SECOND,
+            answers: ANSWERS_PER_SECOND,
+            cards: CARDS_PER_SECOND,
+        }
     }
 
     /// Whether a comparison may still be answered. What one answer takes beyond the rest is let through.
@@ -40,6 +49,11 @@ impl Budget {
     pub fn spend_relay(&mut self, now: Time) -> bool {
         self.refill(now);
         spend(&mut self.relays)
+    }
+
+    pub fn spend_answer(&mut self, now: Time) -> bool {
+        self.refill(now);
+        spend(&mut self.answers)
     }
 
     pub fn spend_card(&mut self, now: Time) -> bool {

@@ -155,9 +155,8 @@ impl Membership {
             let card = self.own.card().value();
             if theirs.get(&me).is_none_or(|line| (line.run, line.version) < card.rank()) {
                 lacking.cards.push(self.own_shown());
-            } else if let Some(line) = theirs.get(&me).filter(|line| line.run == card.run && line.unreachable) {
-                self.own.outrun(step.now.time, line.tick);
-                self.send_heartbeat(step, peer, true);
+            } else if let Some(line) = theirs.get(&me).filter(|line| line.unreachable) {
+                self.answer_for_self(step, peer, line.run, line.tick);
             }
         }
         // The list first: the other side answers it while it takes in the rest.

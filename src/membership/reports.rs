@@ -55,8 +55,8 @@ impl Membership {
             return;
         }
         if subject == me {
-            self.answer_for_self(step, via, run, tick);
-            if by != via && self.watch.open().contains(&by) {
+            let answers = self.answer_for_self(step, via, run, tick);
+            if answers && by != via && self.watch.open().contains(&by) {
                 self.send_heartbeat(step, by, true);
             }
             return;
@@ -335,12 +335,16 @@ impl Membership {
         self.condemn(step, subject, basis, reports.to_vec());
     }
 
-    /// Somebody says that this node is silent: it shows that it is not.
-    fn answer_for_self(&mut self, step: &mut Step, to: MemberId, run: Run, tick: u64) {
-        if run == self.own.run() {
-            self.own.outrun(step.now.time, tick);
+    /// `to` says that this node is silent: it shows that it is not, so often in a second. Says whether it did.
+    pub(super) fn answer_for_self(&mut self, step: &mut Step, to: MemberId, run: Run, tick: u64) -> bool {
+        let now = step.now.time;
+        let answers =
+            run == self.own.run() && self.members.get_mut(&to).is_some_and(|entry| entry.budget.spend_answer(now));
+        if answers {
+            self.own.outrun(now, tick);
             self.send_heartbeat(step, to, true);
         }
+        answers
     }
 
     /// Reports a member: its link was silent for as long as it takes.
