@@ -96,20 +96,19 @@ impl Membership {
         if self.restored.is_empty() || self.restored_ask_at > now {
             return;
         }
+        self.restored_ask_at = now + self.restored_wait;
+        let unvouched = |id: &MemberId| self.members.get(id).filter(|entry| entry.is_unvouched());
+        let open: Vec<_> = self.restored.iter().filter_map(|id| Some((*id, unvouched(id)?.print()))).collect();
+        if open.is_empty() {
+            return;
+        }
+        debug!(?peer, open = open.len(), "asking for those who were restored");
+        self.restored_wait = (self.restored_wait * 2).min(UNVOUCHED_WAIT_MAX);
         let mut view = self.view.clone();
-        let mut open = 0;
-        for &id in &self.restored {
-            if let Some(entry) = self.members.get(&id).filter(|entry| entry.is_unvouched()) {
-                view.replace(id, entry.print(), 0);
-                open += 1;
-            }
+        for (id, print) in open {
+            view.replace(id, print, 0);
         }
-        if open > 0 {
-            debug!(?peer, open, "asking for those who were restored");
-            self.restored_ask_at = now + self.restored_wait;
-            self.restored_wait = (self.restored_wait * 2).min(UNVOUCHED_WAIT_MAX);
-            self.send(peer, MembershipFrame::Buckets(view.buckets().to_vec()));
-        }
+        self.send(peer, MembershipFrame::Buckets(view.buckets().to_vec()));
     }
 
     /// A peer's fingerprints, bucket by bucket: lists what is held in those that differ.

@@ -282,3 +282,14 @@ fn six_hundred_members_that_are_gone_are_told_to_a_new_one() {
     assert!(world.members("bo").iter().all(|member| member.since > since && !member.evidence.is_empty()));
     assert!(ids.iter().all(|id| world.disk("bo").members.contains_key(id)));
 }
+
+#[test]
+fn who_has_nobody_to_ask_for_does_not_look_for_somebody_at_each_heartbeat() {
+    let mut world = World::with(12, &["ana", "bo", "cy"]);
+    world.kill("cy");
+    world.restart("ana");
+    world.run(ms(1_500));
+    let ana = world.machine("ana");
+    assert!(ana.restored.contains(&world.id("cy")), "it is watched, so it need not be asked for");
+    assert!(ana.restored_ask_at > world.now);
+}
