@@ -72,6 +72,9 @@ impl Membership {
             self.wakes.set(id, None);
             return;
         };
+        if entry.case.is_empty() {
+            self.disputed.remove(&id);
+        }
         let mut due = entry.close_at;
         let mut sooner = |at: Option<Time>| due = due.into_iter().chain(at).min();
         sooner(entry.link.ask_at);

@@ -293,3 +293,16 @@ fn who_has_nobody_to_ask_for_does_not_look_for_somebody_at_each_heartbeat() {
     assert!(ana.restored.contains(&world.id("cy")), "it is watched, so it need not be asked for");
     assert!(ana.restored_ask_at > world.now);
 }
+
+#[test]
+fn what_was_disputed_is_put_away_once_nothing_is_said_of_it() {
+    let mut world = World::with(13, &["ana", "bo", "cy"]);
+    world.cut_both("ana", "bo");
+    let took = world.wait(secs(10), |world| ["ana", "cy"].iter().all(|name| !world.machine(name).disputed.is_empty()));
+    assert!(took.is_some(), "ana and bo report each other, and cy contradicts both");
+    world.heal();
+    world.run(secs(30));
+    for name in ["ana", "bo", "cy"] {
+        assert!(world.machine(name).disputed.is_empty(), "{name}");
+    }
+}
