@@ -144,18 +144,17 @@ impl Membership {
             return;
         }
         self.redial.turn += 1;
-        let unreachable = self.next_gone(&self.redial.unreachable, self.redial.after);
-        if let Some(id) = unreachable {
+        if let Some((id, is_mine)) = self.next_gone(&self.redial.unreachable, self.redial.after) {
             self.redial.after = Some(id);
-            if self.is_mine_to_seek(id) {
+            if is_mine {
                 self.seek(now, id);
             }
         }
         if self.redial.turn.is_multiple_of(LEFT_EVERY)
-            && let Some(id) = self.next_gone(&self.redial.left, self.redial.left_after)
+            && let Some((id, is_mine)) = self.next_gone(&self.redial.left, self.redial.left_after)
         {
             self.redial.left_after = Some(id);
-            if self.is_mine_to_seek(id) {
+            if is_mine {
                 self.connect(id);
             }
         }
@@ -176,17 +175,17 @@ impl Membership {
         self.deaf.is_deaf() || self.watch.would_watch(id)
     }
 
-    /// The next of `gone` after `after` that is this node's to look for, round and round. Where none is among those
-    /// that were looked at, the last of them, so that the next turn goes on there.
-    fn next_gone(&self, gone: &BTreeSet<MemberId>, after: Option<MemberId>) -> Option<MemberId> {
+    /// The next of `gone` after `after` that is this node's to look for, round and round, and that it is. Where none
+    /// is among those that were looked at, the last of them, so that the next turn goes on there.
+    fn next_gone(&self, gone: &BTreeSet<MemberId>, after: Option<MemberId>) -> Option<(MemberId, bool)> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let around = gone.range((from, Bound::Unbounded)).chain(gone).take(LOOKED_AT_MAX.min(gone.len()));
         let mut last = None;
         for &id in around {
             if self.is_mine_to_seek(id) {
-                return Some(id);
+                return Some((id, true));
             }
-            last = Some(id);
+            last = Some((id, false));
         }
         last
     }
