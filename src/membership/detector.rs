@@ -20,8 +20,8 @@ const PROBES_MAX: u32 = 8;
 /// A member without a session is given a handshake with a retry or two before it counts as silent (a guess).
 pub const UNLINKED_SILENCE: Duration = Duration::from_secs(3);
 /// How far a claimed tick may run ahead of what was heard and the time since: 25 %, and these (a guess that
-/// allows for any clock).
-const TICK_SLACK: u64 = 8;
+/// allows for any clock). Words further apart than these are not both true.
+pub const TICK_SLACK: u64 = 8;
 /// How long the word of others that they hear a member keeps this node from reporting it. Then they are asked
 /// again, and no answer within the second time takes their word back: whoever heard it may watch it no more.
 const WORD_LIFE: Duration = Duration::from_secs(10);
@@ -246,7 +246,8 @@ impl Link {
         Some(probe_at.min(lost_at))
     }
 
-    /// Whether the member can have reached `tick`, by what was heard of it and the time since.
+    /// Whether the member can have reached `tick`, by what was heard of it and the time since. Of one that was never
+    /// heard here there is nothing to tell by.
     #[must_use]
     pub fn is_plausible(&self, now: Time, tick: u64) -> bool {
         if self.tick == 0 {

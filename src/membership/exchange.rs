@@ -12,7 +12,7 @@ use super::entry::Entry;
 use super::evidence::{Evidence, EvidenceKind};
 use super::view::{BUCKETS, bucket, stretch};
 use crate::base::limits::{CARDS_PER_FRAME_MAX, HELD_PER_FRAME_MAX};
-use crate::base::{MemberId, Presence, Step, Wall};
+use crate::base::{MemberId, Presence, Step, Time, Wall};
 use crate::wire::{HeldMember, MembershipFrame, ShownCard};
 
 /// Two heartbeats in a row with another fingerprint, of views that stand still, and views are compared: the lower
@@ -148,7 +148,7 @@ impl Membership {
         let deaf = self.deaf.is_deaf();
         let mut lacking = Lacking::default();
         for (&id, entry) in self.members.range((low, high)) {
-            lacking.weigh(entry, theirs.get(&id).copied(), deaf);
+            lacking.weigh(entry, theirs.get(&id).copied(), step.now.time, deaf);
         }
         if within((low, high), me) {
             let card = self.own.card().value();
@@ -274,7 +274,7 @@ impl Stretch {
 
 impl Lacking {
     /// Notes what the other side lacks of a member, by its line in the other's list.
-    fn weigh(&mut self, entry: &Entry, line: Option<&HeldMember>, deaf: bool) {
+    fn weigh(&mut self, entry: &Entry, line: Option<&HeldMember>, now: Time, deaf: bool) {
         let rank = entry.card.value().rank();
         let newer_run = line.is_none_or(|line| line.run < entry.run());
         if line.is_none_or(|line| (line.run, line.version) < rank) {
@@ -295,7 +295,8 @@ impl Lacking {
         if !entry.standing.unreachable || entry.verdict.is_empty() || deaf || entry.lost_deaf {
             return;
         }
-        let disputed = line.is_some_and(|line| !line.unreachable && line.tick <= tick);
+        let outranks = |line: &HeldMember| line.tick <= tick || !entry.link.is_plausible(now, line.tick);
+        let disputed = line.is_some_and(|line| !line.unreachable && outranks(line));
         if newer_run || (disputed && self.disputes < DISPUTES_PER_LIST_MAX) {
             self.disputes += usize::from(disputed);
             self.others.push(entry.unreachable_frame());

@@ -4,10 +4,11 @@
 //!
 //! The shape: after each input drain [`Membership::poll_output`] to the end and ask
 //! [`Membership::poll_timeout`] again. Reading order: `standing`, `witness`, `detector`, `verdict`; then what
-//! acts on them: `presence`, `watch`, `cards`, `reports`, `exchange`, `redial`.
+//! acts on them: `presence`, `watch`, `cards`, `reports`, `contest`, `exchange`, `redial`.
 
 mod budget;
 mod cards;
+mod contest;
 mod deaf;
 mod detector;
 mod entry;
@@ -257,7 +258,7 @@ impl Membership {
             MembershipFrame::Probe => self.send_heartbeat(step, peer, true),
             MembershipFrame::Report(report) => self.handle_report(step, peer, report.by, report.open),
             MembershipFrame::Contradiction { subject, run, tick, by } => {
-                self.handle_told(step, subject, run, tick, by, peer);
+                self.handle_contradiction(step, peer, subject, run, tick, by);
             }
             MembershipFrame::Withdrawal { subject, run, tick } => {
                 self.handle_withdrawal(step, peer, subject, run, tick);

@@ -190,7 +190,8 @@ impl Membership {
         last
     }
 
-    fn seek(&mut self, now: Time, id: MemberId) {
+    /// Looks whether one that is gone is back.
+    pub(super) fn seek(&mut self, now: Time, id: MemberId) {
         let Some(entry) = self.members.get_mut(&id) else {
             return;
         };

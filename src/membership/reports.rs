@@ -82,19 +82,27 @@ impl Membership {
             }
             return;
         }
-        if entry.presence == Some(Presence::Unreachable) || !entry.link.is_plausible(now, tick) {
+        if entry.presence == Some(Presence::Unreachable) {
+            return;
+        }
+        if !entry.link.is_plausible(now, tick) {
+            self.answer_impossible(step, subject, by, via);
             return;
         }
         let newer = (entry.link.tick > tick).then_some(entry.link.tick);
         // Refuted by what is known here: its author did not hear of it, or it was overtaken on its way.
         if tick < entry.standing.tick && (newer.is_none() || !is_followed) {
             let (known, is_alive) = (entry.standing.tick, entry.presence == Some(Presence::Alive));
+            let is_contested = entry.is_contested(now, tick);
             match newer {
                 Some(tick) => self.contradict(step, subject, tick, by, via),
                 None if is_alive && by == via => {
                     self.send(via, MembershipFrame::Contradiction { subject, run, tick: known, by: me });
                 }
                 None => {}
+            }
+            if is_contested {
+                self.look_for_oneself(now, subject);
             }
             return;
         }
@@ -128,7 +136,7 @@ impl Membership {
     }
 
     /// Answers a report by `by` that came from `via`: this node has heard a newer tick itself.
-    fn contradict(&mut self, step: &Step, subject: MemberId, tick: u64, by: MemberId, via: MemberId) {
+    pub(super) fn contradict(&mut self, step: &Step, subject: MemberId, tick: u64, by: MemberId, via: MemberId) {
         let Some(run) = self.members.get(&subject).map(Entry::run) else {
             return;
         };
@@ -145,7 +153,7 @@ impl Membership {
         }
     }
 
-    /// `by` knows a newer tick, says `via`.
+    /// `by` knows a newer tick, says `via`. Says whether that was taken for a word at all.
     pub(super) fn handle_told(
         &mut self,
         step: &mut Step,
@@ -154,17 +162,17 @@ impl Membership {
         tick: u64,
         by: MemberId,
         via: MemberId,
-    ) {
+    ) -> bool {
         let now = step.now.time;
         let me = self.own.id();
         if by == me || subject == me || tick == 0 || tick > TICK_MAX || !self.members.contains_key(&by) {
-            return;
+            return false;
         }
         let Some(entry) = self.members.get_mut(&subject) else {
-            return;
+            return false;
         };
         if entry.run() != run || entry.has_left() || !entry.link.is_plausible(now, tick) {
-            return;
+            return false;
         }
         let verdict = entry.standing;
         let newer = tick > verdict.tick;
@@ -211,6 +219,7 @@ impl Membership {
         if tells {
             self.tell_on(step, &[via, by, subject], subject, tick, by);
         }
+        true
     }
 
     /// Passes a tick on that changes what others hold: once for each, and so often in a second.
@@ -300,13 +309,21 @@ impl Membership {
         let Some(entry) = self.members.get_mut(&subject) else {
             return;
         };
-        if entry.run() != run || entry.has_left() || !entry.link.is_plausible(now, tick) {
+        if entry.run() != run || entry.has_left() {
+            return;
+        }
+        if !entry.link.is_plausible(now, tick) {
+            self.answer_impossible(step, subject, via, via);
             return;
         }
         if entry.standing.tick > tick {
-            if entry.is_present() {
-                let tick = entry.standing.tick;
-                self.send(via, MembershipFrame::Contradiction { subject, run, tick, by: me });
+            let (newest, is_present) = (entry.standing.tick, entry.is_present());
+            let is_contested = is_present && entry.is_contested(now, tick);
+            if is_present {
+                self.send(via, MembershipFrame::Contradiction { subject, run, tick: newest, by: me });
+            }
+            if is_contested {
+                self.look_for_oneself(now, subject);
             }
             return;
         }

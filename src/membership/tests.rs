@@ -1,6 +1,6 @@
 //! The promises of membership, as stories in virtual time.
 
-mod bench;
+pub(super) mod bench;
 mod hostile;
 mod look;
 mod rings;

@@ -7,7 +7,7 @@ use super::super::{Membership, Output, Restored, Settings};
 use super::world::ROOM;
 use crate::base::{Now, Path, Presence, Rng, Run, Step, StoreFailed, Time, Wall};
 use crate::crypto::Identity;
-use crate::wire::{Card, Heartbeat, MembershipFrame, OpenReport, ShownCard, Signed, codec};
+use crate::wire::{Card, Heartbeat, HeldMember, MembershipFrame, OpenReport, ShownCard, Signed, codec};
 
 /// More than a room in which each pair keeps a session.
 const CROWD: usize = 80;
@@ -18,6 +18,8 @@ pub struct Bench {
     pub now: Time,
     told: u64,
     pub outputs: Vec<Output>,
+    /// By how much the wall clock was set back.
+    pub back_ms: u64,
 }
 
 pub fn identity(name: &str) -> Identity {
@@ -59,7 +61,7 @@ impl Bench {
         let now = Time::from_micros(5_000_000);
         let mut step = Step::new(at(now), None, 0);
         let machine = Membership::new(settings, Restored::default(), &mut step);
-        let mut bench = Self { machine, now, told: step.told(), outputs: Vec::new() };
+        let mut bench = Self { machine, now, told: step.told(), outputs: Vec::new(), back_ms: 0 };
         bench.call(|machine, step| machine.handle_stored(step, 1, Ok::<(), StoreFailed>(())));
         for name in ["bo", "mal"] {
             bench.open(name);
@@ -92,8 +94,12 @@ impl Bench {
     }
 
     pub fn beat(&mut self, name: &str, tick: u64) {
+        self.beat_with(name, tick, Vec::new());
+    }
+
+    pub fn beat_with(&mut self, name: &str, tick: u64, reports: Vec<OpenReport>) {
         let view = self.machine.view();
-        let heartbeat = Heartbeat { tick, view, lag_ms: 0, wants_answer: false, answer: false, reports: Vec::new() };
+        let heartbeat = Heartbeat { tick, view, lag_ms: 0, wants_answer: false, answer: false, reports };
         self.frame(name, MembershipFrame::Heartbeat(heartbeat));
     }
 
@@ -101,6 +107,15 @@ impl Bench {
     pub fn show(&mut self, via: &str, name: &str, run: Run, tick: u64) {
         let shown = ShownCard { card: card(name, run, 1).bytes().to_vec(), present: Some(tick) };
         self.frame(via, MembershipFrame::Cards(vec![shown]));
+    }
+
+    /// Has `via` list one member, at a tick that it holds it present at.
+    pub fn list(&mut self, via: &str, name: &str, tick: u64) {
+        let member = identity(name).id();
+        let line = HeldMember { member, run: run(100), version: 1, left: false, unreachable: false, tick };
+        let index = member.0[0] >> 2;
+        let frame = MembershipFrame::Bucket { index, after: None, done: true, answer: true, held: vec![line] };
+        self.frame(via, frame);
     }
 
     pub fn frame(&mut self, name: &str, frame: MembershipFrame) {
@@ -113,7 +128,9 @@ impl Bench {
     }
 
     pub fn call(&mut self, call: impl FnOnce(&mut Membership, &mut Step)) {
-        let mut step = Step::new(at(self.now), None, self.told);
+        let mut now = at(self.now);
+        now.wall.0 -= self.back_ms;
+        let mut step = Step::new(now, None, self.told);
         call(&mut self.machine, &mut step);
         self.told = step.told();
         while let Some(output) = self.machine.poll_output() {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::super::{EvidenceKind, Membership};
 use super::world::{World, ms, secs};
 use crate::base::{MemberId, PerMille, Presence};
+use crate::wire::{MembershipFrame, OpenReport, Report};
 
 fn without<'a>(names: &[&'a str], left_out: &[&str]) -> Vec<&'a str> {
     names.iter().copied().filter(|name| !left_out.contains(name)).collect()
@@ -258,4 +259,44 @@ fn each_of_a_small_room_is_heard_within_a_minute_and_of_a_large_one_those_who_ar
         let open = world.machine(at).watch.open();
         assert_eq!(open, world.machine(at).watch.watched(), "{at} keeps no other session");
     }
+}
+
+/// Has `liar` say the same to everybody else.
+fn lie(world: &mut World, names: &[&'static str], liar: &str, frame: &MembershipFrame) {
+    let (id, run) = (world.id(liar), world.machine(liar).run());
+    for at in without(names, &[liar]) {
+        world.call(at, |machine, step| machine.handle_frame(step, id, run, frame.clone()));
+    }
+}
+
+const FORGED: u64 = 1 << 39;
+
+#[test]
+fn a_forged_tick_does_not_keep_a_member_of_a_large_room_up() {
+    let (mut world, names) = World::room(8, 66);
+    world.delay = ms(40);
+    let (subject, by) = (world.id("m3"), world.id("m60"));
+    let run = world.machine("m3").run();
+    lie(&mut world, &names, "m60", &MembershipFrame::Contradiction { subject, run, tick: FORGED, by });
+    world.run(secs(10));
+    world.kill("m3");
+    let rest = without(&names, &["m3"]);
+    let took = world.wait_for(secs(30), |world| world.all_hold(&rest, "m3", Presence::Unreachable));
+    assert!(took.is_some_and(|took| took < secs(15)), "{took:?}");
+    let took = world.wait_for(secs(10), |world| world.agree(&rest));
+    assert!(took.is_some());
+}
+
+#[test]
+fn a_forged_tick_does_not_keep_a_member_of_a_large_room_down() {
+    let (mut world, names) = World::room(9, 66);
+    world.delay = ms(40);
+    let (subject, by) = (world.id("m3"), world.id("m60"));
+    let run = world.machine("m3").run();
+    let open = OpenReport { subject, run, tick: FORGED, probes_lost: 3, lag_ms: 0, mostly_deaf: false };
+    let rest = without(&names, &["m3"]);
+    lie(&mut world, &rest, "m60", &MembershipFrame::Report(Report { by, open }));
+    world.run(secs(10));
+    let took = world.wait_for(secs(10), |world| world.agree(&names));
+    assert!(took.is_some(), "it is there, and others hear it: {}", world.dump(&["m0", "m3", "m60"]));
 }

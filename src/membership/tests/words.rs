@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use super::super::Output;
-use super::bench::{Bench, identity, run};
-use crate::base::MemberId;
-use crate::wire::MembershipFrame;
+use super::bench::{Bench, identity, report_on, run};
+use crate::base::{MemberId, Presence};
+use crate::wire::{MembershipFrame, Report};
+
+/// A tick that nobody ever reached.
+const FORGED: u64 = 1 << 39;
 
 fn dials(bench: &Bench, id: MemberId) -> bool {
     bench.outputs.contains(&Output::Connect(id))
@@ -38,4 +41,86 @@ fn a_flood_of_lies_about_this_node_is_answered_within_a_budget() {
     assert!(tick < 100_000, "{tick}");
     let answers = bench.outputs.iter().filter(|output| matches!(output, Output::Send { .. })).count();
     assert!((1..=20).contains(&answers), "{answers}");
+}
+
+/// A bench with two honest neighbours, and a member of the room that only mal told of, at a forged tick.
+fn told_by_a_liar() -> (Bench, String) {
+    let mut bench = Bench::crowded();
+    bench.open("cy");
+    bench.beat("cy", 10);
+    for n in 0.. {
+        let name = format!("dee{n}");
+        bench.show("mal", &name, run(100), FORGED);
+        if !bench.machine.watch.watched().contains(&identity(&name).id()) {
+            assert_eq!(bench.presence(&name), Some(Presence::Alive));
+            return (bench, name);
+        }
+    }
+    unreachable!("most of a crowd are not watched")
+}
+
+#[test]
+fn whom_a_liar_made_immortal_is_found_dead_by_a_look() {
+    let (mut bench, dee) = told_by_a_liar();
+    for tick in 11..19 {
+        bench.beat("mal", tick);
+        bench.beat_with("bo", tick, vec![report_on(&dee, 30)]);
+        bench.beat_with("cy", tick, vec![report_on(&dee, 30)]);
+        bench.pass(Duration::from_secs(1));
+    }
+    assert!(!bench.machine.watch.watched().contains(&identity(&dee).id()));
+    assert_eq!(bench.presence(&dee), Some(Presence::Unreachable));
+}
+
+#[test]
+fn whom_a_liar_called_dead_is_found_alive_by_a_look() {
+    let (mut bench, dee) = told_by_a_liar();
+    let id = identity(&dee).id();
+    for tick in 11..24 {
+        bench.outputs.clear();
+        bench.beat("mal", tick);
+        bench.frame("mal", MembershipFrame::Report(Report { by: identity("mal").id(), open: report_on(&dee, FORGED) }));
+        for honest in ["bo", "cy"] {
+            bench.beat(honest, tick);
+            let by = identity(honest).id();
+            bench.frame(honest, MembershipFrame::Contradiction { subject: id, run: run(100), tick: 20 + tick, by });
+        }
+        if dials(&bench, id) {
+            bench.open(&dee);
+            bench.beat(&dee, 20 + tick);
+        }
+        bench.pass(Duration::from_secs(1));
+        assert_ne!(bench.presence(&dee), Some(Presence::Unreachable), "at {tick}");
+    }
+    assert_eq!(bench.presence(&dee), Some(Presence::Alive));
+}
+
+#[test]
+fn who_hears_a_member_answers_what_cannot_be() {
+    let mut bench = Bench::new();
+    let (bo, mal) = (identity("bo").id(), identity("mal").id());
+    let report = Report { by: mal, open: report_on("bo", FORGED) };
+    let verdict = MembershipFrame::Unreachable { subject: bo, run: run(100), tick: FORGED, reports: vec![report] };
+    for claim in [MembershipFrame::Report(report), verdict] {
+        bench.outputs.clear();
+        bench.frame("mal", claim);
+        let frame = MembershipFrame::Contradiction { subject: bo, run: run(100), tick: 10, by: identity("ana").id() };
+        assert!(bench.outputs.contains(&Output::Send { to: mal, frame }), "{:?}", bench.outputs);
+    }
+}
+
+#[test]
+fn a_forged_tick_in_a_list_is_answered_with_the_verdict() {
+    let mut bench = Bench::new();
+    for tick in 11..19 {
+        bench.beat("mal", tick);
+        bench.pass(Duration::from_secs(1));
+    }
+    assert_eq!(bench.presence("bo"), Some(Presence::Unreachable));
+    let bo = identity("bo").id();
+    bench.outputs.clear();
+    bench.list("mal", "bo", FORGED);
+    let is_verdict = |output: &Output| matches!(output, Output::Send { frame: MembershipFrame::Unreachable { subject, .. }, .. } if *subject == bo);
+    assert!(bench.outputs.iter().any(is_verdict), "{:?}", bench.outputs);
+    assert_eq!(bench.presence("bo"), Some(Presence::Unreachable));
 }

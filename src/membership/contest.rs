@@ -1,0 +1,62 @@
+//! Words about a member that cannot all be true. Owns how far apart two of them are then, and that this node looks
+//! for itself; what it finds is for `hearing` and `detector`.
+//!
+//! Ticks are not signed, and most members of a large room are known by hearsay only. So a liar can name a tick that
+//! its owner never reached: who takes it for the newest believes neither report nor sign of life any more. Time does
+//! not tell such a tick from a true one, since what was heard of a member may be as old as its run. But when somebody
+//! speaks of a tick far below it one of the two is wrong, and the member itself settles which: its heartbeat is
+//! believed before all words, and its silence is this node's own report.
+
+use super::Membership;
+use super::detector::TICK_SLACK;
+use super::entry::Entry;
+use crate::base::{MemberId, Presence, Run, Step, Time};
+
+impl Membership {
+    /// `by` knows a newer tick than somebody reported, says `via`.
+    pub(super) fn handle_contradiction(
+        &mut self,
+        step: &mut Step,
+        via: MemberId,
+        subject: MemberId,
+        run: Run,
+        tick: u64,
+        by: MemberId,
+    ) {
+        let now = step.now.time;
+        let is_contested = self.members.get(&subject).is_some_and(|entry| {
+            let is_accused = entry.case.has_reports() || entry.presence == Some(Presence::Unreachable);
+            is_accused && entry.is_contested(now, tick)
+        });
+        let is_taken = self.handle_told(step, subject, run, tick, by, via);
+        if is_taken && is_contested {
+            self.look_for_oneself(now, subject);
+            self.tell_on(step, &[via, by, subject], subject, tick, by);
+        }
+    }
+
+    /// Somebody accuses a member at a tick that it cannot have reached: who hears the member says where it is.
+    pub(super) fn answer_impossible(&mut self, step: &Step, subject: MemberId, by: MemberId, via: MemberId) {
+        let heard = self.members.get(&subject).filter(|entry| entry.link.is_live(step.now.time));
+        if let Some(tick) = heard.map(|entry| entry.link.tick) {
+            self.contradict(step, subject, tick, by, via);
+        }
+    }
+
+    /// What is said of a member cannot be true: whether it is there is to be seen.
+    pub(super) fn look_for_oneself(&mut self, now: Time, id: MemberId) {
+        if self.members.get(&id).is_some_and(Entry::is_gone) {
+            self.seek(now, id);
+        } else {
+            self.doubt_on_hearsay(now, id);
+        }
+    }
+}
+
+impl Entry {
+    /// Whether a word for `tick`, spoken now, cannot be true beside the newest tick, which is hearsay too.
+    pub(super) fn is_contested(&self, now: Time, tick: u64) -> bool {
+        let is_hearsay = !self.link.is_live(now) && self.link.tick < self.standing.tick;
+        is_hearsay && tick.saturating_add(TICK_SLACK) < self.standing.tick
+    }
+}
