@@ -50,7 +50,7 @@ struct Told {
     incarnation: Incarnation,
     /// The highest tick in the reports against it, where it stands accused.
     accused: Option<u64>,
-    /// It stands accused only by those who were probably cut off themselves.
+    /// It stands accused only by those who were probably cut off themselves, and by nobody's whole verdict.
     is_by_deaf: bool,
 }
 
@@ -129,7 +129,8 @@ impl Claim<'_> {
             Presence::Alive | Presence::Left => None,
         };
         let mut standing = self.standing().peekable();
-        let is_by_deaf = standing.peek().is_some() && standing.all(|report| report.mostly_deaf);
+        let is_taken_over = self.items(EvidenceKind::Report).any(|item| item.verdict);
+        let is_by_deaf = !is_taken_over && standing.peek().is_some() && standing.all(|report| report.mostly_deaf);
         Told { state: self.state, incarnation: self.incarnation, accused, is_by_deaf }
     }
 

@@ -27,8 +27,9 @@ pub struct Entry {
     pub standing: Standing,
     /// `None` for a member known by its card only.
     pub presence: Option<Presence>,
-    /// When it came to its presence, the event that told so, and what that rests on.
+    /// When it came to its presence, by both clocks, the event that told so, and what that rests on.
     pub since: Wall,
+    pub placed: Time,
     pub told: Option<EventNumber>,
     pub basis: Vec<Evidence>,
     pub link: Link,
@@ -47,8 +48,11 @@ pub struct Entry {
     pub seated: bool,
     /// Its card came in a handshake, and is passed on with its first tick.
     pub unspread: bool,
-    /// It was lost when this node was probably cut off: whoever holds it present is believed.
-    pub lost_deaf: bool,
+    /// The newest tick known but for the words of members that were probably cut off, where those raised it.
+    pub before_deaf: Option<u64>,
+    /// It was lost when this node was probably cut off, by the word of such members only; and the newest tick that
+    /// was known without them: whoever holds it present at that or a newer one is believed.
+    pub lost_deaf: Option<u64>,
     /// By the wall, since when it is unreachable or has left; on disk too.
     pub gone: Option<Wall>,
     /// Where a session was last open.
@@ -84,6 +88,7 @@ impl Entry {
             standing: Standing::new(run),
             presence: None,
             since: now.wall,
+            placed: now.time,
             told: None,
             basis: Vec::new(),
             link: Link::new(now.time),
@@ -95,7 +100,8 @@ impl Entry {
             told_on: 0,
             seated: false,
             unspread: false,
-            lost_deaf: false,
+            before_deaf: None,
+            lost_deaf: None,
             gone: None,
             address: None,
             close_at: None,
@@ -129,11 +135,31 @@ impl Entry {
         self.verdict.clear();
         self.relayed = (run, 0, 0);
         self.told_on = 0;
-        self.lost_deaf = false;
+        self.before_deaf = None;
+        self.lost_deaf = None;
         self.close_at = None;
         self.report_until = None;
         self.exchange.met = false;
         self.exchange.mismatches = 0;
+    }
+
+    /// Takes a tick that somebody knows; `is_deaf` says that it was probably cut off itself.
+    pub fn learn(&mut self, tick: u64, is_deaf: bool) {
+        if tick > self.standing.tick {
+            self.before_deaf = is_deaf.then(|| self.before_deaf.unwrap_or(self.standing.tick));
+        }
+        self.standing = self.standing.merge(Standing::alive(self.run(), tick));
+    }
+
+    /// Takes back a verdict of those who were cut off, and what they said: somebody who was not holds it present.
+    pub fn reinstate(&mut self, tick: u64) {
+        self.standing = Standing::alive(self.run(), tick);
+    }
+
+    /// Whether a word for `tick` takes back the verdict on it, old as that tick may be.
+    #[must_use]
+    pub fn is_reinstated_by(&self, tick: u64) -> bool {
+        self.presence == Some(Presence::Unreachable) && self.lost_deaf.is_some_and(|known| tick >= known)
     }
 
     #[must_use]

@@ -12,7 +12,7 @@ use super::entry::Entry;
 use super::evidence::{Evidence, EvidenceKind};
 use super::view::{BUCKETS, bucket, stretch};
 use crate::base::limits::{CARDS_PER_FRAME_MAX, HELD_PER_FRAME_MAX};
-use crate::base::{MemberId, Presence, Step, Time, Wall};
+use crate::base::{MemberId, Presence, Step, Time};
 use crate::wire::{HeldMember, MembershipFrame, ShownCard};
 
 /// Two heartbeats in a row with another fingerprint, of views that stand still, and views are compared: the lower
@@ -169,7 +169,7 @@ impl Membership {
         for line in held.iter().filter(|line| !line.unreachable && !line.left && line.tick > 0) {
             let news = self.members.get(&line.member).is_some_and(|entry| {
                 entry.run() == line.run
-                    && (line.tick > entry.standing.tick || entry.lost_deaf)
+                    && (line.tick > entry.standing.tick || entry.is_reinstated_by(line.tick))
                     && entry.presence != Some(Presence::Alive)
             });
             if news {
@@ -181,18 +181,20 @@ impl Membership {
     /// A peer holds somebody present whom this node does not.
     fn handle_held(&mut self, step: &mut Step, line: &HeldMember, peer: MemberId) {
         let id = line.member;
-        self.handle_told(step, id, line.run, line.tick, peer, peer);
-        // A fellow that is cut off too may only be slower to notice; one that came back has seen the others.
-        let Some(peer_since) = self.members.get(&peer).map(|entry| entry.since) else {
+        if !self.handle_told(step, id, line.run, line.tick, peer, peer) {
+            return;
+        }
+        let Some(met) = self.members.get(&peer).map(|entry| entry.placed) else {
             return;
         };
-        let is_fellow = |lost: Wall| self.deaf.is_deaf() && peer_since < lost;
-        let is_lost = |entry: &Entry| entry.lost_deaf && entry.presence == Some(Presence::Unreachable);
-        if self.members.get(&id).is_some_and(|entry| is_lost(entry) && !is_fellow(entry.since)) {
+        // A fellow that is cut off too may only be slower to notice; one that came back has seen the others.
+        let is_fellow = |lost: Time| self.deaf.is_deaf() && met < lost;
+        let takes_back = |entry: &Entry| entry.is_reinstated_by(line.tick) && !is_fellow(entry.placed);
+        if self.members.get(&id).is_some_and(takes_back) {
             let detail = "holds it present, and this node was cut off itself when it lost it";
             let held =
                 Evidence::new(EvidenceKind::Contradiction, peer, line.run, step.now.wall, detail).tick(line.tick);
-            self.change(id, |entry| entry.standing.unreachable = false);
+            self.change(id, |entry| entry.reinstate(line.tick));
             self.revive(step, id, vec![held]);
         }
     }
@@ -292,7 +294,7 @@ impl Lacking {
         }
         // Ticks that are newer here the other side learns from the list that it gets.
         let tick = entry.standing.tick;
-        if !entry.standing.unreachable || entry.verdict.is_empty() || deaf || entry.lost_deaf {
+        if !entry.standing.unreachable || entry.verdict.is_empty() || deaf || entry.lost_deaf.is_some() {
             return;
         }
         let outranks = |line: &HeldMember| line.tick <= tick || !entry.link.is_plausible(now, line.tick);

@@ -69,7 +69,7 @@ impl Membership {
             entry.standing = Standing::alive(run, tick);
         }
         let verdict = entry.standing;
-        entry.standing = entry.standing.merge(Standing::alive(run, tick));
+        entry.learn(tick, false);
         let was = entry.presence;
         if was == Some(Presence::Alive) {
             return;

@@ -158,10 +158,12 @@ impl Membership {
     /// Calls a member unreachable on the evidence of `verdict`, and tells the others why.
     pub(super) fn condemn(&mut self, step: &mut Step, id: MemberId, basis: Vec<Evidence>, verdict: Vec<Report>) {
         let now = step.now.time;
+        let is_deaf = self.deaf.is_deaf();
         let Some(frame) = self.change(id, |entry| {
             let run = entry.run();
             let tick = entry.standing.tick.max(entry.case.accused_tick().unwrap_or(0));
-            entry.lost_deaf = entry.case.is_word_of_the_deaf();
+            let is_void = is_deaf && entry.case.is_word_of_the_deaf();
+            entry.lost_deaf = is_void.then(|| entry.before_deaf.unwrap_or(entry.standing.tick));
             entry.standing = entry.standing.merge(Standing::unreachable(run, tick));
             entry.verdict = verdict;
             if entry.link.reporting {
@@ -175,7 +177,7 @@ impl Membership {
         };
         self.place(step, id, Presence::Unreachable, basis);
         // Whoever is probably cut off itself has nothing to tell those who are not.
-        if !self.deaf.is_deaf() {
+        if !is_deaf {
             self.relay(&[id], &frame);
         }
         self.schedule_redial(now);
@@ -191,7 +193,8 @@ impl Membership {
         entry.suspected_tick = None;
         entry.withdrawals.clear();
         entry.verdict.clear();
-        entry.lost_deaf = false;
+        entry.before_deaf = None;
+        entry.lost_deaf = None;
         if entry.report_until.take().is_some() {
             self.reporting.remove(&id);
         }
@@ -216,11 +219,12 @@ impl Membership {
 
     /// Puts a member where it stands from now on, and tells everybody within this node.
     pub(super) fn place(&mut self, step: &mut Step, id: MemberId, presence: Presence, basis: Vec<Evidence>) {
-        let wall = step.now.wall;
+        let (now, wall) = (step.now.time, step.now.wall);
         let Some(was) = self.change(id, |entry| {
             let was = entry.presence;
             entry.presence = Some(presence);
             entry.since = wall;
+            entry.placed = now;
             entry.basis = basis;
             was
         }) else {
@@ -246,9 +250,9 @@ impl Membership {
         self.out.push(Output::Presence { member: id, run: card.run, presence, n });
         self.restored.remove(&id);
         self.note_gone(id, presence);
-        self.seat(step.now.time, id);
+        self.seat(now, id);
         if gone {
-            self.lose_word(step.now.time, id);
+            self.lose_word(now, id);
         }
     }
 

@@ -106,7 +106,7 @@ impl Membership {
             }
             return;
         }
-        entry.standing = entry.standing.merge(Standing::alive(run, tick));
+        entry.learn(tick, report.mostly_deaf);
         entry.case.lift(me, entry.standing.tick);
         let news = entry.case.accuse(by, via, report, now, step.now.wall);
         if by == via && !is_followed {
@@ -177,7 +177,7 @@ impl Membership {
         let verdict = entry.standing;
         let newer = tick > verdict.tick;
         let refutes = entry.case.is_refuted_by(tick);
-        entry.standing = verdict.merge(Standing::alive(run, tick));
+        entry.learn(tick, false);
         if entry.case.has_reports() || !entry.link.is_live(now) {
             entry.case.contradict(by, via, tick, now, step.now.wall);
             self.disputed.insert(subject);

@@ -180,10 +180,11 @@ impl Case {
         self.reports.is_empty() && self.contradictions.is_empty()
     }
 
-    /// Whether all reports that stand are by members that were probably cut off themselves.
+    /// Whether reports stand, and all of those are by members that were probably cut off themselves.
     #[must_use]
     pub fn is_word_of_the_deaf(&self) -> bool {
-        self.reports.values().filter(|held| held.since.is_some()).all(|held| held.report.mostly_deaf)
+        let mut standing = self.reports.values().filter(|held| held.since.is_some()).peekable();
+        standing.peek().is_some() && standing.all(|held| held.report.mostly_deaf)
     }
 
     #[must_use]

@@ -224,3 +224,19 @@ fn who_was_cut_off_itself_takes_the_word_of_one_that_was_not() {
     assert!(returns(true));
     assert!(!returns(false), "else it takes a newer tick");
 }
+
+#[test]
+fn a_verdict_of_others_yields_to_a_newer_tick_even_if_those_were_cut_off() {
+    let returns = |tick| {
+        let mut case = Case::new();
+        let verdict = Evidence { verdict: true, ..case.report("dee") };
+        let deaf = Evidence { mostly_deaf: true, ..case.report("cy") };
+        let silence = case.item(EvidenceKind::Silence, "bo", Some(5));
+        case.tell(Presence::Unreachable, vec![verdict, silence, deaf]);
+        let word = case.item(EvidenceKind::Contradiction, "cy", Some(tick));
+        case.tell(Presence::Alive, vec![word]);
+        !case.is_false()
+    };
+    assert!(returns(6));
+    assert!(!returns(5));
+}

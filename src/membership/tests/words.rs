@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::super::Output;
-use super::bench::{Bench, identity, report_on, run};
+use super::bench::{Bench, card, identity, report_on, run};
 use crate::base::{MemberId, Presence};
-use crate::wire::{MembershipFrame, Report};
+use crate::wire::{MembershipFrame, OpenReport, Report, ShownCard};
 
 /// A tick that nobody ever reached.
 const FORGED: u64 = 1 << 39;
@@ -123,4 +123,73 @@ fn a_forged_tick_in_a_list_is_answered_with_the_verdict() {
     let is_verdict = |output: &Output| matches!(output, Output::Send { frame: MembershipFrame::Unreachable { subject, .. }, .. } if *subject == bo);
     assert!(bench.outputs.iter().any(is_verdict), "{:?}", bench.outputs);
     assert_eq!(bench.presence("bo"), Some(Presence::Unreachable));
+}
+
+/// A bench that was cut off from four, who is called unreachable by it alone, and that hears the last of them again.
+fn cut_off(back_ms: u64) -> Bench {
+    let mut bench = Bench::new();
+    for name in ["cy", "dee"] {
+        bench.open(name);
+        bench.beat(name, 10);
+    }
+    bench.pass(Duration::from_secs(10));
+    for name in ["bo", "cy", "dee", "mal"] {
+        assert_eq!(bench.presence(name), Some(Presence::Unreachable), "{name}");
+    }
+    bench.back_ms = back_ms;
+    bench.beat("mal", 21);
+    assert_eq!(bench.presence("mal"), Some(Presence::Alive));
+    assert!(bench.machine.deaf());
+    bench
+}
+
+#[test]
+fn who_was_cut_off_takes_the_word_of_who_came_back_if_it_can_be_true_and_is_not_older() {
+    let mut bench = cut_off(0);
+    for tick in [FORGED, 9] {
+        bench.list("mal", "bo", tick);
+        assert_eq!(bench.presence("bo"), Some(Presence::Unreachable), "tick {tick}");
+    }
+    bench.list("mal", "bo", 10);
+    assert_eq!(bench.presence("bo"), Some(Presence::Alive), "it was lost at this tick, by this node's word alone");
+}
+
+#[test]
+fn ticks_that_only_the_deaf_named_do_not_speak_against_who_came_back() {
+    let mut bench = Bench::new();
+    for name in ["cy", "dee"] {
+        bench.open(name);
+        bench.beat(name, 10);
+    }
+    bench.show("bo", "eve", run(100), 3);
+    bench.pass(Duration::from_millis(2_500));
+    let deaf = OpenReport { mostly_deaf: true, ..report_on("eve", 12) };
+    bench.beat_with("cy", 12, vec![deaf]);
+    bench.pass(Duration::from_secs(10));
+    assert_eq!(bench.presence("eve"), Some(Presence::Unreachable));
+    bench.beat("mal", 22);
+    bench.list("mal", "eve", 3);
+    assert_eq!(bench.presence("eve"), Some(Presence::Alive), "tick 12 was the word of one that was cut off too");
+}
+
+#[test]
+fn a_wall_clock_that_was_set_back_makes_nobody_a_fellow() {
+    let mut bench = cut_off(3_600_000);
+    bench.list("mal", "bo", 10);
+    assert_eq!(bench.presence("bo"), Some(Presence::Alive));
+}
+
+#[test]
+fn a_verdict_that_was_taken_over_yields_to_a_newer_tick_only() {
+    let mut bench = Bench::new();
+    let dee = identity("dee").id();
+    let shown = ShownCard { card: card("dee", run(100), 1).bytes().to_vec(), present: None };
+    bench.frame("bo", MembershipFrame::Cards(vec![shown]));
+    let report = Report { by: identity("bo").id(), open: report_on("dee", 30) };
+    bench.frame("bo", MembershipFrame::Unreachable { subject: dee, run: run(100), tick: 30, reports: vec![report] });
+    assert_eq!(bench.presence("dee"), Some(Presence::Unreachable));
+    bench.list("mal", "dee", 5);
+    assert_eq!(bench.presence("dee"), Some(Presence::Unreachable), "nobody here was cut off");
+    bench.list("mal", "dee", 31);
+    assert_eq!(bench.presence("dee"), Some(Presence::Alive));
 }
