@@ -298,8 +298,13 @@ impl Lacking {
             return;
         }
         let outranks = |line: &HeldMember| line.tick <= tick || !entry.link.is_plausible(now, line.tick);
-        let disputed = line.is_some_and(|line| !line.unreachable && outranks(line));
-        if newer_run || (disputed && self.disputes < DISPUTES_PER_LIST_MAX) {
+        let (silent, disputed) = match line.filter(|line| !line.unreachable) {
+            // Who only suspects it, or has no more than its card, gives no word for it, so this speaks against none.
+            Some(line) if line.tick == 0 => (true, false),
+            Some(line) => (false, outranks(line)),
+            None => (false, false),
+        };
+        if newer_run || silent || (disputed && self.disputes < DISPUTES_PER_LIST_MAX) {
             self.disputes += usize::from(disputed);
             self.others.push(entry.unreachable_frame());
         }
@@ -312,5 +317,35 @@ impl Lacking {
         let mut frames: Vec<_> = cards.chain(leaves).collect();
         frames.extend(self.others);
         frames
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::standing::Standing;
+    use super::super::tests::bench::{card, report_on, run};
+    use super::*;
+    use crate::base::{Now, Wall};
+    use crate::wire::Report;
+
+    fn verdicts_told(their_tick: u64) -> usize {
+        let now = Now { time: Time::ZERO, wall: Wall(0), lag: Duration::ZERO };
+        let card = card("bo", run(100), 1);
+        let mut entry = Entry::new(card.clone(), now);
+        entry.standing = Standing::unreachable(run(100), 9);
+        entry.verdict = vec![Report { by: card.value().member, open: report_on("bo", 9) }];
+        let mut lacking = Lacking::default();
+        for _ in 0..2 * DISPUTES_PER_LIST_MAX {
+            let line = HeldMember { tick: their_tick, left: false, unreachable: false, ..entry.held() };
+            lacking.weigh(&entry, Some(&line), now.time, false);
+        }
+        lacking.others.len()
+    }
+
+    #[test]
+    fn a_verdict_speaks_against_those_only_who_give_their_word() {
+        assert_eq!(verdicts_told(9), DISPUTES_PER_LIST_MAX);
+        assert_eq!(verdicts_told(10), 0, "they know better");
+        assert_eq!(verdicts_told(0), 2 * DISPUTES_PER_LIST_MAX, "nobody says that it is there");
     }
 }

@@ -317,9 +317,10 @@ impl Membership {
             return;
         }
         if entry.standing.tick > tick {
-            let (newest, is_present) = (entry.standing.tick, entry.is_present());
-            let is_contested = is_present && entry.is_contested(now, tick);
-            if is_present {
+            let (newest, is_alive) = (entry.standing.tick, entry.presence == Some(Presence::Alive));
+            let is_contested = entry.is_present() && entry.is_contested(now, tick);
+            // Who only suspects it gives no word for it.
+            if is_alive {
                 self.send(via, MembershipFrame::Contradiction { subject, run, tick: newest, by: me });
             }
             if is_contested {

@@ -193,3 +193,19 @@ fn a_verdict_that_was_taken_over_yields_to_a_newer_tick_only() {
     bench.list("mal", "dee", 31);
     assert_eq!(bench.presence("dee"), Some(Presence::Alive));
 }
+
+#[test]
+fn who_only_suspects_a_member_gives_no_word_for_it() {
+    let mut bench = Bench::new();
+    bench.beat("bo", 12);
+    bench.pass(Duration::from_millis(2_500));
+    bench.beat("mal", 12);
+    assert_eq!(bench.presence("bo"), Some(Presence::Suspect));
+    let (subject, by) = (identity("bo").id(), identity("mal").id());
+    let reports = vec![Report { by, open: report_on("bo", 11) }];
+    bench.outputs.clear();
+    bench.frame("mal", MembershipFrame::Unreachable { subject, run: run(100), tick: 11, reports });
+    let contradicts =
+        |output: &Output| matches!(output, Output::Send { frame: MembershipFrame::Contradiction { .. }, .. });
+    assert!(!bench.outputs.iter().any(contradicts), "{:?}", bench.outputs);
+}
