@@ -168,6 +168,18 @@ fn a_loop_without_end_is_stopped() {
 }
 
 #[test]
+fn where_no_time_passes_the_run_ends() {
+    for endless in ["while true do wait(0) end", "function again() spawn(again) end\nspawn(again)"] {
+        let (code, text) = three(endless).says(&[]);
+        assert!(text.contains("no time passes: 100000 times"), "{text}");
+        assert_eq!(code, Some(2), "{text}");
+    }
+    let (code, text) = three("wait('1ns')").says(&["--limit", "1ns"]);
+    assert!(text.contains("the run reached its limit of 0.000 s"), "{text}");
+    assert_eq!(code, Some(2), "{text}");
+}
+
+#[test]
 fn a_refusal_may_be_expected_and_fails_the_run_where_it_is_not() {
     assert_says(&three("ana:tell(ana, 'hi')"), 1, "s.lua:4, at ", "ana refused: that is yourself");
     let met = "expect.refused(function() ana:tell(ana, 'hi') end, 'yourself')";

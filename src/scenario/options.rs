@@ -71,6 +71,11 @@ pub enum Swarm {
 /// A scenario is minutes long; an hour is a loop without an end.
 const LIMIT: Duration = Duration::from_secs(60 * 60);
 
+/// What of a span can pass: time goes on in whole microseconds, and an end between two would never come.
+pub(super) fn in_micros(span: Duration) -> Duration {
+    Duration::from_micros(u64::try_from(span.as_micros()).unwrap_or(u64::MAX))
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self { seed: 0, limit: LIMIT, swarm: false, keeps: Keeps::default(), tape: None }

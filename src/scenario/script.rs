@@ -2,6 +2,7 @@
 //! on; what its words do is said elsewhere.
 
 use std::any::Any;
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +54,9 @@ struct Strand {
 use crate::base::limits::SCENARIO_INSTRUCTIONS_MAX as INSTRUCTIONS_MAX;
 /// Functions that run at once.
 const STRANDS_MAX: usize = 1_000;
+/// What is begun or goes on at one moment at which nothing changes: a guess, at about a second of real time. A loop that
+/// waits for no time would go on for ever, and so would a function that spawns itself.
+const TURNS_MAX: u32 = 100_000;
 
 impl Run {
     #[must_use]
@@ -73,7 +77,7 @@ pub fn run(
     let stage = Stage::new(Arc::clone(&script.source), options, Box::new(open));
     let installed = words::install(&sandbox, stage, &script.file);
     installed.expect("our own words run in a fresh Lua state");
-    let play = Play { sandbox: &sandbox, script, strands: Vec::new() };
+    let play = Play { sandbox: &sandbox, script, strands: Vec::new(), turns: 0 };
     // A node that panics is what a sweep looks for, and must not end the sweep.
     let ended = catch_unwind(AssertUnwindSafe(|| play.play())).unwrap_or_else(|panic| Err(panicked(panic.as_ref())));
     let mut stage = sandbox.lua().remove_app_data::<Stage>().expect("put there at the start");
@@ -104,6 +108,8 @@ struct Play<'a> {
     sandbox: &'a Sandbox,
     script: &'a Script,
     strands: Vec<Strand>,
+    /// Since time passed or something changed.
+    turns: u32,
 }
 
 impl Play<'_> {
@@ -111,6 +117,7 @@ impl Play<'_> {
         let main = self.sandbox.load(&self.script.file, self.script.source.as_bytes());
         let main = main.map_err(|error| self.stop_of(&error))?;
         self.begin(&main, mlua::MultiValue::new())?;
+        self.begin_spawned()?;
         self.until_all_end()?;
         if !self.on_stage(|stage| Ok(stage.has_begun()))? {
             return Err(Stop::script(format!(
@@ -123,8 +130,12 @@ impl Play<'_> {
 
     fn until_all_end(&mut self) -> Result<(), Stop> {
         while let Some(till) = self.strands.iter().map(|strand| strand.waits.till_us).min() {
+            let before = self.on_stage(|stage| Ok(stage.elapsed()))?;
             let is_changed = self.on_stage(|stage| stage.advance_to(Duration::from_micros(till)))?;
             let now = self.on_stage(|stage| Ok(stage.elapsed()))?;
+            if is_changed || now > before {
+                self.turns = 0;
+            }
             self.on_stage(Stage::within_limit)?;
             let mut at = 0;
             while at < self.strands.len() {
@@ -144,16 +155,28 @@ impl Play<'_> {
         if self.strands.len() >= STRANDS_MAX {
             return Err(Stop::script(format!("{STRANDS_MAX} spawned functions run already")));
         }
+        self.take_turn()?;
         let begun = self.sandbox.begin(INSTRUCTIONS_MAX, function, args);
         let (task, progress) = begun.map_err(|error| self.stop_of(&error))?;
         if let Some(waits) = self.waits_of(progress)? {
             self.strands.push(Strand { task, waits });
         }
-        self.begin_spawned()
+        Ok(())
+    }
+
+    fn take_turn(&mut self) -> Result<(), Stop> {
+        self.turns += 1;
+        if self.turns > TURNS_MAX {
+            return Err(Stop::script(format!(
+                "no time passes: {TURNS_MAX} times a function was spawned or had waited, all at this moment; is there a wait for no time?"
+            )));
+        }
+        Ok(())
     }
 
     /// Lets a strand go on. Returns whether it is still there.
     fn go_on(&mut self, at: usize) -> Result<bool, Stop> {
+        self.take_turn()?;
         self.sandbox.refill(INSTRUCTIONS_MAX);
         let went = self.sandbox.answer(&self.strands[at].task, Ok(()));
         let progress = went.map_err(|error| self.stop_of(&error))?;
@@ -167,12 +190,16 @@ impl Play<'_> {
         Ok(waits.is_some())
     }
 
+    /// Begins what was spawned, and before the next of them what that one spawns.
     fn begin_spawned(&mut self) -> Result<(), Stop> {
-        let spawned = {
-            let mut spawned = self.sandbox.lua().app_data_mut::<Spawned>().expect("set at the start");
-            std::mem::take(&mut spawned.0)
-        };
-        spawned.into_iter().try_for_each(|(function, args)| self.begin(&function, args))
+        let mut begins = VecDeque::new();
+        loop {
+            for spawned in self.sandbox.lua().app_data_mut::<Spawned>().expect("set at the start").0.drain(..).rev() {
+                begins.push_front(spawned);
+            }
+            let Some((function, args)) = begins.pop_front() else { return Ok(()) };
+            self.begin(&function, args)?;
+        }
     }
 
     fn waits_of(&self, progress: Progress) -> Result<Option<Waits>, Stop> {
@@ -216,11 +243,11 @@ impl Play<'_> {
 
     /// An error of Lua's own, with the line that it names in its place.
     fn stop_of(&self, error: &ScriptError) -> Stop {
+        let text = error.to_string();
         let caught = self.on_stage(|stage| Ok(stage.stopped.clone().or_else(|| stage.refused.take())));
         if let Ok(Some(stop)) = caught {
             return stop;
         }
-        let text = error.to_string();
         let mut stop = Stop::script(&text);
         if let Some((line, rest)) = split_place(&text, &self.script.file) {
             stop = Stop::script(rest);

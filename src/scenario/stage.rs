@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::fleet::{Change, Fleet, FleetError};
 use super::links::{self, OnLinks};
-use super::options::{Keeps, Options, Settings};
+use super::options::{Keeps, Options, Settings, in_micros};
 use super::statement;
 use super::steps::{Step, Timed};
 use super::stop::{About, Place, Stop, Why, seconds};
@@ -97,7 +97,8 @@ pub(super) enum Argument {
 const LINES_KEPT_MAX: usize = 1_000_000;
 
 impl Stage {
-    pub(super) fn new(source: Arc<str>, options: Options, open: Open) -> Self {
+    pub(super) fn new(source: Arc<str>, mut options: Options, open: Open) -> Self {
+        options.limit = in_micros(options.limit);
         let rng = Rng::from_seed(*blake3::hash(&options.seed.to_be_bytes()).as_bytes());
         Self {
             open: Some(open),

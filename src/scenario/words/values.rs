@@ -11,6 +11,7 @@ use super::message::Said;
 use super::node::Node;
 use crate::check::Name;
 use crate::faults::{Fault, Kind, Spec};
+use crate::scenario::options::in_micros;
 use crate::scenario::stage::Argument;
 use crate::scenario::stop::Stop;
 
@@ -188,11 +189,12 @@ impl Fields {
 
     /// The faults that the table names: specs in its list part, and fields in the words of specs.
     pub(super) fn faults(&self) -> Result<Vec<Fault>, Stop> {
-        let mut specs: Vec<String> = list_of(&self.table.clone().map_or(Value::Nil, Value::Table))
-            .unwrap_or_default()
-            .iter()
-            .filter_map(text_of)
-            .collect();
+        let mut specs = Vec::new();
+        for spec in list_of(&self.table.clone().map_or(Value::Nil, Value::Table)).unwrap_or_default() {
+            let complaint =
+                || format!("{} wants a spec such as \"loss=5%\" or a named fault, and got {}", self.of, shown(&spec));
+            specs.push(text_of(&spec).ok_or_else(|| Stop::script(complaint()))?);
+        }
         for (key, value) in self.pairs() {
             let Some(key) = text_of(&key).filter(|key| !ENDS.contains(&key.as_str())) else { continue };
             if key == "jitter" || value == Value::Boolean(false) {
@@ -239,11 +241,12 @@ pub(super) fn text_of(value: &Value) -> Option<String> {
 
 /// A number of seconds, or a text as humantime reads it.
 pub(super) fn span_of(value: &Value) -> Option<Duration> {
-    match value {
+    let span = match value {
         Value::Integer(seconds) => u64::try_from(*seconds).ok().map(Duration::from_secs),
         Value::Number(seconds) => Duration::try_from_secs_f64(*seconds).ok(),
         _ => text_of(value).and_then(|text| read_span(&text)),
-    }
+    };
+    span.map(in_micros)
 }
 
 /// `200ms`, `1s500ms`, and `1.5s`, which humantime alone does not read.
@@ -331,6 +334,7 @@ mod tests {
         assert_eq!(read_span("soon"), None);
         assert_eq!(span_of(&Value::Number(0.5)), Some(Duration::from_millis(500)));
         assert_eq!(span_of(&Value::Integer(-1)), None);
+        assert_eq!(span_of(&Value::Number(0.000_001_9)), Some(Duration::from_micros(1)), "time passes in these");
     }
 
     #[test]
