@@ -180,6 +180,20 @@ fn where_no_time_passes_the_run_ends() {
 }
 
 #[test]
+fn a_refusal_that_was_caught_is_not_what_a_later_error_is_about() {
+    let caught = "pcall(function() ana:tell(ana, 'hi') end)\n";
+    assert_says(&three(&format!("{caught}local x = nil + 1")), 2, "s.lua:5, at ", "arithmetic on a nil value");
+    let other = "expect.refused(function() local x = nil + 1 end)";
+    assert_says(&three(&format!("{caught}{other}")), 2, "s.lua:5, at ", "found no refusal but an error: s.lua:5: ");
+    assert_says(
+        &three("local _, why = pcall(function() ana:tell(ana, 'hi') end)\nerror(why)"),
+        1,
+        "s.lua:4, at ",
+        "yourself",
+    );
+}
+
+#[test]
 fn a_refusal_may_be_expected_and_fails_the_run_where_it_is_not() {
     assert_says(&three("ana:tell(ana, 'hi')"), 1, "s.lua:4, at ", "ana refused: that is yourself");
     let met = "expect.refused(function() ana:tell(ana, 'hi') end, 'yourself')";

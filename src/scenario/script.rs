@@ -244,7 +244,9 @@ impl Play<'_> {
     /// An error of Lua's own, with the line that it names in its place.
     fn stop_of(&self, error: &ScriptError) -> Stop {
         let text = error.to_string();
-        let caught = self.on_stage(|stage| Ok(stage.stopped.clone().or_else(|| stage.refused.take())));
+        // A refusal that was caught is not what a later error is about.
+        let refused = |stage: &mut Stage| stage.refused.take().filter(|stop| stop.is_said_in(&text));
+        let caught = self.on_stage(|stage| Ok(stage.stopped.clone().or_else(|| refused(stage))));
         if let Ok(Some(stop)) = caught {
             return stop;
         }

@@ -91,6 +91,12 @@ impl Stop {
         self
     }
 
+    /// Whether the text of an error is that of this stop, whatever Lua wrote around it.
+    pub(super) fn is_said_in(&self, error: &str) -> bool {
+        let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        words(error).contains(&words(&self.text))
+    }
+
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         match self.why {

@@ -247,8 +247,8 @@ pub(super) fn wait_ran_out(stage: &mut Stage, what: &str, since: Duration, line:
 pub(super) fn raw(lua: &Lua, table: &Table) -> mlua::Result<()> {
     word(lua, table, "settle_within", |lua, _| {
         on_stage(lua, |stage| {
-            let Settle::Within(span) = stage.settings.settle else { return Ok(Settle::default_span().as_secs()) };
-            Ok(span.as_secs())
+            let Settle::Within(span) = stage.settings.settle else { return Ok(Settle::default_span().as_secs_f64()) };
+            Ok(span.as_secs_f64())
         })
     })?;
     word(lua, table, "settle_begins", |lua, _| {
@@ -262,14 +262,18 @@ pub(super) fn raw(lua: &Lua, table: &Table) -> mlua::Result<()> {
     word(lua, table, "settle_done", |lua, _| on_stage(lua, Stage::settled))?;
     word(lua, table, "refused", |lua, values| {
         let args = Args::new("expect.refused", values);
-        let refusal = on_stage(lua, |stage| Ok(stage.refused.take()))?;
+        let problem = match args.value(1) {
+            Value::Error(error) => error.to_string(),
+            other => text_of(&other).unwrap_or_else(|| shown(&other)),
+        };
+        // One that the function caught itself is not what it ended with.
+        let refusal = on_stage(lua, |stage| Ok(stage.refused.take().filter(|stop| stop.is_said_in(&problem))))?;
         let words = if args.is_given(2) { args.text(2, "words of the refusal")? } else { String::new() };
         if args.value(0) == Value::Boolean(true) {
             return expected(lua, "refused".to_owned(), |_| Ok(Err("it was to be refused, and was done".to_owned())));
         }
         // Any other error of the function is the script's own.
-        let problem = || args.wrong(format!("found no refusal but an error: {}", shown(&args.value(1))));
-        let refusal = refusal.ok_or_else(problem)?;
+        let refusal = refusal.ok_or_else(|| args.wrong(format!("found no refusal but an error: {problem}")))?;
         expected(lua, format!("refused {words}"), |_| {
             let sentence = || format!("it was to be refused with {words:?}, and was so: {}", refusal.text);
             Ok(refusal.text.contains(&words).then_some(()).ok_or_else(sentence))
