@@ -73,7 +73,7 @@ impl FromStr for Seeds {
     fn from_str(text: &str) -> Result<Self, SeedsError> {
         let (first, last) = text.split_once("..").ok_or(SeedsError::Range)?;
         let read = |text: &str| text.parse().map_err(|_| SeedsError::Range);
-        let (first, last) = (read(first)?, read(last.trim_start_matches('='))?);
+        let (first, last) = (read(first)?, read(last.strip_prefix('=').unwrap_or(last))?);
         if first <= last { Ok(Self { first, last }) } else { Err(SeedsError::Range) }
     }
 }
@@ -167,7 +167,7 @@ mod tests {
         }
         all.sort_unstable();
         assert_eq!(all, (1..=10).collect::<Vec<_>>());
-        for wrong in ["5..1", "5", "a..b"] {
+        for wrong in ["5..1", "5", "a..b", "1..==5"] {
             assert_eq!(wrong.parse::<Seeds>(), Err(SeedsError::Range));
         }
         for wrong in ["0/3", "4/3", "3"] {

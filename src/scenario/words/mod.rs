@@ -150,7 +150,8 @@ fn like(table: &Table, wrong: &str) -> String {
 fn nearest(wrong: &str, names: &[String]) -> String {
     let near = names.iter().min_by_key(|name| distance(wrong, name));
     match near {
-        Some(near) if distance(wrong, near) <= 2 => format!("; is {near} meant?"),
+        // A short word is two letters away from any other.
+        Some(near) if distance(wrong, near) <= 2.min(wrong.chars().count() / 2) => format!("; is {near} meant?"),
         _ if names.len() <= 30 => format!("; there are {}", names.join(", ")),
         _ => String::new(),
     }
@@ -337,6 +338,7 @@ mod tests {
     fn a_misspelt_name_is_answered_with_the_nearest() {
         let names = ["crash", "restart", "pause"].map(str::to_owned);
         assert_eq!(nearest("crahs", &names), "; is crash meant?");
+        assert_eq!(nearest("os", &["_G".to_owned(), "log".to_owned()]), "; there are _G, log");
         assert_eq!(nearest("explode", &names), "; there are crash, restart, pause");
     }
 }
