@@ -220,6 +220,61 @@ fn wrong_words_on_the_line_exit_with_2() {
     assert_eq!(moot(desk.dir.path(), &["run", "gone.lua"]).status.code(), Some(2));
 }
 
+#[test]
+fn no_file_is_written_over_another_and_none_where_there_is_no_directory() {
+    let desk = three("");
+    for words in [
+        &["--trace", "x", "--report", "./x"][..],
+        &["--trace", "s.lua"],
+        &["--seeds", "1..2", "--shrink-to", "s.lua"],
+        &["--report", "nowhere/x"],
+        &["--diagram", "."],
+    ] {
+        let output = desk.run(words);
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{words:?}: {output:?}");
+    }
+    assert_eq!(fs::read_to_string(desk.path("s.lua")).unwrap(), format!("{THREE}\n"));
+}
+
+#[test]
+fn what_was_found_is_said_where_it_cannot_be_written() {
+    let desk = three("local m = ana:say('hi')\nwait('2s')\nexpect.not_shown(bo, m)");
+    fs::create_dir(desk.path("s.shrunk.lua")).unwrap();
+    let output = desk.run(&["--seeds", "3..9"]);
+    assert!(String::from_utf8_lossy(&output.stdout).starts_with("failed  s.lua  seed 3, "), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).starts_with("moot: cannot write s.shrunk.lua: "), "{output:?}");
+    assert_eq!(output.status.code(), Some(1));
+    if cfg!(target_os = "linux") {
+        let output = desk.run(&["--trace", "/dev/full"]);
+        assert!(String::from_utf8_lossy(&output.stdout).starts_with("failed  s.lua  seed 0, "), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).starts_with("moot: cannot write /dev/full: "), "{output:?}");
+    }
+}
+
+#[test]
+fn all_files_are_read_before_the_first_is_run() {
+    let desk = three("");
+    fs::write(desk.path("bytes.lua"), b"-- one\n\xff").unwrap();
+    for (file, why) in
+        [("gone.lua", "there is no such file"), ("bytes.lua", "line 2 is not UTF-8"), ("/dev/zero", "longer")]
+    {
+        let output = desk.run(&[file]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains(why), "{said}");
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{output:?}");
+    }
+}
+
+#[test]
+fn a_reader_that_went_away_makes_no_failure_a_pass() {
+    let desk = three("expect.equal(1, 2)");
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_moot"));
+    let status = command.args(["run", "s.lua"]).current_dir(desk.dir.path()).stdout(writer).status().unwrap();
+    assert_eq!(status.code(), Some(1));
+}
+
 /// A home and its copy: both fall silent, so the views of the others and theirs stay apart, and the room never comes
 /// to rest.
 fn copied_home(settle: &str, last: &str) -> Desk {

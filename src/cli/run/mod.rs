@@ -6,14 +6,17 @@ mod progress;
 mod say;
 mod trace;
 
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::panic;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use std::{fs, panic};
 
 use clap::{Args as ArgGroup, ValueEnum};
 
 use super::exit::{Exit, Failure};
 use super::out::{self, Form, Output};
+use crate::base::limits::SCRIPT_BYTES_MAX;
 use crate::report;
 use crate::scenario::{
     Fleet, FleetError, Keeps, Options, ProcessFleet, Run, Script, Seeds, Settings, Shard, SimFleet, SimOptions,
@@ -96,11 +99,12 @@ enum Kind {
 /// Runs the scenarios; the worst of their verdicts is the exit code.
 pub(super) fn run(args: &RunArgs, output: Output) -> Result<Exit, Failure> {
     args.check()?;
+    let scripts = args.files.iter().map(|file| read(file)).collect::<Result<Vec<_>, _>>()?;
     let mut worst = Verdict::Passed;
-    for file in &args.files {
+    for (file, script) in args.files.iter().zip(&scripts) {
         let verdict = match args.seeds {
-            Some(seeds) => args.sweep(file, seeds, output)?,
-            None => args.once(file, output)?,
+            Some(seeds) => args.sweep(file, script, seeds, output)?,
+            None => args.once(script, output)?,
         };
         worst = if rank(verdict) > rank(worst) { verdict } else { worst };
     }
@@ -135,27 +139,48 @@ impl RunArgs {
                 "seeds are swept on the simulator; real processes take their chances themselves",
             ));
         }
+        self.check_written()
+    }
+
+    /// A long run is not to end with what cannot be written.
+    fn check_written(&self) -> Result<(), Failure> {
+        let mut taken: Vec<PathBuf> = self.files.iter().map(|file| whole(file)).collect();
+        for path in [&self.trace, &self.report, &self.diagram, &self.shrink_to].into_iter().flatten() {
+            let shown = path.display();
+            let dir = dir_of(path);
+            if !dir.is_dir() {
+                let dir = dir.display();
+                return Err(Failure::misuse(format!("cannot write {shown}: there is no directory {dir}")));
+            }
+            if path.is_dir() {
+                return Err(Failure::misuse(format!("cannot write {shown}: that is a directory; name a file")));
+            }
+            let path = whole(path);
+            if taken.contains(&path) {
+                return Err(Failure::misuse(format!("{shown} is given twice, and one would overwrite the other")));
+            }
+            taken.push(path);
+        }
         Ok(())
     }
 
-    fn once(&self, file: &Path, output: Output) -> Result<Verdict, Failure> {
-        let script = read(file)?;
+    fn once(&self, script: &Script, output: Output) -> Result<Verdict, Failure> {
         let seed = self.seed.unwrap_or(0);
         let progress = Progress::of_one(&script.file, output);
         let began = Instant::now();
-        let run = self.watched(&script, seed)?;
+        let (run, traced) = self.watched(script, seed)?;
         let wall = began.elapsed();
         progress.end();
+        self.account(script, &run, wall).say(output)?;
+        traced?;
         self.write(&run, &script.file)?;
-        self.account(&script, &run, wall).say(output)?;
         Ok(run.verdict())
     }
 
-    fn sweep(&self, file: &Path, seeds: Seeds, output: Output) -> Result<Verdict, Failure> {
-        let script = read(file)?;
+    fn sweep(&self, file: &Path, script: &Script, seeds: Seeds, output: Output) -> Result<Verdict, Failure> {
         let progress = Progress::of_many(&script.file, seeds.count(self.shard), output);
         let began = Instant::now();
-        let found = sweep(seeds, self.shard, |seed| self.run(&script, seed, Keeps::Nothing), || progress.done());
+        let found = sweep(seeds, self.shard, |seed| self.run(script, seed, Keeps::Nothing), || progress.done());
         let wall = began.elapsed();
         let Some(first) = found.first else {
             progress.end();
@@ -163,18 +188,24 @@ impl RunArgs {
             return Ok(Verdict::Passed);
         };
         // Once more, and this time what happened is kept.
-        let run = self.watched(&script, first.seed)?;
-        let shrinking = if run.verdict() == Verdict::Failed && !self.no_shrink {
+        let (run, traced) = self.watched(script, first.seed)?;
+        let shrunk = if run.verdict() == Verdict::Failed && !self.no_shrink {
             progress.says(&format!("seed {} fails; shrinking", run.seed));
-            Some(self.shrink(file, &script, &run)?)
+            self.shrink(file, script, &run).map(Some)
         } else {
-            None
+            Ok(None)
         };
         progress.end();
-        self.write(&run, &script.file)?;
-        let account = self.account(&script, &run, wall);
+        // What was found is said also where it cannot be written.
+        let (shrinking, unwritten) = match shrunk {
+            Ok(shrinking) => (shrinking, None),
+            Err(failure) => (None, Some(failure)),
+        };
+        let account = self.account(script, &run, wall);
         Account { passed_before: Some(found.passed), shrinking, ..account }.say(output)?;
-        Ok(run.verdict())
+        traced?;
+        self.write(&run, &script.file)?;
+        unwritten.map_or_else(|| Ok(run.verdict()), Err)
     }
 
     fn shrink(&self, file: &Path, script: &Script, run: &Run) -> Result<Shrinking, Failure> {
@@ -199,14 +230,14 @@ impl RunArgs {
         crate::scenario::run(script, self.options(seed, keeps), self.open(seed))
     }
 
-    /// A run of which what happened is kept, and written where that is asked for.
-    fn watched(&self, script: &Script, seed: u64) -> Result<Run, Failure> {
+    /// A run of which what happened is kept, and written where that is asked for; and whether all of it was written.
+    fn watched(&self, script: &Script, seed: u64) -> Result<(Run, Result<(), Failure>), Failure> {
         let trace = self.trace.as_deref().map(TraceFile::create).transpose()?;
         let keeps = if self.report.is_some() || self.diagram.is_some() { Keeps::All } else { Keeps::Last };
         let options = Options { tape: trace.as_ref().map(TraceFile::tape), ..self.options(seed, keeps) };
         let run = crate::scenario::run(script, options, self.open(seed));
-        trace.map_or(Ok(()), |trace| trace.end())?;
-        Ok(run)
+        let traced = trace.map_or(Ok(()), |trace| trace.end());
+        Ok((run, traced))
     }
 
     fn options(&self, seed: u64, keeps: Keeps) -> Options {
@@ -291,13 +322,35 @@ fn quoted(file: &str) -> String {
 
 fn read(file: &Path) -> Result<Script, Failure> {
     let name = file.display().to_string();
-    let source = fs::read_to_string(file).map_err(|error| {
-        let why = if error.kind() == std::io::ErrorKind::NotFound {
-            "there is no such file".into()
+    let wrong = |why: String| Failure::misuse(format!("{name}: {why}"));
+    let mut bytes = Vec::new();
+    let most = SCRIPT_BYTES_MAX + 1;
+    // Some files have no end.
+    let taken = File::open(file).and_then(|file| file.take(most as u64).read_to_end(&mut bytes));
+    taken.map_err(|error| {
+        if error.kind() == std::io::ErrorKind::NotFound {
+            wrong("there is no such file".into())
         } else {
-            error.to_string()
-        };
-        Failure::misuse(format!("{name}: {why}"))
+            wrong(error.to_string())
+        }
+    })?;
+    if bytes.len() == most {
+        return Err(wrong(format!("a scenario is up to {SCRIPT_BYTES_MAX} bytes long, and that is longer")));
+    }
+    let source = String::from_utf8(bytes).map_err(|error| {
+        let before = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]);
+        let line = 1 + before.matches('\n').count();
+        wrong(format!("line {line} is not UTF-8; a scenario is Lua as text"))
     })?;
     Ok(Script { file: name, source: source.into() })
+}
+
+fn dir_of(path: &Path) -> &Path {
+    path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// The same for all names of a file, whether or not it is there.
+fn whole(path: &Path) -> PathBuf {
+    let by_dir = || Some(fs::canonicalize(dir_of(path)).ok()?.join(path.file_name()?));
+    fs::canonicalize(path).ok().or_else(by_dir).unwrap_or_else(|| path.to_owned())
 }

@@ -2,6 +2,7 @@
 //! again. Owns the words and the JSON.
 
 use std::fmt::Write as _;
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -74,11 +75,10 @@ struct JsonStop<'a> {
 
 impl Account<'_> {
     pub(super) fn say(&self, output: Output) -> Result<(), Failure> {
-        match output.form {
-            Form::Json => out::json(&self.json())?,
-            Form::Text => out::line(&self.text())?,
-        }
-        Ok(())
+        heard(match output.form {
+            Form::Json => out::json(&self.json()),
+            Form::Text => out::line(&self.text()),
+        })
     }
 
     fn text(&self) -> String {
@@ -135,14 +135,21 @@ impl Account<'_> {
 
 /// A sweep without a failure.
 pub(super) fn passed_all(file: &str, passed: u64, wall: Duration, output: Output) -> Result<(), Failure> {
-    match output.form {
+    heard(match output.form {
         Form::Json => {
             let verdict = Verdict::Passed.word();
-            out::json(&json!({ "file": file, "verdict": verdict, "passed": passed, "wall_ms": ms(wall) }))?;
+            out::json(&json!({ "file": file, "verdict": verdict, "passed": passed, "wall_ms": ms(wall) }))
         }
-        Form::Text => out::line(&format!("passed  {file}  {passed} seeds in {}", seconds(wall)))?,
+        Form::Text => out::line(&format!("passed  {file}  {passed} seeds in {}", seconds(wall))),
+    })
+}
+
+/// A reader that went away has read what it wanted; the exit code is the verdict's all the same.
+fn heard(said: io::Result<()>) -> Result<(), Failure> {
+    match said {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        said => Ok(said?),
     }
-    Ok(())
 }
 
 fn json_stop(stop: &Stop) -> JsonStop<'_> {
