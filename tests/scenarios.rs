@@ -150,6 +150,30 @@ fn an_error_in_the_script_names_its_line_and_exits_with_2() {
 }
 
 #[test]
+fn an_error_names_its_own_line_and_never_that_of_the_last_wait() {
+    assert_says(&three("local f = coroutine.wrap(function() end)\nf()\nf()"), 2, "s.lua:6, at ", "cannot resume dead");
+    assert_says(&three("ana.say('hi')"), 2, "s.lua:4, at ", "say is asked of a node, with a colon: ana:say(…)");
+    // What is no text carries no line.
+    assert_says(&three("wait('1s')\nerror{ code = 1 }"), 2, "at 1.0", " s: s.lua: table\n");
+    assert_says(&three("wait('1s')\nerror(nil)"), 2, "at 1.0", " s: s.lua: nil\n");
+    assert_says(&three("wait('1s')\ncoroutine.yield(1)"), 2, "at 1.0", " s: s.lua: coroutine.yield outside");
+}
+
+#[test]
+fn what_waits_is_where_the_run_stands() {
+    let desk = three("spawn(function()\n  wait('10s')\n  wait('1h')\nend)\nwait_until('never', '2h', function() end)");
+    let (code, text) = desk.says(&["--limit", "1m"]);
+    assert!(text.starts_with("s.lua:8, at 60.000 s: the run reached its limit"), "{text}");
+    assert_eq!(code, Some(2));
+    assert_says(
+        &three("for _ = 1, 1001 do\n  spawn(function() wait('1s') end)\nend"),
+        2,
+        "s.lua:5, at ",
+        "run already",
+    );
+}
+
+#[test]
 fn no_pcall_swallows_a_failure() {
     assert_says(&three("pcall(function() expect.equal(1, 2) end)"), 1, "s.lua:4, at ", "expected 2, and found 1");
     assert_says(&three("pcall(function() room.node('zed') end)"), 2, "s.lua:4, at ", "no node is called zed");

@@ -108,7 +108,7 @@ local function unwrapped(ok, ...)
   if ok then
     return ...
   end
-  raw_error((...), 0)
+  blamed(false, (...))
 end
 
 coroutine = {

@@ -52,7 +52,7 @@ fn compiled_lua_is_no_script() {
     let sandbox = sandbox();
     let long = vec![b' '; 1024 * 1024 + 1];
     let error = sandbox.load("test.lua", &long).unwrap_err();
-    assert_eq!(error.to_string(), "test.lua: the script is 1048577 bytes long, 1048576 are the limit");
+    assert_eq!(error.to_string(), "test.lua: the script is longer than 1048576 bytes");
 }
 
 #[test]
@@ -384,6 +384,8 @@ fn coroutines_work_as_they_do_in_lua() {
         print(coroutine.resume(co, "it"))
         print(coroutine.status(co), coroutine.resume(co))
         print(pcall(coroutine.wrap(function() error("out") end)))
+        local over = coroutine.wrap(function() end)
+        print(over(), pcall(function() over() end))
         print(select('#', coroutine.resume(coroutine.create(function() return nil, nil end))))
     "#;
     assert_eq!(
@@ -394,6 +396,7 @@ fn coroutines_work_as_they_do_in_lua() {
             "false\ttest.lua:4: in it",
             "dead\tfalse\tcannot resume dead coroutine",
             "false\ttest.lua:8: out",
+            "nil\tfalse\ttest.lua:10: cannot resume dead coroutine",
             "3"
         ]
     );

@@ -49,6 +49,8 @@ pub struct Run {
 struct Strand {
     task: Task,
     waits: Waits,
+    /// Where it began to wait.
+    place: Option<Place>,
 }
 
 use crate::base::limits::SCENARIO_INSTRUCTIONS_MAX as INSTRUCTIONS_MAX;
@@ -88,8 +90,13 @@ pub fn run(
     {
         stop.at.get_or_insert(stage.elapsed());
         // While time passes no line of the script runs; the one that waits is where it stands.
-        if stop.place.is_none() && stage.script_end.is_none() {
-            stop.place = stage.waits_at.take();
+        if stop.place.is_none()
+            && stage.script_end.is_none()
+            && let Some(place) = stage.waits_at.take()
+        {
+            let text = stop.text.strip_prefix(&format!("{}: ", place.file)).map(str::to_owned);
+            stop.text = text.unwrap_or_else(|| stop.text.clone());
+            stop.place = Some(place);
         }
     }
     let (settings, elapsed, hash) = (stage.settings.clone(), stage.elapsed(), stage.trace_hash());
@@ -116,7 +123,7 @@ impl Play<'_> {
     fn play(mut self) -> Result<(), Stop> {
         let main = self.sandbox.load(&self.script.file, self.script.source.as_bytes());
         let main = main.map_err(|error| self.stop_of(&error))?;
-        self.begin(&main, mlua::MultiValue::new())?;
+        self.begin(&main, mlua::MultiValue::new(), None)?;
         self.begin_spawned()?;
         self.until_all_end()?;
         if !self.on_stage(|stage| Ok(stage.has_begun()))? {
@@ -130,7 +137,12 @@ impl Play<'_> {
 
     fn until_all_end(&mut self) -> Result<(), Stop> {
         while let Some(till) = self.strands.iter().map(|strand| strand.waits.till_us).min() {
-            let before = self.on_stage(|stage| Ok(stage.elapsed()))?;
+            // The oldest is the script itself, for as long as it runs.
+            let place = self.strands.first().and_then(|strand| strand.place.clone());
+            let before = self.on_stage(|stage| {
+                stage.waits_at = place;
+                Ok(stage.elapsed())
+            })?;
             let is_changed = self.on_stage(|stage| stage.advance_to(Duration::from_micros(till)))?;
             let now = self.on_stage(|stage| Ok(stage.elapsed()))?;
             if is_changed || now > before {
@@ -150,39 +162,50 @@ impl Play<'_> {
         Ok(())
     }
 
-    /// Begins a function and what it spawns.
-    fn begin(&mut self, function: &mlua::Function, args: mlua::MultiValue) -> Result<(), Stop> {
+    /// Begins a function that was spawned at `place`.
+    fn begin(&mut self, function: &mlua::Function, args: mlua::MultiValue, place: Option<Place>) -> Result<(), Stop> {
         if self.strands.len() >= STRANDS_MAX {
-            return Err(Stop::script(format!("{STRANDS_MAX} spawned functions run already")));
+            let complaint = format!("{STRANDS_MAX} spawned functions run already");
+            return Err(Stop::script(complaint).at(place));
         }
-        self.take_turn()?;
+        self.take_turn(place)?;
         let begun = self.sandbox.begin(INSTRUCTIONS_MAX, function, args);
         let (task, progress) = begun.map_err(|error| self.stop_of(&error))?;
         if let Some(waits) = self.waits_of(progress)? {
-            self.strands.push(Strand { task, waits });
+            let place = self.on_stage(|stage| Ok(stage.waits_at.take()))?;
+            self.strands.push(Strand { task, waits, place });
         }
         Ok(())
     }
 
-    fn take_turn(&mut self) -> Result<(), Stop> {
+    fn take_turn(&mut self, place: Option<Place>) -> Result<(), Stop> {
         self.turns += 1;
         if self.turns > TURNS_MAX {
-            return Err(Stop::script(format!(
+            let complaint = format!(
                 "no time passes: {TURNS_MAX} times a function was spawned or had waited, all at this moment; is there a wait for no time?"
-            )));
+            );
+            return Err(Stop::script(complaint).at(place));
         }
         Ok(())
     }
 
     /// Lets a strand go on. Returns whether it is still there.
     fn go_on(&mut self, at: usize) -> Result<bool, Stop> {
-        self.take_turn()?;
+        self.take_turn(self.strands[at].place.clone())?;
         self.sandbox.refill(INSTRUCTIONS_MAX);
+        self.on_stage(|stage| {
+            stage.waits_at = None;
+            Ok(())
+        })?;
         let went = self.sandbox.answer(&self.strands[at].task, Ok(()));
         let progress = went.map_err(|error| self.stop_of(&error))?;
         let waits = self.waits_of(progress)?;
         if let Some(waits) = waits {
-            self.strands[at].waits = waits;
+            // Where it looks again and waits on, it stands where it did.
+            let began = self.on_stage(|stage| Ok(stage.waits_at.take()))?;
+            let strand = &mut self.strands[at];
+            strand.waits = waits;
+            strand.place = began.or_else(|| strand.place.take());
         } else {
             self.strands.remove(at);
         }
@@ -197,8 +220,8 @@ impl Play<'_> {
             for spawned in self.sandbox.lua().app_data_mut::<Spawned>().expect("set at the start").0.drain(..).rev() {
                 begins.push_front(spawned);
             }
-            let Some((function, args)) = begins.pop_front() else { return Ok(()) };
-            self.begin(&function, args)?;
+            let Some((function, args, place)) = begins.pop_front() else { return Ok(()) };
+            self.begin(&function, args, place)?;
         }
     }
 

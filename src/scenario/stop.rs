@@ -91,6 +91,11 @@ impl Stop {
         self
     }
 
+    pub(super) fn at(mut self, place: Option<Place>) -> Self {
+        self.place = place;
+        self
+    }
+
     /// Whether the text of an error is that of this stop, whatever Lua wrote around it.
     pub(super) fn is_said_in(&self, error: &str) -> bool {
         let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");

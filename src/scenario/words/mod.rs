@@ -27,8 +27,8 @@ pub(super) struct Waits {
     pub(super) on_change: bool,
 }
 
-/// What a script spawned and the scheduler did not take yet.
-pub(super) struct Spawned(pub(super) Vec<(Function, MultiValue)>);
+/// What a script spawned, and where, and the scheduler did not take yet.
+pub(super) struct Spawned(pub(super) Vec<(Function, MultiValue, Option<Place>)>);
 
 /// The name of the chunk that the scenario is.
 pub(super) struct File(pub(super) String);
@@ -305,7 +305,8 @@ fn raw(lua: &Lua) -> mlua::Result<Table> {
         let Some(Value::Function(function)) = values.pop_front() else {
             return Err(Stop::script("spawn wants a function"));
         };
-        lua.app_data_mut::<Spawned>().expect("set at the start").0.push((function, values));
+        let place = place(lua);
+        lua.app_data_mut::<Spawned>().expect("set at the start").0.push((function, values, place));
         Ok(())
     })?;
     expect::raw(lua, &table)?;

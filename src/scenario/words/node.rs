@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use mlua::{AnyUserData, Lua, MetaMethod, MultiValue, Table, UserData, UserDataFields, UserDataMethods, Value};
 use serde::Serialize;
 
-use super::values::{Args, shown, text_of, to_lua};
+use super::values::{Args, node_of, shown, text_of, to_lua};
 use super::{Stage, Stop, fail, nearest, on_stage};
 use crate::check::Name;
 use crate::node::api::MemberStatus;
@@ -240,8 +240,11 @@ fn does<M: UserDataMethods<Node>, R: mlua::IntoLuaMulti + 'static>(
     name: &'static str,
     does: impl Fn(&Lua, &Name, MultiValue) -> Result<R, Stop> + Send + 'static,
 ) {
-    methods.add_method(registered(name), move |lua, node, values: MultiValue| {
-        does(lua, &node.0, values).map_err(|stop| fail(lua, stop))
+    methods.add_function(registered(name), move |lua, mut values: MultiValue| {
+        let node = values.pop_front().as_ref().and_then(node_of);
+        let dotted = || Stop::script(format!("{name} is asked of a node, with a colon: ana:{name}(…)"));
+        let done = node.ok_or_else(dotted).and_then(|node| does(lua, &node, values));
+        done.map_err(|stop| fail(lua, stop))
     });
 }
 
