@@ -236,6 +236,33 @@ fn what_a_fleet_cannot_do_is_unknown_and_never_a_pass() {
 }
 
 #[test]
+fn a_name_leads_nowhere_out_of_the_directory_of_a_fleet() {
+    for name in ["../out", "..", "a/b"] {
+        let desk = Desk::with(&format!("scenario{{ name = 'out' }}\nroom.homes{{ '{name}' }}\n"));
+        fs::create_dir(desk.path("tmp")).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_moot"));
+        command
+            .args(["run", "s.lua", "--on", "processes"])
+            .current_dir(desk.dir.path())
+            .env("TMPDIR", desk.path("tmp"));
+        let output = command.output().unwrap();
+        assert!(String::from_utf8_lossy(&output.stdout).contains("is no name for a node"), "{output:?}");
+        assert_eq!(output.status.code(), Some(2));
+        assert_eq!(fs::read_dir(desk.path("tmp")).unwrap().count(), 0);
+    }
+}
+
+#[test]
+fn a_fault_that_makes_no_sense_is_the_scripts_error_on_either_fleet() {
+    let desk = Desk::with("scenario{ name = 'zed' }\nlocal ana = room.nodes{ 'ana' }\nana:fault('cut to zed')\n");
+    for fleet in ["sim", "processes"] {
+        let (code, text) = desk.says(&["--on", fleet]);
+        assert!(text.contains("zed is not known here"), "{text}");
+        assert_eq!(code, Some(2), "{text}");
+    }
+}
+
+#[test]
 fn wrong_words_on_the_line_exit_with_2() {
     let desk = three("");
     for words in [&["--seeds", "5..1"][..], &["--shard", "1/2"], &["--on", "paper"], &["--seed", "x"]] {

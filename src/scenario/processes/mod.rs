@@ -29,7 +29,7 @@ use self::machine::{Machine, Process};
 use self::network::Network;
 use super::fleet::{Change, Fleet, FleetError, Unsynced};
 use crate::base::limits::CHILD_EVENTS_MAX;
-use crate::base::{MemberId, MessageId, Time};
+use crate::base::{MemberId, MessageId, Time, text};
 use crate::check::{Driver, Ended, Line, LineNumber, What};
 use crate::faults::Rule;
 use crate::node::api::{Command, Gap, Message, Refusal, Reply, Status, WhyMember, WhyMessage};
@@ -141,7 +141,12 @@ impl ProcessFleet {
             for spec in network::changes(&process.faults, &wanted) {
                 match process.child.ask(Request::Fault { spec: Some(spec) }) {
                     Ok(Response::Error(error)) => {
-                        return Err(FleetError::Failed(format!("{} takes no such fault: {error}", machine.name)));
+                        let text = format!("{} takes no such fault: {error}", machine.name);
+                        return Err(if error.kind == ErrorKind::Usage {
+                            FleetError::Misuse(text)
+                        } else {
+                            FleetError::Failed(text)
+                        });
                     }
                     Ok(_) => {}
                     Err(error) => return Err(self.mute(index, &error)),
@@ -159,6 +164,10 @@ impl Fleet for ProcessFleet {
     }
 
     fn add(&mut self, name: &str) -> Result<MemberId, FleetError> {
+        // It becomes a directory.
+        if let Err(error) = text::check_nick(name) {
+            return Err(FleetError::Misuse(format!("{name:?} is no name for a node: {error}")));
+        }
         if self.index(name).is_ok() {
             return Err(FleetError::Misuse(format!("there is a node {name} already")));
         }
