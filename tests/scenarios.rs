@@ -142,6 +142,10 @@ fn an_error_in_the_script_names_its_line_and_exits_with_2() {
         "net.cut knows no field \"form\"; there are from, to",
     );
     assert_says(&three("net.default{ loss = '200%' }"), 2, "s.lua:4, at ", "net.default: ");
+    assert_says(&three("net.default{ 'loss=5% to bo' }"), 2, "s.lua:4, at ", "\"loss=5% to bo\" names its ends");
+    assert_says(&three("room.crowd(0)"), 2, "s.lua:4, at ", "room.crowd wants a count from 1 to 16384");
+    assert_says(&three("room.crowd(4e9 // 1 | 0)"), 2, "s.lua:4, at ", "room.crowd wants a count from 1 to 16384");
+    assert_says(&three("net.default{ 5 }"), 2, "s.lua:4, at ", "net.default wants a spec such as \"loss=5%\"");
     assert_says(&three("wiat('1s')"), 2, "s.lua:4, at ", "nothing is called wiat; is wait meant?");
     assert_says(&three("expect.eqaul(1, 1)"), 2, "s.lua:4, at ", "expect has no field eqaul; is equal meant?");
     assert_says(&three("bo:start()"), 2, "s.lua:4, at ", "bo runs already");

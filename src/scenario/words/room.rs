@@ -5,6 +5,7 @@ use mlua::{AnyUserData, Lua, MultiValue, Table, Variadic};
 use super::node::node;
 use super::values::{Args, text_of};
 use super::{Stage, Stop, on_stage, word};
+use crate::base::limits::MEMBERS_MAX;
 use crate::check::Name;
 use crate::scenario::stage::Asked;
 use crate::scenario::steps::Step;
@@ -23,7 +24,9 @@ pub(super) fn table(lua: &Lua) -> mlua::Result<Table> {
     })?;
     word(lua, &table, "crowd", |lua, values| {
         let args = Args::new("room.crowd", values).at_most(2)?;
-        let count = u32::try_from(args.integer(0, "how many")?).map_err(|_| args.wrong("wants a count above 0"))?;
+        let count =
+            usize::try_from(args.integer(0, "how many")?).ok().filter(|count| (1..=MEMBERS_MAX).contains(count));
+        let count = count.ok_or_else(|| args.wrong(format!("wants a count from 1 to {MEMBERS_MAX}")))?;
         let prefix = if args.is_given(1) { args.text(1, "how their names begin")? } else { "n".to_owned() };
         let names: Vec<String> = (1..=count).map(|number| format!("{prefix}{number}")).collect();
         on_stage(lua, |stage| names.iter().try_for_each(|name| make_and_start(stage, name)))?;
