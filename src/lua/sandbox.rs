@@ -141,8 +141,7 @@ impl Sandbox {
     pub fn load(&self, file: &str, source: &[u8]) -> Result<Function, ScriptError> {
         let wrong = |text: String| ScriptError { text, limit: None };
         if source.len() > SCRIPT_BYTES_MAX {
-            let bytes = source.len();
-            return Err(wrong(format!("{file}: the script is {bytes} bytes long, {SCRIPT_BYTES_MAX} are the limit")));
+            return Err(wrong(format!("{file}: the script is longer than {SCRIPT_BYTES_MAX} bytes")));
         }
         if source.starts_with(b"\x1b") {
             return Err(wrong(format!("{file}: that is compiled Lua; a script is the source")));
