@@ -20,6 +20,12 @@ pub(super) struct OnLinks {
     layers: BTreeMap<Place, Vec<(Owner, Fault)>>,
 }
 
+/// The faults of rules for all links; nothing where one of them names an end.
+pub(super) fn of_all(rules: Vec<Rule>) -> Option<Vec<Fault>> {
+    let is_of_all = |rule: &Rule| rule.from == Ends::Any && rule.to == Ends::Any;
+    rules.into_iter().map(|rule| is_of_all(&rule).then_some(rule.fault)).collect()
+}
+
 /// The links of a rule, and its kind.
 type Place = (Ends, Ends, Kind);
 

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::fleet::Change;
+use super::links;
 use super::options::Swarm;
 use super::stage::Stage;
 use super::steps::Step;
@@ -89,7 +90,11 @@ pub(super) fn read(spec: &str) -> Result<Background, Stop> {
             ppm.map(Background::Drift).ok_or_else(|| wrong("it wants parts per million, such as drift=200".to_owned()))
         }
         _ => match spec.parse() {
-            Ok(Spec::Add(rules)) => Ok(Background::Net(rules.into_iter().map(|rule| rule.fault).collect())),
+            Ok(Spec::Add(rules)) => {
+                let faults =
+                    links::of_all(rules).ok_or_else(|| wrong("it is for all links, and names an end".to_owned()));
+                faults.map(Background::Net)
+            }
             Ok(Spec::Off | Spec::Remove { .. }) => Err(wrong("it takes faults off".to_owned())),
             Err(error) => Err(wrong(error.to_string())),
         },
@@ -117,7 +122,7 @@ mod tests {
     fn the_mild_ones_read() {
         assert!(MILD.iter().all(|spec| read(spec).is_ok()));
         assert_eq!(read("drift=200"), Ok(Background::Drift(200)));
-        for wrong in ["drift=fast", "disk", "explode=1", "off"] {
+        for wrong in ["drift=fast", "disk", "explode=1", "off", "loss=5% to bo"] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
     }

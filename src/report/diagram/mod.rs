@@ -77,7 +77,7 @@ fn heading(story: &Story<'_>) -> String {
 
 /// `text` where Markdown would see marks of its own.
 fn plain(text: &str) -> String {
-    text.chars().filter(|c| !matches!(c, '\n' | '\r' | '<' | '>' | '`' | '*' | '[' | ']')).collect()
+    text.chars().filter(|c| !c.is_control() && !matches!(c, '<' | '>' | '`' | '*' | '[' | ']')).collect()
 }
 
 /// `text` inside a Mermaid diagram: broken into lines of about `chars` characters, and with no character that ends
@@ -129,5 +129,10 @@ mod tests {
     fn text_of_a_person_cannot_end_a_statement() {
         assert_eq!(escaped("k7f3: a;b#c", 40), "k7f3#58; a#59;b#35;c");
         assert_eq!(escaped("one two three\nfour", 9), "one two<br/>three<br/>four");
+    }
+
+    #[test]
+    fn a_name_is_no_command_to_a_terminal() {
+        assert_eq!(plain("a\u{1b}[2J\n<b>"), "a2Jb");
     }
 }

@@ -10,7 +10,8 @@ use serde::Serialize;
 use super::message::Said;
 use super::node::Node;
 use crate::check::Name;
-use crate::faults::{Ends, Fault, Kind, Spec};
+use crate::faults::{Fault, Kind, Spec};
+use crate::scenario::links;
 use crate::scenario::options::in_micros;
 use crate::scenario::stage::Argument;
 use crate::scenario::stop::Stop;
@@ -222,13 +223,11 @@ impl Fields {
             let Spec::Add(rules) = spec.parse().map_err(|error| Stop::script(format!("{}: {error}", self.of)))? else {
                 return Err(Stop::script(format!("{}: off is said by healing", self.of)));
             };
-            if rules.iter().any(|rule| (&rule.from, &rule.to) != (&Ends::Any, &Ends::Any)) {
-                return Err(Stop::script(format!(
-                    "{}: {spec:?} names its ends; that is net.link{{ from = …, to = … }}",
-                    self.of
-                )));
-            }
-            faults.extend(rules.into_iter().map(|rule| rule.fault));
+            let ends = || {
+                let instead = "that is net.link{ from = …, to = … }";
+                Stop::script(format!("{}: {spec:?} names its ends; {instead}", self.of))
+            };
+            faults.extend(links::of_all(rules).ok_or_else(ends)?);
         }
         Ok(faults)
     }
