@@ -1,5 +1,6 @@
 //! `moot run`, driven as a person would: what it says of each kind of failure, what a seed repeats, and what a
 //! sweep finds and shrinks.
+#![expect(clippy::disallowed_methods, reason = "real processes are waited for by the clock")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
