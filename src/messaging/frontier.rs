@@ -8,7 +8,7 @@ use super::machine::Messaging;
 use super::own::wall_before;
 use super::receive::SEQ_MAX;
 use super::record::Record;
-use super::recovery::{HINTS_MAX, Wanted, window_first};
+use super::recovery::{HINTS_MAX, Offer, Wanted, window_first};
 use super::timers::Timer;
 use crate::base::limits::{
     FRONTIER_ENTRIES_MAX, OFFERS_PER_PEER_MAX, RECEIPT_RANGES_MAX, RECOVERY_AGE_MAX, RECOVERY_MESSAGES_MAX,
@@ -193,13 +193,13 @@ impl Messaging {
                 }
                 *budget -= last + 1 - first;
                 let wanted = Wanted { author, run, first, last };
-                if !offers.contains(&wanted) {
-                    offers.push_back(wanted);
+                if !offers.iter().any(|offer| offer.wanted == wanted) {
+                    offers.push_back(Offer { wanted, tries: 0 });
                 }
             }
         }
         // Older ones first: they show in order then.
-        offers.make_contiguous().sort_by_key(|wanted| (wanted.run, wanted.author, wanted.first));
+        offers.make_contiguous().sort_by_key(|Offer { wanted, .. }| (wanted.run, wanted.author, wanted.first));
     }
 }
 

@@ -8,7 +8,7 @@ use super::log::Place;
 use super::machine::Messaging;
 use super::outbox::EventKind;
 use super::record::Answer;
-use super::recovery::{Active, Wanted};
+use super::recovery::{Active, Offer, Wanted};
 use super::timers::Timer;
 use crate::base::{Cause, MemberId, Seq, Step};
 use crate::wire::{Lacking, MessagingFrame};
@@ -20,11 +20,10 @@ const PULL_TRIES_MAX: u32 = 3;
 const PULL_TIME_MAX: Duration = Duration::from_secs(10);
 
 impl Messaging {
-    pub(super) fn pull(&mut self, step: &mut Step, peer: MemberId, wanted: Wanted, is_quest: bool) {
+    pub(super) fn pull(&mut self, step: &mut Step, peer: MemberId, wanted: Wanted, tries: u32, is_quest: bool) {
         let began = step.now.time;
         let (progressed, has_given) = (false, false);
-        self.recovery.active =
-            Some(Active { peer, wanted, began, tries: 0, has_given, progressed, lacks: None, is_quest });
+        self.recovery.active = Some(Active { peer, wanted, began, tries, has_given, progressed, lacks: None, is_quest });
         self.send_pull(step);
     }
 
@@ -164,13 +163,24 @@ impl Messaging {
 
     /// The pull took its time: what is left of an offer waits until others had their turn.
     fn put_off(&mut self, step: &mut Step) {
-        let Some(active) = &mut self.recovery.active else { return };
-        if active.is_quest {
-            active.lacks = Some(Answer::NoAnswer);
-        } else {
-            self.recovery.offers.entry(active.peer).or_default().push_back(active.wanted);
+        match &mut self.recovery.active {
+            Some(active) if active.is_quest => {
+                active.lacks = Some(Answer::NoAnswer);
+                self.pull_done(step);
+            }
+            Some(_) | None => {
+                self.set_aside();
+                self.seek(step);
+            }
         }
-        self.pull_done(step);
+    }
+
+    /// Pulls something else first: what is left of the offer is the last of its peer's.
+    pub(super) fn set_aside(&mut self) {
+        self.timers.cancel(Timer::Pull);
+        let Some(Active { peer, wanted, tries, progressed, .. }) = self.recovery.active.take() else { return };
+        let tries = if progressed { 0 } else { tries };
+        self.recovery.offers.entry(peer).or_default().push_back(Offer { wanted, tries });
     }
 
     /// The pull is over: on to the next hole with the same peer, or to the next peer, or to the next offer.

@@ -30,7 +30,7 @@ pub(super) const QUESTS_MAX: usize = 256;
 #[derive(Debug, Default)]
 pub(super) struct Recovery {
     pub quests: BTreeMap<(MemberId, Run), Quest>,
-    pub offers: BTreeMap<MemberId, VecDeque<Wanted>>,
+    pub offers: BTreeMap<MemberId, VecDeque<Offer>>,
     /// Who was last pulled from for an offer: the others are next.
     pub last_offerer: Option<MemberId>,
     pub active: Option<Active>,
@@ -52,6 +52,14 @@ pub(super) struct Wanted {
     pub run: Run,
     pub first: Seq,
     pub last: Seq,
+}
+
+/// What a peer could give.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Offer {
+    pub wanted: Wanted,
+    /// How often it was pulled without an answer, before a quest went first.
+    pub tries: u32,
 }
 
 #[derive(Debug)]
@@ -159,24 +167,26 @@ impl Messaging {
         asked.into_iter().collect()
     }
 
-    /// Asks the next peer for the next thing, unless an answer is awaited.
+    /// Asks the next peer for the next thing, unless an answer is awaited. A quest that is due waits for no offer: what it
+    /// seeks holds up messages that are here.
     pub(super) fn seek(&mut self, step: &mut Step) {
         let now = step.now.time;
-        while self.recovery.active.is_none() {
+        loop {
             let open = self.recovery.quests.iter().filter(|(_, quest)| quest.finished.is_none());
             let next = open.min_by_key(|(_, quest)| quest.due).map(|(&key, quest)| (key, quest.due));
-            match next {
-                Some((key, due)) if due <= now => self.seek_quest(step, key),
-                Some((_, due)) => {
-                    if !self.take_offer(step) {
+            let due_now = next.filter(|&(_, due)| due <= now);
+            match (&self.recovery.active, due_now) {
+                (Some(active), Some(_)) if !active.is_quest => self.set_aside(),
+                (None, Some((key, _))) => self.seek_quest(step, key),
+                (active, _) => {
+                    // An answer that is awaited makes this look again when it is there.
+                    if let Some((_, due)) = next.filter(|_| due_now.is_none()) {
                         self.timers.set_earlier(Timer::Seek, due);
-                        return;
                     }
-                }
-                None => {
-                    if !self.take_offer(step) {
-                        return;
+                    if active.is_none() {
+                        self.take_offer(step);
                     }
+                    return;
                 }
             }
         }
@@ -202,7 +212,7 @@ impl Messaging {
             let chosen = usize::try_from(self.rng.below(count)).unwrap_or(0);
             candidates[chosen.min(candidates.len() - 1)]
         };
-        self.pull(step, peer, Wanted { author, run, first, last }, true);
+        self.pull(step, peer, Wanted { author, run, first, last }, 0, true);
     }
 
     /// Nobody is left to be asked: what is still missing is a gap.
@@ -224,26 +234,25 @@ impl Messaging {
         self.gated.insert(author);
     }
 
-    /// Pulls the next of what peers offered; false if there is nothing.
-    fn take_offer(&mut self, step: &mut Step) -> bool {
+    /// Pulls the next of what peers offered, if there is any.
+    fn take_offer(&mut self, step: &mut Step) {
         while let Some(peer) = self.recovery.next_offerer() {
             let Some(offer) = self.recovery.offers.get_mut(&peer).and_then(VecDeque::pop_front) else {
                 self.recovery.offers.remove(&peer);
                 self.tell_recovered(step, peer);
                 continue;
             };
-            let Wanted { author, run, first, last } = offer;
+            let Wanted { author, run, first, last } = offer.wanted;
             let missing = self.log.run(author, run).map_or_else(|| vec![(first, last)], |of| of.missing(first, last));
             let Some(&(first, upto)) = missing.first() else { continue };
             if upto < last {
-                let rest = Wanted { first: upto + 1, ..offer };
-                self.recovery.offers.entry(peer).or_default().push_front(rest);
+                let rest = Wanted { first: upto + 1, ..offer.wanted };
+                self.recovery.offers.entry(peer).or_default().push_front(Offer { wanted: rest, tries: 0 });
             }
             self.recovery.last_offerer = Some(peer);
-            self.pull(step, peer, Wanted { author, run, first, last: upto }, false);
-            return true;
+            let wanted = Wanted { author, run, first, last: upto };
+            return self.pull(step, peer, wanted, offer.tries, false);
         }
-        false
     }
 
     /// What is being asked for: quests, ranges offered.

@@ -318,6 +318,27 @@ fn a_peer_that_gives_slowly_holds_up_nobody() {
 }
 
 #[test]
+fn an_offer_that_nobody_makes_good_holds_up_no_quest() {
+    let mut world = World::new(63, &["ana", "bo", "cy", "dee"]);
+    world.link.delay = MS * 150;
+    let is_of_offer = |frame: &MessagingFrame| matches!(frame, MessagingFrame::PullEnd { run, .. } if *run == LATER);
+    world.drop_frames(move |from, to, frame| match from {
+        "bo" => is_of_offer(frame),
+        "ana" => to == "dee" && seq_of(frame) == Some(2),
+        _ => false,
+    });
+    let frame = offer(&world, vec![(1, 5)]);
+    world.say("ana", "one");
+    world.run_for(SEC);
+    world.say("ana", "two");
+    world.say("ana", "three");
+    world.run_for(MS * 200);
+    world.inject("bo", "dee", frame);
+    world.run_for(SEC * 10);
+    assert_eq!(world.screen("dee"), ["ana: one", "ana: two", "ana: three"]);
+}
+
+#[test]
 fn an_answer_with_more_lacking_than_can_be_is_refused() {
     let mut world = World::new(54, &["ana", "bo"]);
     let frame = |count: u64| {
