@@ -171,7 +171,7 @@ impl Messaging {
         // A restart forgets who was asked before; the gap does not.
         let mut asked: BTreeMap<MemberId, Answer> =
             known.map_or_else(BTreeMap::new, |gap| gap.asked.iter().copied().collect());
-        for (peer, answer) in self.asked_for(author, run) {
+        for (peer, answer) in self.asked_for(author, run, first, last) {
             if answer != Answer::NoAnswer || !asked.contains_key(&peer) {
                 asked.insert(peer, answer);
             }

@@ -8,7 +8,7 @@ use super::log::Place;
 use super::machine::Messaging;
 use super::outbox::EventKind;
 use super::record::Answer;
-use super::recovery::{Active, Offer, Wanted};
+use super::recovery::{Active, Asked, Offer, Wanted};
 use super::timers::Timer;
 use crate::base::{Cause, MemberId, Seq, Step};
 use crate::wire::{Lacking, MessagingFrame};
@@ -23,7 +23,8 @@ impl Messaging {
     pub(super) fn pull(&mut self, step: &mut Step, peer: MemberId, wanted: Wanted, tries: u32, is_quest: bool) {
         let began = step.now.time;
         let (progressed, has_given) = (false, false);
-        self.recovery.active = Some(Active { peer, wanted, began, tries, has_given, progressed, lacks: None, is_quest });
+        self.recovery.active =
+            Some(Active { peer, wanted, began, tries, has_given, progressed, said: Vec::new(), is_quest });
         self.send_pull(step);
     }
 
@@ -102,23 +103,21 @@ impl Messaging {
         if !fits {
             return;
         }
-        for lack in lacking {
-            let answer = if lack.had { Answer::NoLongerKeepsIt } else { Answer::NeverHadIt };
-            active.lacks = Some(active.lacks.map_or(answer, |before| before.min(answer)));
-        }
-        let given_not = |&(first, last): &(Seq, Seq)| !lacking.iter().any(|l| l.first <= first && last <= l.last);
         let missing = self.log.run(author, run).map_or_else(|| vec![(first, last)], |of| of.missing(first, last));
-        let lost = missing.iter().flat_map(|&range| split_at(range, lacking)).find(given_not);
-        if let Some((lost, _)) = lost {
+        let (words, lost) = words_of(peer, &missing, lacking);
+        if let Some(lost) = lost {
             active.tries = if active.progressed { 0 } else { active.tries + 1 };
             active.progressed = false;
+            active.wanted.first = lost;
             if active.tries < PULL_TRIES_MAX {
-                active.wanted.first = lost;
+                active.said.extend(words.iter().filter(|word| word.last < lost));
                 return self.send_pull(step);
             }
-            active.lacks = active.lacks.or(Some(Answer::NoAnswer));
+            active.said.extend(words);
             return self.pull_done(step);
         }
+        active.said.extend(words);
+        active.wanted.first = last + 1;
         let rest = (last < wanted.last)
             .then(|| {
                 let from = last + 1;
@@ -155,7 +154,6 @@ impl Messaging {
             active.wanted.first = first;
             return self.send_pull(step);
         }
-        active.lacks = Some(Answer::NoAnswer);
         let peer = active.peer;
         self.recovery.offers.remove(&peer);
         self.pull_done(step);
@@ -163,15 +161,11 @@ impl Messaging {
 
     /// The pull took its time: what is left of an offer waits until others had their turn.
     fn put_off(&mut self, step: &mut Step) {
-        match &mut self.recovery.active {
-            Some(active) if active.is_quest => {
-                active.lacks = Some(Answer::NoAnswer);
-                self.pull_done(step);
-            }
-            Some(_) | None => {
-                self.set_aside();
-                self.seek(step);
-            }
+        if self.recovery.active.as_ref().is_some_and(|active| active.is_quest) {
+            self.pull_done(step);
+        } else {
+            self.set_aside();
+            self.seek(step);
         }
     }
 
@@ -187,33 +181,59 @@ impl Messaging {
     fn pull_done(&mut self, step: &mut Step) {
         self.timers.cancel(Timer::Pull);
         let Some(active) = self.recovery.active.take() else { return };
-        let Wanted { author, run, last, .. } = active.wanted;
-        if active.is_quest {
-            let holes = self.holes(author, run);
-            let next = holes.iter().find(|(_, upto)| *upto > last).filter(|_| active.lacks != Some(Answer::NoAnswer));
-            if let Some(&(first, upto)) = next {
-                let wanted = Wanted { author, run, first: first.max(last + 1), last: upto };
-                self.recovery.active = Some(Active { wanted, tries: 0, progressed: false, ..active });
-                return self.send_pull(step);
-            }
-            if let Some(quest) = self.recovery.quests.get_mut(&(author, run)) {
-                quest.asked.insert(active.peer, active.lacks.unwrap_or(Answer::NoAnswer));
-            }
+        let peer = active.peer;
+        if active.is_quest
+            && let Some(next) = self.hole_done(&active)
+        {
+            self.recovery.active =
+                Some(Active { wanted: next, tries: 0, progressed: false, said: Vec::new(), ..active });
+            return self.send_pull(step);
         }
-        self.tell_recovered(step, active.peer);
+        self.tell_recovered(step, peer);
         self.seek(step);
+    }
+
+    /// Notes what a peer said of a hole; gives the next one that it can be asked for.
+    fn hole_done(&mut self, active: &Active) -> Option<Wanted> {
+        let Wanted { author, run, first, last } = active.wanted;
+        let peer = active.peer;
+        let left = self.log.run(author, run).map_or_else(Vec::new, |of| of.missing(first, last));
+        let silence = |(first, last)| Asked { peer, first, last, answer: Answer::NoAnswer };
+        let quest = self.recovery.quests.get_mut(&(author, run))?;
+        quest.round.insert(peer, left.is_empty());
+        quest.note(&active.said);
+        quest.note(&left.into_iter().map(silence).collect::<Vec<_>>());
+        let mut later = self.holes(author, run).into_iter().filter(|&(from, _)| from > last);
+        let next = later.find(|&hole| self.candidates(author, run, hole).contains(&peer));
+        next.map(|(first, last)| Wanted { author, run, first, last })
     }
 
     /// A session with the peer is gone, and with it what was asked there.
     pub(super) fn recovery_closed(&mut self, step: &mut Step, peer: MemberId) {
         self.recovery.offers.remove(&peer);
         self.recovery.incoming.remove(&peer);
-        if let Some(active) = self.recovery.active.as_mut().filter(|active| active.peer == peer) {
-            active.lacks = Some(Answer::NoAnswer);
+        if self.recovery.active.as_ref().is_some_and(|active| active.peer == peer) {
             self.pull_done(step);
         }
         self.tell_recovered(step, peer);
     }
+}
+
+/// What a peer says of what is missing of a window, where `lacking` is what it does not give; and the first message that
+/// it gave and that was lost.
+fn words_of(peer: MemberId, missing: &[(Seq, Seq)], lacking: &[Lacking]) -> (Vec<Asked>, Option<Seq>) {
+    let mut words = Vec::new();
+    let mut lost = None;
+    for (first, last) in missing.iter().flat_map(|&range| split_at(range, lacking)) {
+        match lacking.iter().find(|lack| lack.first <= first && last <= lack.last) {
+            Some(lack) => {
+                let answer = if lack.had { Answer::NoLongerKeepsIt } else { Answer::NeverHadIt };
+                words.push(Asked { peer, first, last, answer });
+            }
+            None => lost = lost.or(Some(first)),
+        }
+    }
+    (words, lost)
 }
 
 /// The parts of a range that are wholly in or wholly out of each of `lacking`.

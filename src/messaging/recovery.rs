@@ -20,12 +20,19 @@ use crate::base::{Cause, MemberId, Run, Seq, Step, Time};
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Otherwise: what came on another way has this long to overtake.
 const PATIENCE_AUTHOR_AWAY: Duration = Duration::from_millis(100);
-/// After a quest the same run is not asked for again for this long.
+/// After a quest the same messages are not asked for again for this long.
 const QUEST_REST: Duration = Duration::from_secs(10);
+/// Holes that show while a quest rests open it again, after a patience that doubles each time. After so many times that
+/// has taken longer than a rest, and everybody may be asked anew.
+const REOPENED_MAX: u32 = 4;
+/// Words of peers that one quest remembers: four peers' on as many holes as a run can have at a loss of 20 %.
+const ASKED_MAX: usize = 256;
 /// Runs of which it is remembered where they begin.
 pub(super) const HINTS_MAX: usize = 1_024;
 /// Quests remembered; beyond, holes are left to frontiers.
 pub(super) const QUESTS_MAX: usize = 256;
+
+type Ranges = Vec<(Seq, Seq)>;
 
 #[derive(Debug, Default)]
 pub(super) struct Recovery {
@@ -62,19 +69,35 @@ pub(super) struct Offer {
     pub tries: u32,
 }
 
+/// The search for all that is missing of a run.
 #[derive(Debug)]
 pub(super) struct Quest {
     pub due: Time,
     /// What showed that something is missing.
     pub cause: Option<Cause>,
-    pub asked: BTreeMap<MemberId, Answer>,
+    /// Who was asked for which messages, and said what.
+    pub asked: Vec<Asked>,
+    /// Whom it asks since it was opened, and whether each still answers.
+    pub round: BTreeMap<MemberId, bool>,
     pub finished: Option<Time>,
+    /// How often it was opened again before it had rested.
+    pub reopened: u32,
+}
+
+/// What a peer said when it was asked for messages of a run, and did not give them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    pub peer: MemberId,
+    pub first: Seq,
+    pub last: Seq,
+    pub answer: Answer,
 }
 
 /// The pull that waits for its answer.
 #[derive(Debug)]
 pub(super) struct Active {
     pub peer: MemberId,
+    /// What of it has no answer yet.
     pub wanted: Wanted,
     pub began: Time,
     pub tries: u32,
@@ -82,8 +105,8 @@ pub(super) struct Active {
     pub has_given: bool,
     /// Something new came since it was sent.
     pub progressed: bool,
-    /// What the peer said of what it does not give.
-    pub lacks: Option<Answer>,
+    /// What the peer said of those before `wanted` that it does not give.
+    pub said: Vec<Asked>,
     pub is_quest: bool,
 }
 
@@ -94,6 +117,52 @@ impl Recovery {
             self.last_offerer.and_then(|last| self.offers.range((Bound::Excluded(last), Bound::Unbounded)).next());
         after.or_else(|| self.offers.first_key_value()).map(|(&peer, _)| peer)
     }
+}
+
+impl Quest {
+    fn new(due: Time, cause: Option<Cause>) -> Self {
+        Self { due, cause, asked: Vec::new(), round: BTreeMap::new(), finished: None, reopened: 0 }
+    }
+
+    /// What was said of all of `missing`, by those who were asked for all of it.
+    pub fn words_on(&self, missing: &[(Seq, Seq)]) -> BTreeMap<MemberId, Answer> {
+        words_on(&self.asked, missing)
+    }
+
+    /// Notes what a peer said; beyond the limit it is as if it had not been asked.
+    pub fn note(&mut self, said: &[Asked]) {
+        for word in said {
+            let follows =
+                |last: &&mut Asked| (last.peer, last.answer, last.last + 1) == (word.peer, word.answer, word.first);
+            if let Some(last) = self.asked.last_mut().filter(follows) {
+                last.last = word.last;
+            } else if self.asked.len() < ASKED_MAX {
+                self.asked.push(*word);
+            }
+        }
+    }
+}
+
+/// Who of `asked` was asked for all of `missing`, and what each said: of several words the one that says most.
+fn words_on(asked: &[Asked], missing: &[(Seq, Seq)]) -> BTreeMap<MemberId, Answer> {
+    let mut by_peer: BTreeMap<MemberId, (Ranges, Answer)> = BTreeMap::new();
+    let concerns = |word: &&Asked| missing.iter().any(|&(first, last)| word.first <= last && first <= word.last);
+    for word in asked.iter().filter(concerns) {
+        let (ranges, answer) = by_peer.entry(word.peer).or_insert((Vec::new(), word.answer));
+        ranges.push((word.first, word.last));
+        *answer = (*answer).min(word.answer);
+    }
+    by_peer.retain(|_, (ranges, _)| {
+        ranges.sort_unstable();
+        missing.iter().all(|&hole| is_covered(ranges, hole))
+    });
+    by_peer.into_iter().map(|(peer, (_, answer))| (peer, answer)).collect()
+}
+
+/// Whether `ranges`, sorted, leave out nothing of `first..=last`.
+fn is_covered(ranges: &[(Seq, Seq)], (first, last): (Seq, Seq)) -> bool {
+    let reach = ranges.iter().fold(first, |next, &(from, to)| if from <= next { next.max(to + 1) } else { next });
+    reach > last
 }
 
 impl Messaging {
@@ -129,13 +198,24 @@ impl Messaging {
     /// Messages of the author wait for others before them, in `run`.
     pub(super) fn seek_for(&mut self, step: &mut Step, author: MemberId, run: Run) {
         let now = step.now.time;
-        if let Some(quest) = self.recovery.quests.get(&(author, run))
-            && quest.finished.is_none_or(|finished| now.since(finished) < QUEST_REST)
-        {
-            return;
-        }
         let is_near = self.peers.get(&author).is_some_and(super::peer::Peer::is_reachable);
-        self.begin_quest(author, run, now + if is_near { PATIENCE } else { PATIENCE_AUTHOR_AWAY }, step.cause);
+        let patience = if is_near { PATIENCE } else { PATIENCE_AUTHOR_AWAY };
+        let holes = self.holes(author, run);
+        let Some(quest) = self.recovery.quests.get_mut(&(author, run)) else {
+            return self.begin_quest(author, run, now + patience, step.cause);
+        };
+        let Some(finished) = quest.finished else { return };
+        if now.since(finished) >= QUEST_REST {
+            return self.begin_quest(author, run, now + patience, step.cause);
+        }
+        if holes.iter().any(|&hole| quest.words_on(&[hole]).is_empty()) {
+            quest.due = now + (patience * 2_u32.pow(quest.reopened.min(REOPENED_MAX))).min(QUEST_REST);
+            quest.cause = step.cause.or(quest.cause);
+            quest.round.clear();
+            quest.finished = None;
+            quest.reopened += 1;
+            self.timers.set_earlier(Timer::Seek, quest.due);
+        }
     }
 
     fn begin_quest(&mut self, author: MemberId, run: Run, due: Time, cause: Option<Cause>) {
@@ -144,7 +224,7 @@ impl Messaging {
             let Some(oldest) = rested.min_by_key(|(_, quest)| quest.finished).map(|(&key, _)| key) else { return };
             self.recovery.quests.remove(&oldest);
         }
-        self.recovery.quests.insert((author, run), Quest { due, cause, asked: BTreeMap::new(), finished: None });
+        self.recovery.quests.insert((author, run), Quest::new(due, cause));
         self.timers.set_earlier(Timer::Seek, due);
     }
 
@@ -155,16 +235,17 @@ impl Messaging {
         of.missing(window_first(last).max(of.history + 1), last)
     }
 
-    /// Who was asked for what is missing of a run, and what each said so far.
-    pub(super) fn asked_for(&self, author: MemberId, run: Run) -> Vec<(MemberId, Answer)> {
+    /// Who was asked for all that is missing of `first..=last`, and what each said so far.
+    pub(super) fn asked_for(&self, author: MemberId, run: Run, first: Seq, last: Seq) -> Vec<(MemberId, Answer)> {
+        let missing = self.log.run(author, run).map_or_else(Vec::new, |of| of.missing(first, last));
         let mut asked = self.recovery.quests.get(&(author, run)).map(|quest| quest.asked.clone()).unwrap_or_default();
-        if let Some(active) = &self.recovery.active
-            && active.is_quest
-            && (active.wanted.author, active.wanted.run) == (author, run)
+        if let Some(Active { peer, wanted, said, is_quest: true, .. }) = &self.recovery.active
+            && (wanted.author, wanted.run) == (author, run)
         {
-            asked.insert(active.peer, active.lacks.unwrap_or(Answer::NoAnswer));
+            asked.extend(said);
+            asked.push(Asked { peer: *peer, first: wanted.first, last: wanted.last, answer: Answer::NoAnswer });
         }
-        asked.into_iter().collect()
+        words_on(&asked, &missing).into_iter().collect()
     }
 
     /// Asks the next peer for the next thing, unless an answer is awaited. A quest that is due waits for no offer: what it
@@ -194,25 +275,43 @@ impl Messaging {
 
     fn seek_quest(&mut self, step: &mut Step, (author, run): (MemberId, Run)) {
         let holes = self.holes(author, run);
-        let Some(quest) = self.recovery.quests.get(&(author, run)) else { return };
-        let Some(&(first, last)) = holes.first() else {
+        let Some(quest) = self.recovery.quests.get_mut(&(author, run)) else { return };
+        if holes.is_empty() {
             self.recovery.quests.remove(&(author, run));
             return;
-        };
-        let asked = |peer: &MemberId| quest.asked.contains_key(peer);
-        let candidates: Vec<MemberId> =
-            self.peers.iter().filter(|(id, peer)| peer.is_reachable() && !asked(id)).map(|(&id, _)| id).collect();
-        if candidates.is_empty() || quest.asked.len() >= RECOVERY_PEERS_MAX {
-            return self.finish_quest(step, author, run, &holes);
         }
-        let peer = if candidates.contains(&author) {
-            author
-        } else {
-            let count = u64::try_from(candidates.len()).unwrap_or(u64::MAX);
-            let chosen = usize::try_from(self.rng.below(count)).unwrap_or(0);
-            candidates[chosen.min(candidates.len() - 1)]
+        if quest.round.is_empty() && quest.reopened > REOPENED_MAX {
+            *quest = Quest::new(quest.due, quest.cause);
+        }
+        for &(first, last) in &holes {
+            let candidates = self.candidates(author, run, (first, last));
+            if candidates.is_empty() {
+                continue;
+            }
+            let peer = if candidates.contains(&author) {
+                author
+            } else {
+                let count = u64::try_from(candidates.len()).unwrap_or(u64::MAX);
+                let chosen = usize::try_from(self.rng.below(count)).unwrap_or(0);
+                candidates[chosen.min(candidates.len() - 1)]
+            };
+            return self.pull(step, peer, Wanted { author, run, first, last }, 0, true);
+        }
+        self.finish_quest(step, author, run, &holes);
+    }
+
+    /// Who can still be asked for a hole.
+    pub(super) fn candidates(&self, author: MemberId, run: Run, hole: (Seq, Seq)) -> Vec<MemberId> {
+        let Some(quest) = self.recovery.quests.get(&(author, run)) else { return Vec::new() };
+        let words = quest.words_on(&[hole]);
+        if words.len() >= RECOVERY_PEERS_MAX || quest.asked.len() >= ASKED_MAX {
+            return Vec::new();
+        }
+        let is_candidate = |id: &MemberId| {
+            let takes_part = quest.round.get(id).copied().unwrap_or(quest.round.len() < RECOVERY_PEERS_MAX);
+            takes_part && !words.contains_key(id)
         };
-        self.pull(step, peer, Wanted { author, run, first, last }, 0, true);
+        self.peers.iter().filter(|(id, peer)| peer.is_reachable() && is_candidate(id)).map(|(&id, _)| id).collect()
     }
 
     /// Nobody is left to be asked: what is still missing is a gap.
@@ -271,6 +370,22 @@ pub(super) fn window_first(last: Seq) -> Seq {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_who_was_asked_for_all_of_it_has_a_word_on_it() {
+        let word = |peer, first, last, answer| Asked { peer: MemberId([peer; 32]), first, last, answer };
+        let asked = [
+            word(1, 2, 3, Answer::NoAnswer),
+            word(2, 5, 9, Answer::NeverHadIt),
+            word(1, 4, 9, Answer::NoLongerKeepsIt),
+        ];
+        let who = |missing: &[(Seq, Seq)]| words_on(&asked, missing).into_iter().collect::<Vec<_>>();
+        assert_eq!(who(&[(2, 6)]), [(MemberId([1; 32]), Answer::NoLongerKeepsIt)]);
+        assert_eq!(who(&[(2, 2), (6, 7)]).len(), 1);
+        assert_eq!(who(&[(6, 7)]).len(), 2);
+        assert_eq!(who(&[(9, 10)]), []);
+        assert_eq!(who(&[]), []);
+    }
 
     #[test]
     fn a_window_never_begins_below_one() {

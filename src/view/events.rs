@@ -103,7 +103,8 @@ impl View {
         let author = self.names.named(gap.author, &gap.nick);
         let range = if gap.first == gap.last { gap.first.to_string() } else { format!("{}–{}", gap.first, gap.last) };
         let asked: Vec<String> = gap.asked.iter().map(|asked| self.asked(asked)).collect();
-        let asked = if asked.is_empty() { "nobody to ask".into() } else { format!("asked {}", asked.join(", ")) };
+        let asked =
+            if asked.is_empty() { "nobody was asked yet".into() } else { format!("asked {}", asked.join(", ")) };
         self.ink.paint(Tone::Caution, &format!("gap: {author}#{range}, {asked}"))
     }
 
@@ -412,7 +413,7 @@ pub(super) mod tests {
             asked: vec![asked(1, "ana", Answer::NoLongerKeepsIt), asked(3, "cy", Answer::NoAnswer)],
         };
         assert_eq!(shown(EventKind::Gap(gap.clone())), "gap: bo#13–15, asked ana (no longer keeps it), cy (no answer)");
-        assert_eq!(view().gap(&Gap { last: 13, asked: vec![], ..gap }), "gap: bo#13, nobody to ask");
+        assert_eq!(view().gap(&Gap { last: 13, asked: vec![], ..gap }), "gap: bo#13, nobody was asked yet");
     }
 
     #[test]

@@ -339,6 +339,53 @@ fn an_offer_that_nobody_makes_good_holds_up_no_quest() {
 }
 
 #[test]
+fn a_gap_names_only_those_who_were_asked_for_it() {
+    let mut world = World::new(64, &["ana", "bo", "cy"]);
+    let asked: Rc<RefCell<Vec<(String, u64, u64)>>> = Rc::default();
+    let log = asked.clone();
+    world.drop_frames(move |from, to, frame| {
+        if let ("bo", MessagingFrame::Pull { first, last, .. }) = (from, frame) {
+            log.borrow_mut().push((to.to_owned(), *first, *last));
+        }
+        from == "ana" && matches!(seq_of(frame), Some(2 | 4))
+    });
+    for text in ["one", "two", "three"] {
+        world.say("ana", text);
+    }
+    let quest_is_done = |world: &World| {
+        let quests = &world.machine("bo").recovery.quests;
+        quests.values().any(|quest| quest.finished.is_some())
+    };
+    while !quest_is_done(&world) {
+        world.run_for(MS * 10);
+    }
+    for text in ["four", "five"] {
+        world.say("ana", text);
+    }
+    let mut gap_of_four = None;
+    for _ in 0..600 {
+        world.run_for(MS * 10);
+        // At no time, and not only in the end.
+        for gap in world.machine("bo").gaps().filter(|gap| gap.first == 4) {
+            for (peer, _) in &gap.asked {
+                let is_of_gap = |(to, first, last): &(String, u64, u64)| {
+                    to == world.name_of(*peer) && (*first..=*last).contains(&4)
+                };
+                assert!(asked.borrow().iter().any(is_of_gap), "{} was not asked for it", world.name_of(*peer));
+            }
+            gap_of_four = Some(gap);
+        }
+    }
+    let mut named = gap_of_four.expect("it is a gap").asked;
+    named.sort_unstable();
+    let mut expected = [(world.id("ana"), Answer::NoAnswer), (world.id("cy"), Answer::NeverHadIt)];
+    expected.sort_unstable();
+    assert_eq!(named, expected, "both were asked for it in the end");
+    world.run_for(SEC * 20);
+    world.check_folds();
+}
+
+#[test]
 fn an_answer_with_more_lacking_than_can_be_is_refused() {
     let mut world = World::new(54, &["ana", "bo"]);
     let frame = |count: u64| {
