@@ -1,6 +1,7 @@
 //! What nodes tell each other of what they hold: a digest with each heartbeat, and frontiers where digests differ or a
 //! session opened. Owns when a frontier goes out and what one that came in makes wanted.
 
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use super::log::Place;
@@ -109,7 +110,11 @@ impl Messaging {
             self.send_frontier(step, from, true);
         }
         self.take_frontier(step, from, entries);
-        self.recovery.is_arrived |= !more;
+        if !more && let Some(peer) = self.peers.get_mut(&from) {
+            peer.has_said_all = true;
+            // One that holds nothing is as new as this node: it is no word on what was said before.
+            self.recovery.is_arrived |= !entries.is_empty();
+        }
     }
 
     /// What a peer holds: what of it is missing here is pulled from it.
@@ -122,7 +127,7 @@ impl Messaging {
                 continue;
             }
             let Some(known) = self.log.author(author) else {
-                self.hint_history(entry);
+                self.hint_history(peer, entry);
                 self.offer(peer, entry, &mut budget);
                 continue;
             };
@@ -134,7 +139,7 @@ impl Messaging {
             if is_too_old {
                 continue;
             }
-            self.hint_history(entry);
+            self.hint_history(peer, entry);
             self.offer(peer, entry, &mut budget);
         }
         self.timers.set_earlier(Timer::Seek, step.now.time);
@@ -142,17 +147,22 @@ impl Messaging {
 
     /// What a peer's frontier says of where the run begins for a node that is new in the room: as far back as recovery
     /// goes, and as the peer can give. Nothing signed says so, hence it counts only once a message of the run came. Only
-    /// the first whole frontier is a word on what was said before this node came: what a later one does not
-    /// have may just be missing there.
-    fn hint_history(&mut self, entry: &FrontierEntry) {
-        let key = (entry.author, entry.run);
-        let is_arriving = self.is_newcomer && !self.recovery.is_arrived;
-        if !is_arriving || self.recovery.hints.len() >= HINTS_MAX || self.recovery.hints.contains_key(&key) {
+    /// a peer's first whole frontier is a word on what was said before this node came: what a later one does not
+    /// have may just be missing there. The first peer that holds anything says which runs began before; the others may
+    /// know more of them, and never less, so that none alone decides what is no gap.
+    fn hint_history(&mut self, from: MemberId, entry: &FrontierEntry) {
+        if !self.is_newcomer || self.peers.get(&from).is_none_or(|peer| peer.has_said_all) {
             return;
         }
         let first = window_first(entry.head).max(entry.recent.min(entry.head + 1));
         let given = entry.kept.iter().map(|range| range.0).min().unwrap_or(first);
-        self.recovery.hints.insert(key, first.max(given) - 1);
+        let upto = first.max(given) - 1;
+        let has_room = !self.recovery.is_arrived && self.recovery.hints.len() < HINTS_MAX;
+        match self.recovery.hints.entry((entry.author, entry.run)) {
+            Entry::Occupied(mut hint) => *hint.get_mut() = upto.min(*hint.get()),
+            Entry::Vacant(free) if has_room => drop(free.insert(upto)),
+            Entry::Vacant(_) => {}
+        }
     }
 
     /// The first message of a run reached a node that is new in the room: what was said before it, and further back

@@ -43,6 +43,8 @@ pub(super) struct Peer {
     pub group_probes: u8,
     pub frontier_sent: Option<Time>,
     pub frontier_answered: Option<Time>,
+    /// Its first frontier is here as a whole.
+    pub has_said_all: bool,
     pub digest: SeenDigest,
 }
 

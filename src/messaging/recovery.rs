@@ -47,7 +47,7 @@ pub(super) struct Recovery {
     pub incoming: BTreeMap<MemberId, usize>,
     /// Where runs begin for a node that is new in the room, as peers say.
     pub hints: BTreeMap<(MemberId, Run), Seq>,
-    /// A peer has said all that it held: what is new from here on was said in this node's time.
+    /// A peer that holds anything has said what: what is new from here on was said in this node's time.
     pub is_arrived: bool,
     pub copied_home_told: bool,
 }

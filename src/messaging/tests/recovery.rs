@@ -133,6 +133,51 @@ fn what_a_peer_lacks_is_no_history_for_who_was_in_the_room() {
 }
 
 #[test]
+fn a_peer_that_holds_nothing_does_not_say_what_a_newcomer_missed() {
+    let mut world = World::new(65, &["ana", "bo", "cy"]);
+    world.crash("bo");
+    world.crash("cy");
+    world.run_for(SEC * 6);
+    for number in 1..=600 {
+        world.say("ana", &format!("{number}"));
+        world.run_for(MS);
+    }
+    world.run_for(SEC * 5);
+    world.start("bo");
+    world.start("cy");
+    world.run_for(MS * 35);
+    // It is as new as cy, and is heard before ana.
+    world.inject("bo", "cy", MessagingFrame::Frontier { answer: true, entries: Vec::new(), more: false });
+    world.run_for(SEC * 10);
+    assert_eq!(world.screen("cy").first().map(String::as_str), Some("ana: 101"));
+    assert_eq!(world.screen("cy").len(), 500);
+    world.check_folds();
+}
+
+#[test]
+fn a_peer_that_says_little_hides_no_gap_from_a_newcomer() {
+    let mut world = World::new(66, &["ana", "bo", "cy", "dee"]);
+    world.crash("dee");
+    world.run_for(SEC * 6);
+    world.drop_frames(|from, _, frame| from == "ana" && seq_of(frame) == Some(2));
+    for text in ["one", "lost to all", "three"] {
+        world.say("ana", text);
+    }
+    world.run_for(SEC * 5);
+    world.start("dee");
+    world.run_for(MS * 35);
+    let (author, run, head_id) = (world.id("ana"), world.run_of("ana"), MessageId([1; 32]));
+    let entry = FrontierEntry { author, run, head: 3, head_id, recent: 1, kept: vec![(3, 3)] };
+    world.inject("cy", "dee", MessagingFrame::Frontier { answer: true, entries: vec![entry], more: false });
+    world.run_for(MS * 6);
+    // It comes before anything that was asked for.
+    world.say("ana", "four");
+    world.run_for(SEC * 10);
+    assert!(world.screen("dee").contains(&"gap ana#2-2".to_owned()), "{:?}", world.screen("dee"));
+    world.check_folds();
+}
+
+#[test]
 fn two_sides_of_a_partition_go_on_and_agree_after_it() {
     let names = ["ana", "bo", "cy", "dee", "eve"];
     let mut world = World::new(28, &names);
