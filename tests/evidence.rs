@@ -138,3 +138,28 @@ fn a_private_message_is_proven_by_its_sender_and_not_by_its_receiver() {
     assert_eq!(output.status.code(), Some(4), "{output:?}");
     assert!(String::from_utf8(output.stdout).expect("UTF-8").contains("\nit proves nothing\n"));
 }
+
+#[test]
+fn why_tells_what_the_disk_knows_once_the_node_does_not() {
+    let (homes, [ana, mut bo]) = two();
+    let said = say(&homes[0], &["--to", "bo", "only for you"]);
+    bo.shows("only for you");
+    let id = said["id"].as_str().expect("an id");
+    let before = homes[0].json(&["why", id]);
+    assert_eq!(before["known_from"], "by_the_node");
+    let delivery = &before["deliveries"][0];
+    assert_eq!((&delivery["outcome"], &delivery["receipt"]["signature"]), (&"delivered".into(), &"holds".into()));
+    assert_eq!(delivery["tries"][0]["asked_for"], false);
+    assert!(delivery["address"].as_str().is_some_and(|address| address.starts_with("127.0.0.1:")), "{delivery:#}");
+
+    drop(ana);
+    let _ana = homes[0].node(&[]);
+    let after = homes[0].json(&["why", id]);
+    assert_eq!(after["known_from"], "by_the_disk_alone", "{after:#}");
+    let delivery = &after["deliveries"][0];
+    assert_eq!((&delivery["outcome"], &delivery["receipt"]["signature"]), (&"delivered".into(), &"holds".into()));
+    assert_eq!(delivery["tries"], serde_json::json!([]));
+    let shown = lines(&homes[0], &["why", id]).join("\n");
+    assert!(shown.contains("\n  only the disk still knows what became of it\n  bo: stored on its disk"), "{shown}");
+    assert!(shown.contains("\nnot known:\n"), "{shown}");
+}

@@ -62,6 +62,8 @@ pub struct Try {
     pub at: Wall,
     /// From 1.
     pub attempt: u32,
+    /// The receiver asked for the message.
+    pub asked_for: bool,
 }
 
 /// A receipt as it came in.
@@ -90,12 +92,22 @@ impl Delivery {
         Self { outcome, attempts: 0, latency_us: None, reason: None, tries: Vec::new(), receipt: None, changing: None }
     }
 
+    /// The message goes to its receiver now.
     pub(super) fn attempt(&mut self, at: Wall) {
+        self.note_try(at, false);
+    }
+
+    /// The same, because the receiver asked for it.
+    pub(super) fn attempt_asked_for(&mut self, at: Wall) {
+        self.note_try(at, true);
+    }
+
+    fn note_try(&mut self, at: Wall, asked_for: bool) {
         self.attempts = self.attempts.saturating_add(1);
         if self.tries.len() >= TRIES_MAX {
             self.tries.remove(0);
         }
-        self.tries.push(Try { at, attempt: self.attempts });
+        self.tries.push(Try { at, attempt: self.attempts, asked_for });
     }
 }
 

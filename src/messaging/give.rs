@@ -134,7 +134,7 @@ impl Messaging {
             let Some(Giving { own, frame, .. }) = peer.giving.pop_front() else { return };
             let delivery = own.and_then(|out| self.book.delivery_mut(out, to));
             if let Some(delivery) = delivery.filter(|delivery| !delivery.outcome.is_final()) {
-                delivery.attempt(step.now.wall);
+                delivery.attempt_asked_for(step.now.wall);
             }
             self.out.send(to, frame);
         }

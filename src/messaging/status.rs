@@ -9,6 +9,7 @@ use super::machine::Messaging;
 use super::record::GapRecord;
 use crate::base::limits;
 use crate::base::{MemberId, MessageId, MessageKey, Stream, Wall};
+use crate::wire::{GroupMessage, Receipt, Signed};
 
 /// What was counted since this process started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,6 +79,10 @@ pub struct KnownMessage {
     pub deliveries: BTreeMap<MemberId, Delivery>,
     /// Somebody else's: how it came here.
     pub source: Option<Source>,
+    /// When its author claims to have said it; `None` where the text is no longer held.
+    pub said_at: Option<Wall>,
+    /// What else its author signed for the same place.
+    pub rivals: Vec<MessageId>,
 }
 
 /// How a message came here.
@@ -120,25 +125,40 @@ impl Messaging {
         })
     }
 
-    /// What is known of a message; `None` once it is only on disk.
+    /// What is known of a message; `None` once only the disk knows what became of it.
     #[must_use]
     pub fn message(&self, id: MessageId) -> Option<KnownMessage> {
         if let Some(message) = self.book.find(id).and_then(|out| self.book.message(out)) {
             let deliveries = message.deliveries.clone();
-            return Some(KnownMessage { key: message.key, deliveries, source: None });
+            let (key, said_at) = (message.key, Some(message.at));
+            return Some(KnownMessage { key, deliveries, source: None, said_at, rivals: Vec::new() });
         }
         if let Some(place) = self.log.place_of(id) {
             let kept = self.log.kept(place, id)?;
             let (author, run, seq) = place;
+            // One's own that is not in the book: the text is still given to others, the deliveries are on the disk alone.
+            if author == self.me && kept.via == self.me {
+                return None;
+            }
             let source = Source { via: kept.via, at: kept.at, recovered: kept.recovered, duplicates: kept.duplicates };
             let key = MessageKey { author, run, stream: Stream::Room, seq };
-            let source = (author != self.me || kept.via != self.me).then_some(source);
-            return Some(KnownMessage { key, deliveries: BTreeMap::new(), source });
+            let signed = Signed::<GroupMessage>::open_trusted(&kept.bytes).expect("it was verified when it came");
+            let said_at = Some(signed.value().said_at);
+            let versions = self.log.run(author, run).into_iter().flat_map(|of| of.versions(seq));
+            let rivals = versions.map(|version| version.id).filter(|&other| other != id).collect();
+            return Some(KnownMessage { key, deliveries: BTreeMap::new(), source: Some(source), said_at, rivals });
         }
         let ((author, run, seq), kept) = self.privates.find(id)?;
         let source = Source { via: author, at: kept.at, recovered: false, duplicates: kept.duplicates };
         let key = MessageKey { author, run, stream: Stream::To(self.me), seq };
-        Some(KnownMessage { key, deliveries: BTreeMap::new(), source: Some(source) })
+        let (deliveries, source) = (BTreeMap::new(), Some(source));
+        Some(KnownMessage { key, deliveries, source, said_at: None, rivals: Vec::new() })
+    }
+
+    /// Whether the signature of a kept receipt holds.
+    #[must_use]
+    pub fn verifies(&self, receipt: &[u8]) -> bool {
+        Signed::<Receipt>::open_by(self.identity.suite(), receipt).is_ok()
     }
 
     /// How many characters (at least 4, at most 52) the handle of `id` needs to be told from all others known.

@@ -310,17 +310,40 @@ pub struct WhyMessage {
     pub kind: MessageKind,
     pub from: MemberId,
     pub nick: String,
+    pub seq: u64,
+    pub incarnation: Incarnation,
+    /// When the author claims to have said it; `null` for a private message that is held by its hash alone.
+    pub said_at: Option<Wall>,
+    pub known_from: Remembered,
+    /// The roster: all who were members when it was said, or the one whom it was told.
     pub deliveries: Vec<DeliveryEvidence>,
     /// How a message of somebody else came here.
     pub sources: Vec<Source>,
+    /// What else its author signed under the same number: it told different people different things.
+    pub rivals: Vec<MessageId>,
+    /// What this evidence cannot tell, in sentences.
+    pub not_known: Vec<String>,
+}
+
+/// Who still knows what became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Remembered {
+    ByTheNode,
+    /// Settled long ago, or in an earlier run: tries and copies are not kept there.
+    ByTheDiskAlone,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeliveryEvidence {
     #[serde(flatten)]
     pub delivery: Delivery,
-    /// The newest attempts, at most 16.
+    /// Why it was refused; `null` where it was not.
+    pub reason: Option<String>,
+    /// The newest attempts of this run of the node, at most 16.
     pub tries: Vec<Try>,
+    /// Where this node has its session with the member now; `null` where it has none.
+    pub address: Option<SocketAddr>,
     pub receipt: Option<ReceiptEvidence>,
 }
 
@@ -329,6 +352,8 @@ pub struct Try {
     pub at: Wall,
     /// The number of the attempt, from 1.
     pub attempt: u32,
+    /// The member asked for it; else this node sent it of itself. Either way it went straight to it.
+    pub asked_for: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -336,6 +361,22 @@ pub struct ReceiptEvidence {
     pub at: Wall,
     /// The receiver's run in which it signed.
     pub run: Run,
+    /// The range of numbers in it that holds this message's; `null` for a private one, which it names by its hash.
+    pub first: Option<u64>,
+    pub last: Option<u64>,
+    pub signature: SignatureState,
+}
+
+/// What is known of a signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SignatureState {
+    /// It was checked for this answer.
+    Holds,
+    /// It was checked when it came, and nothing is kept that did not hold then.
+    HeldWhenItCame,
+    /// It was checked for this answer: what is kept is not what came.
+    Broken,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -345,8 +386,8 @@ pub struct Source {
     pub nick: String,
     pub at: Wall,
     pub recovered: bool,
-    /// How often it arrived again after it was held.
-    pub duplicates: u64,
+    /// How often it arrived again after it was held, in this run of the node; `null` where only the disk knows it.
+    pub duplicates: Option<u64>,
 }
 
 /// What a file of evidence holds and proves: the JSON of `evidence verify`. All of it is in the file; whoever trusts it

@@ -10,6 +10,7 @@ mod record;
 mod report;
 mod settle;
 mod tell;
+mod why;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -24,6 +25,7 @@ use crate::wire::Label;
 use api::{Command, Event, EventKind, Refusal, Reply};
 
 pub use record::{Record, Restored};
+pub use tell::refused_because;
 
 /// Counts batches of records, from 1. Cumulative: batches are reported in this order.
 pub type Mark = u64;

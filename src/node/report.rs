@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::Node;
 use super::api::{
-    Asked, Delivery, DeliveryEvidence, Evidence, EvidenceKind, Gap, Link, MemberStatus, MessageCounts, MessageKind,
-    NodeStatus, OutcomeCounts, ReceiptEvidence, Sent, Source, Status, Try, Verdict, WhyMember, WhyMessage,
+    Asked, Evidence, EvidenceKind, Gap, Link, MemberStatus, MessageCounts, MessageKind, NodeStatus, OutcomeCounts,
+    Sent, Status, Verdict, WhyMember,
 };
 use crate::base::{MemberId, MessageId, Now, Presence, Run, Stream, Time};
 use crate::membership::{self, Member};
@@ -122,33 +122,6 @@ impl Node {
         self.messaging.gaps().map(|gap| self.gap(&gap)).collect()
     }
 
-    /// The evidence about a message; `None` for one that is only on disk, or unknown.
-    #[must_use]
-    pub fn why_message(&self, _now: Now, id: MessageId) -> Option<WhyMessage> {
-        let known = self.messaging.message(id)?;
-        let deliveries = known.deliveries.iter().map(|(&member, delivery)| DeliveryEvidence {
-            delivery: self.delivery(member, delivery),
-            tries: delivery.tries.iter().map(|tried| Try { at: tried.at, attempt: tried.attempt }).collect(),
-            receipt: delivery.receipt.as_ref().map(|seen| ReceiptEvidence { at: seen.at, run: seen.run }),
-        });
-        let source = known.source.map(|source| Source {
-            via: source.via,
-            nick: self.nick(source.via),
-            at: source.at,
-            recovered: source.recovered,
-            duplicates: source.duplicates,
-        });
-        Some(WhyMessage {
-            id,
-            handle: self.handle(id),
-            kind: message_kind(known.key.stream),
-            from: known.key.author,
-            nick: self.nick(known.key.author),
-            deliveries: deliveries.collect(),
-            sources: source.into_iter().collect(),
-        })
-    }
-
     /// A message that was just accepted.
     pub(super) fn sent(&self, id: MessageId) -> Sent {
         let known = self.messaging.message(id);
@@ -173,16 +146,6 @@ impl Node {
     /// The beginning of the id, as long as it takes to be unique here.
     pub(super) fn handle(&self, id: MessageId) -> String {
         id.handle(self.messaging.handle_chars(id))
-    }
-
-    fn delivery(&self, member: MemberId, delivery: &messaging::Delivery) -> Delivery {
-        Delivery {
-            member,
-            nick: self.nick(member),
-            outcome: delivery.outcome,
-            attempts: delivery.attempts,
-            latency_us: delivery.latency_us,
-        }
     }
 
     fn message_counts(&self) -> MessageCounts {

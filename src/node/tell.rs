@@ -126,7 +126,9 @@ impl Node {
     }
 }
 
-fn refused_because(reason: RefusedReason) -> &'static str {
+/// Why a receiver did not take a message, as a person reads it.
+#[must_use]
+pub fn refused_because(reason: RefusedReason) -> &'static str {
     match reason {
         RefusedReason::DiskFull => "its disk is full",
         RefusedReason::BelowFloor => "too old: it no longer remembers whether it has it",

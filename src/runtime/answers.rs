@@ -34,7 +34,13 @@ impl EventLoop {
             Answer::Searched { asker, matches } => {
                 (asker, matches.map(|Matches { found, more }| Response::Found { found, more }))
             }
-            Answer::Found { asker, found } => (asker, found.and_then(|id| self.why_message(now, id))),
+            Answer::Found { asker, found } => match found.map(|id| self.why_found(asker, id)) {
+                Ok(Ok(Some(response))) => (asker, Ok(response)),
+                // The clerk is asked once more, and answers.
+                Ok(Ok(None)) => return,
+                Ok(Err(error)) | Err(error) => (asker, Err(error)),
+            },
+            Answer::Why { asker, why } => (asker, why.map(Response::WhyMessage)),
             Answer::NickKept { asker, nick, kept } => (asker, kept.and_then(|()| self.change_nick(now, nick))),
         };
         self.control.answer(asker, answer.unwrap_or_else(Response::Error));
@@ -103,7 +109,7 @@ impl EventLoop {
             }
             Err(NameError::Unknown { .. }) => {
                 // A whole id needs no looking for, and its message may not be on the disk yet.
-                let known = what.parse().ok().and_then(|id| self.why_message(now, id).ok());
+                let known = what.parse().ok().and_then(|id| self.why_message(id));
                 if known.is_some() {
                     return Ok(known);
                 }
@@ -125,12 +131,16 @@ impl EventLoop {
         self.clerk.ask(Question::Search { asker, search: Search { words, by, limit } })
     }
 
-    fn why_message(&self, now: Now, id: MessageId) -> Result<Response, RequestError> {
-        let why =
-            self.host.node().why_message(now, id).ok_or_else(|| {
-                RequestError::refused("that message is in the log; how it travelled is no longer known")
-            })?;
-        Ok(Response::WhyMessage(Box::new(why)))
+    fn why_message(&self, id: MessageId) -> Option<Response> {
+        self.host.node().why_message_verified(id).map(|why| Response::WhyMessage(Box::new(why)))
+    }
+
+    /// What the node holds of a message that is on the disk; else the disk is asked for what it has.
+    fn why_found(&self, asker: Asker, id: MessageId) -> Result<Option<Response>, RequestError> {
+        match self.why_message(id) {
+            Some(response) => Ok(Some(response)),
+            None => self.clerk.ask(Question::Why { asker, id }).map(|()| None),
+        }
     }
 
     fn send(

@@ -8,7 +8,7 @@ use super::control::Asker;
 use super::protocol::RequestError;
 use crate::base::MessageId;
 use crate::base::limits::{CONTROL_LOG_BYTES_MAX, DISK_QUESTIONS_MAX};
-use crate::node::api::{Found, Message};
+use crate::node::api::{Found, Message, WhyMessage};
 use crate::store::{History, Home, Matches, Search, SearchError, StoreError};
 use crate::wire::EvidenceFile;
 
@@ -30,6 +30,11 @@ pub(super) enum Question {
         asker: Asker,
         what: String,
     },
+    /// What the disk knows of a message that the node no longer does.
+    Why {
+        asker: Asker,
+        id: MessageId,
+    },
     Search {
         asker: Asker,
         search: Search,
@@ -49,6 +54,7 @@ pub(super) enum Question {
 pub(super) enum Answer {
     Log { asker: Asker, log: Result<Log, RequestError> },
     Found { asker: Asker, found: Result<MessageId, RequestError> },
+    Why { asker: Asker, why: Result<Box<WhyMessage>, RequestError> },
     Evidence { asker: Asker, file: Result<Box<EvidenceFile>, RequestError> },
     Searched { asker: Asker, matches: Result<Matches, RequestError> },
     NickKept { asker: Asker, nick: String, kept: Result<(), RequestError> },
@@ -126,6 +132,7 @@ impl Desk {
                 Answer::Log { asker, log: read.map(fitting).map_err(|error| failed(&error)) }
             }
             Question::Search { asker, search } => Answer::Searched { asker, matches: self.search(&search) },
+            Question::Why { asker, id } => Answer::Why { asker, why: self.why(id) },
             Question::Evidence { asker, what, own_card } => {
                 Answer::Evidence { asker, file: self.evidence(&what, &own_card) }
             }
@@ -162,6 +169,11 @@ impl Desk {
                 Err(RequestError::usage(error.to_string()))
             }
         }
+    }
+
+    fn why(&mut self, id: MessageId) -> Result<Box<WhyMessage>, RequestError> {
+        let why = self.history().and_then(|history| history.why(id)).map_err(|error| failed(&error))?;
+        why.map(Box::new).ok_or_else(|| RequestError::refused("that message is no longer kept here"))
     }
 
     fn evidence(&mut self, what: &str, own_card: &[u8]) -> Result<Box<EvidenceFile>, RequestError> {

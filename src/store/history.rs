@@ -15,7 +15,7 @@ pub struct History {
     pub(super) db: Connection,
     pub(super) path: PathBuf,
     pub(super) me: MemberId,
-    nick: String,
+    pub(super) nick: String,
 }
 
 impl History {
@@ -126,7 +126,7 @@ impl History {
         })
     }
 
-    fn handle_of(&self, id: MessageId) -> rusqlite::Result<String> {
+    pub(super) fn handle_of(&self, id: MessageId) -> rusqlite::Result<String> {
         let text = id.to_string();
         let mut chars = HANDLE_CHARS_MIN;
         for neighbour in [

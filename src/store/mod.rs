@@ -18,6 +18,7 @@ mod restore_test;
 mod rows;
 mod schema;
 mod search;
+mod why;
 mod writer;
 
 pub use error::StoreError;

@@ -14,6 +14,7 @@ mod status;
 mod table;
 mod who;
 mod why;
+mod why_message;
 
 use jiff::tz::TimeZone;
 

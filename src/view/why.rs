@@ -1,29 +1,11 @@
-//! The evidence for a claim, in sentences: where a message is and how that is known, why a member counts as
-//! it does. Says what follows from the evidence and no more.
+//! The evidence about a member, in sentences: why it counts as it does. Says what follows from the evidence and no more.
 
-use super::events::is_private;
 use super::who::state_word;
-use super::{Tone, View, age, count, latency, percent};
+use super::{Tone, View, age, latency, percent};
 use crate::base::{Presence, Wall, text};
-use crate::node::api::{
-    Delivery, DeliveryEvidence, Evidence, EvidenceKind, Link, Outcome, Source, WhyMember, WhyMessage,
-};
+use crate::node::api::{Evidence, EvidenceKind, Link, WhyMember};
 
 impl View {
-    /// What happened to a message: one line a receiver, then how it came here.
-    #[must_use]
-    pub fn why_message(&self, why: &WhyMessage) -> String {
-        let from = self.names.named_or_you(why.from, &why.nick);
-        let manner = if is_private(why.kind) { "a private message" } else { "a message to the room" };
-        let mut lines = vec![format!("{} is {manner} from {from}", self.ink.paint(Tone::Strong, &why.handle))];
-        if self.names.is_me(why.from) && why.deliveries.is_empty() {
-            lines.push("  it is stored here only: nobody else was in the room".into());
-        }
-        lines.extend(why.deliveries.iter().map(|evidence| self.receiver(evidence)));
-        lines.extend(why.sources.iter().map(|source| self.source(source)));
-        lines.join("\n")
-    }
-
     /// Why a member counts as it does: my link and the room's verdict, apart. `now` is for ages.
     #[must_use]
     pub fn why_member(&self, why: &WhyMember, now: Wall) -> String {
@@ -56,63 +38,6 @@ impl View {
         lines.join("\n")
     }
 
-    fn receiver(&self, evidence: &DeliveryEvidence) -> String {
-        let delivery = &evidence.delivery;
-        let who = self.names.named(delivery.member, &delivery.nick);
-        let (said, tone) = match delivery.outcome {
-            Outcome::Delivered => (self.stored(&who, evidence), Tone::Good),
-            Outcome::Sending => (format!("sending: {}, no receipt yet", self.tried(evidence)), Tone::Caution),
-            Outcome::Waiting => ("waiting: not sent, because it is not reachable".into(), Tone::Caution),
-            Outcome::Unknown => (self.unknown(&who, evidence), Tone::Caution),
-            Outcome::Refused => (format!("refused: {who} said no after {}", tries(delivery)), Tone::Bad),
-            Outcome::Expired => ("expired: never sent, and its life of 7 days is over".into(), Tone::Bad),
-        };
-        format!("  {}", self.ink.paint(tone, &format!("{who}: {said}")))
-    }
-
-    fn stored(&self, who: &str, evidence: &DeliveryEvidence) -> String {
-        let after = evidence.delivery.latency_us.map(|us| format!(" after {}", latency(us))).unwrap_or_default();
-        let tries = tries(&evidence.delivery);
-        let signed = evidence.receipt.as_ref().map_or_else(String::new, |receipt| {
-            let at = self.clock(receipt.at);
-            format!("; {who} signed the receipt that came at {at}, in its run {}", receipt.run)
-        });
-        format!("stored on its disk{after}, {tries}{signed}")
-    }
-
-    fn unknown(&self, who: &str, evidence: &DeliveryEvidence) -> String {
-        format!(
-            "unknown: {}, no receipt; whether the message was lost, the receipt was lost or {who} is down cannot be told apart",
-            self.tried(evidence)
-        )
-    }
-
-    fn tried(&self, evidence: &DeliveryEvidence) -> String {
-        let sent = match evidence.delivery.attempts {
-            1 => "sent once".into(),
-            n => format!("sent {n} times"),
-        };
-        match evidence.tries.as_slice() {
-            [] => sent,
-            [one] => format!("{sent}, at {}", self.clock(one.at)),
-            [first, .., last] => {
-                // Older attempts are not kept, so the first one known need not be the first one made.
-                let from = if first.attempt == 1 { "from" } else { "lately from" };
-                format!("{sent}, {from} {} to {}", self.clock(first.at), self.clock(last.at))
-            }
-        }
-    }
-
-    fn source(&self, source: &Source) -> String {
-        let via = self.names.named_or_you(source.via, &source.nick);
-        let how = if source.recovered { "it was recovered via" } else { "it came from" };
-        let again = match source.duplicates {
-            0 => String::new(),
-            n => format!(", and {} came later and {} not shown", count(n, "copy", "copies"), were(n)),
-        };
-        format!("  {how} {via} at {}{again}", self.clock(source.at))
-    }
-
     fn item(&self, item: &Evidence) -> String {
         let by = self.names.named_or_you(item.by, &item.nick);
         let verb = match item.kind {
@@ -140,14 +65,6 @@ impl View {
     }
 }
 
-fn were(n: u64) -> &'static str {
-    if n == 1 { "was" } else { "were" }
-}
-
-fn tries(delivery: &Delivery) -> String {
-    count(delivery.attempts.into(), "try", "tries")
-}
-
 fn link(link: &Link, state: Presence) -> String {
     let unheard = if state == Presence::Alive { "no direct link" } else { "never heard" };
     let mut facts = vec![link.heard_ms_ago.map_or_else(|| unheard.into(), |ms| format!("heard {} ago", age(ms)))];
@@ -166,71 +83,12 @@ fn link(link: &Link, state: Presence) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{MessageId, PerMille, Run};
-    use crate::node::api::{MessageKind, ReceiptEvidence, Try, Verdict};
-    use crate::view::events::tests::{delivery, evidence, view};
+    use crate::base::{PerMille, Run};
+    use crate::node::api::Verdict;
+    use crate::view::events::tests::{evidence, view};
     use crate::view::names::tests::id;
 
     const AT: Wall = Wall(1_700_000_000_250);
-
-    fn tried(attempts: std::ops::RangeInclusive<u32>) -> Vec<Try> {
-        attempts.map(|attempt| Try { at: Wall(AT.0 + 1_000 * u64::from(attempt)), attempt }).collect()
-    }
-
-    fn message(from: u8, deliveries: Vec<DeliveryEvidence>, sources: Vec<Source>) -> WhyMessage {
-        WhyMessage {
-            id: MessageId([1; 32]),
-            handle: "k7f3".into(),
-            kind: MessageKind::Group,
-            from: id(from),
-            nick: if from == 1 { "ana" } else { "bo" }.into(),
-            deliveries,
-            sources,
-        }
-    }
-
-    #[test]
-    fn why_a_message_tells_each_receivers_evidence() {
-        let stored = DeliveryEvidence {
-            delivery: Delivery { latency_us: Some(23_000), ..delivery(2, "bo", Outcome::Delivered, 1) },
-            tries: tried(1..=1),
-            receipt: Some(ReceiptEvidence { at: AT, run: Run { incarnation: 17, boot: 0xab12 << 48 } }),
-        };
-        let unknown =
-            DeliveryEvidence { delivery: delivery(3, "cy", Outcome::Unknown, 9), tries: tried(1..=9), receipt: None };
-        let waiting =
-            DeliveryEvidence { delivery: delivery(4, "dee", Outcome::Waiting, 0), tries: vec![], receipt: None };
-        assert_eq!(
-            view().why_message(&message(1, vec![stored, unknown, waiting], vec![])),
-            "\
-k7f3 is a message to the room from you
-  bo: stored on its disk after 23 ms, 1 try; bo signed the receipt that came at 22:13:20.250, in its run 17.ab12
-  cy: unknown: sent 9 times, from 22:13:21.250 to 22:13:29.250, no receipt; whether the message was lost, the receipt was lost or cy is down cannot be told apart
-  dee: waiting: not sent, because it is not reachable"
-        );
-        assert_eq!(
-            view().why_message(&message(1, vec![], vec![])),
-            "k7f3 is a message to the room from you\n  it is stored here only: nobody else was in the room"
-        );
-    }
-
-    #[test]
-    fn why_a_message_of_somebody_else_tells_how_it_came() {
-        let source = |via, nick: &str, recovered, duplicates| Source {
-            via: id(via),
-            nick: nick.into(),
-            at: AT,
-            recovered,
-            duplicates,
-        };
-        assert_eq!(
-            view().why_message(&message(2, vec![], vec![source(2, "bo", false, 1), source(3, "cy", true, 0)])),
-            "\
-k7f3 is a message to the room from bo
-  it came from bo at 22:13:20.250, and 1 copy came later and was not shown
-  it was recovered via cy at 22:13:20.250"
-        );
-    }
 
     #[test]
     fn why_a_member_keeps_link_and_verdict_apart() {

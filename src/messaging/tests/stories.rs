@@ -469,3 +469,19 @@ fn a_member_that_was_forgotten_is_in_no_roster_and_what_is_open_to_it_stays() {
     assert_eq!(world.outcome("ana", open, "bo"), Outcome::Delivered);
     world.check_folds();
 }
+
+#[test]
+fn what_became_of_a_message_that_is_settled_and_forgotten_is_not_made_up() {
+    let mut world = World::new(57, &["ana", "bo"]);
+    let said = world.say("ana", "hello");
+    world.run_for(SEC);
+    assert_eq!(world.outcome("ana", said, "bo"), Outcome::Delivered);
+    let ana = world.index("ana");
+    world.with(ana, |machine, _| {
+        let out = machine.book.find(said).unwrap();
+        machine.book.forget(out);
+    });
+    // Its text is still there to be given to others; that it had no receiver must not be read from that.
+    assert!(world.machine("ana").log.place_of(said).is_some());
+    assert_eq!(world.machine("ana").message(said), None);
+}

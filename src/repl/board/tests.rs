@@ -4,7 +4,7 @@
 use jiff::tz::TimeZone;
 
 use super::*;
-use crate::node::api::{DeliveryEvidence, EvidenceKind, Outcome};
+use crate::node::api::{DeliveryEvidence, EvidenceKind, Outcome, Remembered};
 use crate::repl::tally::tests::{delivery, sent};
 use crate::view::Ink;
 
@@ -200,16 +200,27 @@ fn a_message_said_elsewhere_ends_in_one_line_too() {
     let mut board = board(Typed::Visible);
     assert_eq!(board.handle_events(&[said(8, 1, None, "from a script")]), ["you: from a script  [h8]"]);
     assert_eq!(board.unknown(), [MessageId([8; 32])]);
-    let receiver =
-        |member, outcome| DeliveryEvidence { delivery: delivery(member, outcome), tries: vec![], receipt: None };
+    let receiver = |member, outcome| DeliveryEvidence {
+        delivery: delivery(member, outcome),
+        reason: None,
+        tries: vec![],
+        address: None,
+        receipt: None,
+    };
     let why = WhyMessage {
         id: MessageId([8; 32]),
         handle: "h8".into(),
         kind: MessageKind::Group,
         from: MemberId([1; 32]),
         nick: "ana".into(),
+        seq: 1,
+        incarnation: 1,
+        said_at: None,
+        known_from: Remembered::ByTheNode,
         deliveries: vec![receiver(2, Sending), receiver(3, Sending)],
         sources: vec![],
+        rivals: vec![],
+        not_known: vec![],
     };
     board.handle_found(MessageId([8; 32]), Some(&why));
     assert!(board.handle_events(&[changed(8, 2, Delivered)]).is_empty());

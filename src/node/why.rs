@@ -1,0 +1,155 @@
+//! The evidence about a message, in the words of `api`: how each delivery stands and what shows it, how the message came
+//! here, and what nobody here can know. Owns these sentences, also for what only the disk still has.
+
+use super::Node;
+use super::api::{
+    Delivery, DeliveryEvidence, MessageKind, Outcome, ReceiptEvidence, Remembered, SignatureState, Source, Try,
+    WhyMessage,
+};
+use super::report::message_kind;
+use super::tell::refused_because;
+use crate::base::{MemberId, MessageId, Now, Seq, Wall};
+use crate::messaging;
+use crate::wire::{Held, Receipt, Signed};
+
+impl Node {
+    /// The evidence about a message; `None` for one that is only on disk, or unknown. Receipts were verified when they
+    /// came.
+    #[must_use]
+    pub fn why_message(&self, _now: Now, id: MessageId) -> Option<WhyMessage> {
+        self.evidence_for(id, |_| SignatureState::HeldWhenItCame)
+    }
+
+    /// The same, with each receipt verified again: some 60 µs each.
+    #[must_use]
+    pub fn why_message_verified(&self, id: MessageId) -> Option<WhyMessage> {
+        self.evidence_for(id, |bytes| SignatureState::of(self.messaging.verifies(bytes)))
+    }
+
+    fn evidence_for(&self, id: MessageId, state: impl Fn(&[u8]) -> SignatureState) -> Option<WhyMessage> {
+        let known = self.messaging.message(id)?;
+        let seq = known.key.seq;
+        let deliveries = known.deliveries.iter().map(|(&member, delivery)| {
+            let receipt = delivery.receipt.as_ref();
+            DeliveryEvidence {
+                delivery: self.delivery(member, delivery),
+                reason: delivery.reason.map(|reason| refused_because(reason).to_owned()),
+                tries: delivery.tries.iter().map(tried).collect(),
+                address: self.transport.address(member),
+                receipt: receipt.map(|seen| ReceiptEvidence::new(&seen.bytes, seen.at, seq, state(&seen.bytes))),
+            }
+        });
+        let source = known.source.map(|source| Source {
+            via: source.via,
+            nick: self.nick(source.via),
+            at: source.at,
+            recovered: source.recovered,
+            duplicates: Some(source.duplicates),
+        });
+        let mut why = WhyMessage {
+            id,
+            handle: self.handle(id),
+            kind: message_kind(known.key.stream),
+            from: known.key.author,
+            nick: self.nick(known.key.author),
+            seq,
+            incarnation: known.key.run.incarnation,
+            said_at: known.said_at,
+            known_from: Remembered::ByTheNode,
+            deliveries: deliveries.collect(),
+            sources: source.into_iter().collect(),
+            rivals: known.rivals,
+            not_known: Vec::new(),
+        };
+        why.say_what_is_not_known(self.membership.card().value().member);
+        Some(why)
+    }
+
+    pub(super) fn delivery(&self, member: MemberId, delivery: &messaging::Delivery) -> Delivery {
+        Delivery {
+            member,
+            nick: self.nick(member),
+            outcome: delivery.outcome,
+            attempts: delivery.attempts,
+            latency_us: delivery.latency_us,
+        }
+    }
+}
+
+fn tried(tried: &messaging::Try) -> Try {
+    Try { at: tried.at, attempt: tried.attempt, asked_for: tried.asked_for }
+}
+
+impl SignatureState {
+    #[must_use]
+    pub const fn of(holds: bool) -> Self {
+        if holds { Self::Holds } else { Self::Broken }
+    }
+}
+
+impl ReceiptEvidence {
+    /// What a receipt, a `Signed<Receipt>`, says of message `seq`.
+    ///
+    /// # Panics
+    /// When the bytes are no receipt: they were read when it came.
+    #[must_use]
+    pub fn new(bytes: &[u8], at: Wall, seq: Seq, signature: SignatureState) -> Self {
+        let signed = Signed::<Receipt>::open_trusted(bytes).expect("a kept receipt was read when it came");
+        let receipt = signed.value();
+        let range = match &receipt.held {
+            Held::Group { ranges, .. } => ranges.iter().find(|range| (range.first..=range.last).contains(&seq)),
+            Held::Private { .. } => None,
+        };
+        Self {
+            at,
+            run: receipt.run,
+            first: range.map(|range| range.first),
+            last: range.map(|range| range.last),
+            signature,
+        }
+    }
+}
+
+impl WhyMessage {
+    /// Adds the sentences about what this evidence cannot tell to `me`, whose node gathered it.
+    pub fn say_what_is_not_known(&mut self, me: MemberId) {
+        let mut not = Vec::new();
+        let of = |wanted: &[Outcome]| -> Vec<&str> {
+            let those = self.deliveries.iter().filter(|to| wanted.contains(&to.delivery.outcome));
+            those.map(|to| to.delivery.nick.as_str()).collect()
+        };
+        let [stored, open] = [&[Outcome::Delivered][..], &[Outcome::Sending, Outcome::Unknown]].map(of);
+        if !open.is_empty() {
+            not.push(format!(
+                "whether the message or its receipt was lost, or who should have it is down: {}",
+                open.join(", ")
+            ));
+        }
+        if self.kind == MessageKind::Group && !of(&[Outcome::Waiting, Outcome::Expired]).is_empty() {
+            not.push("whether who waits has it from another member by now: its receipt would say so".into());
+        }
+        if !stored.is_empty() {
+            not.push(
+                "whether anybody read it: a receipt says that it came to a disk, from which it may be gone".into(),
+            );
+        }
+        if !self.deliveries.is_empty() {
+            not.push(
+                "how often it came to a receiver: only the receiver's node counts the copies that it did not show"
+                    .into(),
+            );
+        }
+        if self.from != me {
+            not.push("when it was said, and how long it took: the time in it is its author's claim".into());
+            let text = match self.kind {
+                MessageKind::Group => "who else has it: receipts go to its author",
+                MessageKind::Private => "whether its author knows that it is here: that is on the author's node",
+            };
+            not.push(text.into());
+        }
+        if self.known_from == Remembered::ByTheDiskAlone {
+            not.push("when each try was made, and how often it came again: the disk keeps neither".into());
+        }
+        self.not_known = not;
+    }
+}

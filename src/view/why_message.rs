@@ -1,0 +1,274 @@
+//! The evidence about a message, in sentences: where it is and how that is known, how it came here, and what nobody here
+//! can know. Says what follows from the evidence and no more.
+
+use super::events::is_private;
+use super::{Tone, View, age, count, latency};
+use crate::base::text;
+use crate::node::api::{
+    Delivery, DeliveryEvidence, MessageKind, Outcome, ReceiptEvidence, Remembered, SignatureState, Source, Try,
+    WhyMessage,
+};
+
+/// Characters of an id that stands alone: as much as tells messages apart anywhere.
+const ID_CHARS: usize = 12;
+
+impl View {
+    /// What happened to a message: a line or two a receiver, then how it came here, then what is not known.
+    #[must_use]
+    pub fn why_message(&self, why: &WhyMessage) -> String {
+        let from = self.names.named_or_you(why.from, &why.nick);
+        let manner = if is_private(why.kind) { "a private message" } else { "a message to the room" };
+        let mut lines = vec![format!("{} is {manner} from {from}", self.ink.paint(Tone::Strong, &why.handle))];
+        match why.known_from {
+            Remembered::ByTheNode => {}
+            Remembered::ByTheDiskAlone => lines.push("  only the disk still knows what became of it".into()),
+        }
+        if let (false, Some(said_at)) = (self.names.is_me(why.from), why.said_at) {
+            lines.push(format!("  {from} claims to have said it at {}", self.clock(said_at)));
+        }
+        if self.names.is_me(why.from) && why.deliveries.is_empty() {
+            lines.push("  it is stored here only: nobody else was in the room".into());
+        }
+        for evidence in &why.deliveries {
+            lines.push(self.receiver(why.kind, evidence));
+            lines.extend(self.tries(evidence));
+        }
+        lines.extend(why.sources.iter().map(|source| self.source(why, source)));
+        for rival in &why.rivals {
+            let warning = format!(
+                "  warning: {from} signed another message under the same number, {}: it told different people different things",
+                rival.handle(ID_CHARS)
+            );
+            lines.push(self.ink.paint(Tone::Bad, &warning));
+        }
+        if !why.not_known.is_empty() {
+            lines.push("not known:".into());
+            lines.extend(why.not_known.iter().map(|said| format!("  {}", text::sanitize(said))));
+        }
+        lines.join("\n")
+    }
+
+    fn receiver(&self, kind: MessageKind, evidence: &DeliveryEvidence) -> String {
+        let delivery = &evidence.delivery;
+        let who = self.names.named(delivery.member, &delivery.nick);
+        let (said, tone) = match delivery.outcome {
+            Outcome::Delivered => (self.stored(&who, evidence), Tone::Good),
+            Outcome::Sending => (format!("sending: {}, no receipt yet", sent(delivery)), Tone::Caution),
+            Outcome::Waiting => (waiting(kind, delivery), Tone::Caution),
+            Outcome::Unknown => (
+                format!(
+                    "unknown: {}, no receipt; whether the message was lost, the receipt was lost or {who} is down cannot be told apart",
+                    sent(delivery)
+                ),
+                Tone::Caution,
+            ),
+            Outcome::Refused => {
+                let why = evidence.reason.as_ref().map(|why| format!(": {}", text::sanitize(why))).unwrap_or_default();
+                (format!("refused: {who} said no after {}{why}", tries(delivery)), Tone::Bad)
+            }
+            Outcome::Expired => ("expired: never sent, and its life of 7 days is over".into(), Tone::Bad),
+        };
+        format!("  {}", self.ink.paint(tone, &format!("{who}: {said}")))
+    }
+
+    fn stored(&self, who: &str, evidence: &DeliveryEvidence) -> String {
+        let after = evidence.delivery.latency_us.map(|us| format!(" after {}", latency(us))).unwrap_or_default();
+        let how = match evidence.delivery.attempts {
+            0 => "it has it from another member".into(),
+            _ => tries(&evidence.delivery),
+        };
+        let signed = match &evidence.receipt {
+            Some(receipt) => self.signed(who, receipt),
+            None => "; its receipt is no longer kept".into(),
+        };
+        format!("stored on its disk{after}, {how}{signed}")
+    }
+
+    fn signed(&self, who: &str, receipt: &ReceiptEvidence) -> String {
+        let what = match (receipt.first, receipt.last) {
+            (Some(first), Some(last)) if first != last => format!(" for #{first} to #{last}"),
+            (Some(first), _) => format!(" for #{first}"),
+            (None, _) => " for its hash".into(),
+        };
+        let state = match receipt.signature {
+            SignatureState::Holds => ", and the signature holds",
+            SignatureState::HeldWhenItCame => ", and the signature held when it came",
+            SignatureState::Broken => ", but what is kept of it does not verify: this proves nothing any more",
+        };
+        let at = self.clock(receipt.at);
+        format!("; {who} signed the receipt{what} that came at {at}, in its run {}{state}", receipt.run)
+    }
+
+    /// When each try was made, and which way.
+    fn tries(&self, evidence: &DeliveryEvidence) -> Option<String> {
+        let first = evidence.tries.first()?;
+        let tried = |tried: &Try| {
+            let asked = if tried.asked_for { " when it asked" } else { "" };
+            format!("{}{asked}", self.clock(tried.at))
+        };
+        let times: Vec<String> = evidence.tries.iter().map(tried).collect();
+        // Older attempts are not kept, so the first one known need not be the first one made.
+        let lately = if first.attempt == 1 { "" } else { "lately " };
+        let place = evidence.address.map(|address| format!("; it is at {address} now")).unwrap_or_default();
+        Some(format!("    sent straight to it, {lately}at {}{place}", times.join(", ")))
+    }
+
+    fn source(&self, why: &WhyMessage, source: &Source) -> String {
+        let via = self.names.named_or_you(source.via, &source.nick);
+        let how = if source.recovered { "it was recovered via" } else { "it came from" };
+        let late = why.said_at.filter(|_| source.recovered).map(|said_at| source.at.0.saturating_sub(said_at.0));
+        let late = late.map(|ms| format!(", {} after that", age(ms))).unwrap_or_default();
+        let again = match source.duplicates {
+            None | Some(0) => String::new(),
+            Some(n) => format!(", and {} came later and {} not shown", count(n, "copy", "copies"), were(n)),
+        };
+        format!("  {how} {via} at {}{late}{again}", self.clock(source.at))
+    }
+}
+
+fn waiting(kind: MessageKind, delivery: &Delivery) -> String {
+    let then = match kind {
+        MessageKind::Group => "it fetches it when it is back",
+        MessageKind::Private => "it is sent when it is back",
+    };
+    match delivery.attempts {
+        0 => format!("waiting: not sent, because it is not reachable; {then}"),
+        _ => format!("waiting: {}, and it is not reachable; {then}", sent(delivery)),
+    }
+}
+
+fn sent(delivery: &Delivery) -> String {
+    match delivery.attempts {
+        1 => "sent once".into(),
+        n => format!("sent {n} times"),
+    }
+}
+
+fn were(n: u64) -> &'static str {
+    if n == 1 { "was" } else { "were" }
+}
+
+fn tries(delivery: &Delivery) -> String {
+    count(delivery.attempts.into(), "try", "tries")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{MessageId, Run, Wall};
+    use crate::view::events::tests::{delivery, view};
+    use crate::view::names::tests::id;
+
+    const AT: Wall = Wall(1_700_000_000_250);
+
+    fn tried(attempts: std::ops::RangeInclusive<u32>) -> Vec<Try> {
+        let at = |attempt| Wall(AT.0 + 1_000 * u64::from(attempt));
+        attempts.map(|attempt| Try { at: at(attempt), attempt, asked_for: attempt == 3 }).collect()
+    }
+
+    fn evidence(delivery: Delivery, tries: Vec<Try>, receipt: Option<ReceiptEvidence>) -> DeliveryEvidence {
+        let address = Some("192.168.1.6:4460".parse().unwrap()).filter(|_| !tries.is_empty());
+        DeliveryEvidence { delivery, reason: None, tries, address, receipt }
+    }
+
+    fn message(from: u8, deliveries: Vec<DeliveryEvidence>, sources: Vec<Source>) -> WhyMessage {
+        WhyMessage {
+            id: MessageId([1; 32]),
+            handle: "k7f3".into(),
+            kind: MessageKind::Group,
+            from: id(from),
+            nick: if from == 1 { "ana" } else { "bo" }.into(),
+            seq: 12,
+            incarnation: 1,
+            said_at: Some(Wall(AT.0 - 42_000)),
+            known_from: Remembered::ByTheNode,
+            deliveries,
+            sources,
+            rivals: Vec::new(),
+            not_known: Vec::new(),
+        }
+    }
+
+    fn receipt(first: u64, last: u64) -> ReceiptEvidence {
+        ReceiptEvidence {
+            at: AT,
+            run: Run { incarnation: 17, boot: 0xab12 << 48 },
+            first: Some(first),
+            last: Some(last),
+            signature: SignatureState::Holds,
+        }
+    }
+
+    #[test]
+    fn why_a_message_tells_each_receivers_evidence() {
+        let stored = Delivery { latency_us: Some(23_000), ..delivery(2, "bo", Outcome::Delivered, 1) };
+        let stored = evidence(stored, tried(1..=1), Some(receipt(10, 14)));
+        let unknown = evidence(delivery(3, "cy", Outcome::Unknown, 4), tried(2..=4), None);
+        let waiting = evidence(delivery(4, "dee", Outcome::Waiting, 0), vec![], None);
+        let why =
+            WhyMessage { not_known: vec!["one thing".into()], ..message(1, vec![stored, unknown, waiting], vec![]) };
+        assert_eq!(
+            view().why_message(&why),
+            "\
+k7f3 is a message to the room from you
+  bo: stored on its disk after 23 ms, 1 try; bo signed the receipt for #10 to #14 that came at 22:13:20.250, in its run 17.ab12, and the signature holds
+    sent straight to it, at 22:13:21.250; it is at 192.168.1.6:4460 now
+  cy: unknown: sent 4 times, no receipt; whether the message was lost, the receipt was lost or cy is down cannot be told apart
+    sent straight to it, lately at 22:13:22.250, 22:13:23.250 when it asked, 22:13:24.250; it is at 192.168.1.6:4460 now
+  dee: waiting: not sent, because it is not reachable; it fetches it when it is back
+not known:
+  one thing"
+        );
+        assert_eq!(
+            view().why_message(&message(1, vec![], vec![])),
+            "k7f3 is a message to the room from you\n  it is stored here only: nobody else was in the room"
+        );
+    }
+
+    #[test]
+    fn why_a_message_that_only_the_disk_has_says_so() {
+        let broken = ReceiptEvidence { signature: SignatureState::Broken, first: None, last: None, ..receipt(1, 1) };
+        let fetched = evidence(delivery(2, "bo", Outcome::Delivered, 0), vec![], Some(broken));
+        let unproven = evidence(delivery(3, "cy", Outcome::Delivered, 2), vec![], None);
+        let refused = evidence(delivery(4, "dee", Outcome::Refused, 1), vec![], None);
+        let refused = DeliveryEvidence { reason: Some("its disk is full".into()), ..refused };
+        let why = WhyMessage {
+            known_from: Remembered::ByTheDiskAlone,
+            ..message(1, vec![fetched, unproven, refused], vec![])
+        };
+        assert_eq!(
+            view().why_message(&why),
+            "\
+k7f3 is a message to the room from you
+  only the disk still knows what became of it
+  bo: stored on its disk, it has it from another member; bo signed the receipt for its hash that came at 22:13:20.250, in its run 17.ab12, but what is kept of it does not verify: this proves nothing any more
+  cy: stored on its disk, 2 tries; its receipt is no longer kept
+  dee: refused: dee said no after 1 try: its disk is full"
+        );
+    }
+
+    #[test]
+    fn why_a_message_of_somebody_else_tells_how_it_came() {
+        let source = |via, nick: &str, recovered, duplicates| Source {
+            via: id(via),
+            nick: nick.into(),
+            at: AT,
+            recovered,
+            duplicates,
+        };
+        let sources = vec![source(2, "bo", false, Some(1)), source(3, "cy", true, None)];
+        let why = WhyMessage { rivals: vec![MessageId([9; 32])], ..message(2, vec![], sources) };
+        let rival = MessageId([9; 32]).handle(12);
+        assert_eq!(
+            view().why_message(&why),
+            format!(
+                "\
+k7f3 is a message to the room from bo
+  bo claims to have said it at 22:12:38.250
+  it came from bo at 22:13:20.250, and 1 copy came later and was not shown
+  it was recovered via cy at 22:13:20.250, 42 s after that
+  warning: bo signed another message under the same number, {rival}: it told different people different things"
+            )
+        );
+    }
+}
