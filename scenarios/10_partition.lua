@@ -24,9 +24,9 @@ wait_until("the sides miss each other", "30s", function()
 end)
 expect.is_true(side_sees(left, left, "alive"), "the left sees itself whole")
 expect.is_true(side_sees(right, right, "alive"), "the right sees itself whole")
--- Who hears of the silence from the other first need not come to it by itself.
-local suspects = dee:status().node.probably_cut_off or eve:status().node.probably_cut_off
-expect.is_true(suspects, "the smaller side suspects itself")
+wait_until("both of the smaller side suspect themselves", "5s", function()
+  return dee:status().node.probably_cut_off and eve:status().node.probably_cut_off
+end)
 expect.is_false(ana:status().node.probably_cut_off, "the larger side does")
 
 -- Both go on.

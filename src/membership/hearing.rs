@@ -6,7 +6,7 @@ use std::time::Duration;
 use tracing::debug;
 
 use super::Membership;
-use super::entry::seconds;
+use super::entry::{Entry, seconds};
 use super::evidence::{Evidence, EvidenceKind};
 use super::redial::DEAD_SESSION;
 use super::standing::Standing;
@@ -176,8 +176,11 @@ impl Membership {
     pub(super) fn update_deaf(&mut self, now: Time) {
         let mut live = 0;
         let mut silent = Vec::new();
+        // Whom nobody heard since this node started may be long gone. One that others heard is missed here, whether or
+        // not a session with it ever opened.
+        let was_there = |entry: &Entry| entry.link.heard.is_some() || entry.standing.tick > 0;
         for id in self.watch.watched() {
-            let Some(entry) = self.members.get(id).filter(|entry| entry.link.heard.is_some()) else {
+            let Some(entry) = self.members.get(id).filter(|entry| was_there(entry)) else {
                 continue;
             };
             if entry.link.is_silent(now) {
@@ -189,9 +192,7 @@ impl Membership {
         let was = self.deaf.is_deaf();
         let members = &self.members;
         let back = |id: MemberId| {
-            members
-                .get(&id)
-                .is_none_or(|entry| entry.has_left() || entry.link.heard.is_none() || !entry.link.is_silent(now))
+            members.get(&id).is_none_or(|entry| entry.has_left() || !was_there(entry) || !entry.link.is_silent(now))
         };
         self.deaf.update(now, live, silent.into_iter(), back);
         if was != self.deaf.is_deaf() {

@@ -306,3 +306,27 @@ fn what_was_disputed_is_put_away_once_nothing_is_said_of_it() {
         assert!(world.machine(name).disputed.is_empty(), "{name}");
     }
 }
+
+#[test]
+fn each_of_two_that_are_cut_off_together_knows_it() {
+    for seed in 0..20 {
+        let mut world = World::new(seed);
+        for name in FIVE {
+            world.start(name);
+        }
+        // eve knows bo and cy by the word of others only.
+        world.partition(&["eve"], &["bo", "cy"]);
+        for name in &FIVE[1..] {
+            world.join(name, "ana");
+        }
+        world.run(ms(6_000 + u64::from(seed) * 37));
+        assert!(world.converged(&FIVE), "seed {seed}");
+        assert!(!world.machine("eve").deaf(), "seed {seed}: half of its links are there");
+        world.partition(&["dee", "eve"], &["ana", "bo", "cy"]);
+        world.run(secs(20));
+        for name in FIVE {
+            let is_cut_off = ["dee", "eve"].contains(&name);
+            assert_eq!(world.machine(name).deaf(), is_cut_off, "seed {seed}, {name}: {}", world.dump(&FIVE));
+        }
+    }
+}
