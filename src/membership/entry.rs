@@ -72,6 +72,8 @@ pub struct Exchange {
     pub mismatches: u8,
     /// A heartbeat came on this session.
     pub met: bool,
+    /// It was gone, and views were not compared since it is back.
+    pub returned: bool,
     /// Both fingerprints, this node's and the peer's, at the last one.
     pub seen: (u64, u64),
     /// Not to be begun again before.
@@ -106,7 +108,7 @@ impl Entry {
             address: None,
             close_at: None,
             report_until: None,
-            exchange: Exchange { mismatches: 0, met: false, seen: (0, 0), again_at: now.time },
+            exchange: Exchange { mismatches: 0, met: false, returned: false, seen: (0, 0), again_at: now.time },
             budget: Budget::full(),
         }
     }
@@ -193,6 +195,12 @@ impl Entry {
     pub fn print(&self) -> u64 {
         let card = self.card.value();
         if self.is_present() { view::print(card.member, card.run, card.version) } else { 0 }
+    }
+
+    /// What it contributes to the buckets of the view beside the fingerprint; zero unless it left.
+    #[must_use]
+    pub fn left_print(&self) -> u64 {
+        if self.has_left() { view::left_print(self.id(), self.run()) } else { 0 }
     }
 
     /// Its line in the comparing of views. A tick is a word for its presence, and who only suspects it gives none.

@@ -74,6 +74,10 @@ impl Membership {
         let exchange = &mut entry.exchange;
         if view == mine {
             exchange.mismatches = 0;
+            // Whoever left while this member was gone, or this node was cut off, shows in no fingerprint.
+            if std::mem::take(&mut exchange.returned) {
+                self.send(peer, MembershipFrame::Buckets(self.view.buckets().to_vec()));
+            }
             return;
         }
         let weight = if seen == (mine, view) { MISMATCH_AT_REST } else { MISMATCH_IN_MOTION };
@@ -84,6 +88,7 @@ impl Membership {
             return;
         }
         exchange.again_at = now + COMPARE_SPACING;
+        exchange.returned = false;
         debug!(?peer, mismatches = exchange.mismatches, "comparing views");
         let buckets = self.view.buckets().to_vec();
         self.send(peer, MembershipFrame::Buckets(buckets));
@@ -117,7 +122,7 @@ impl Membership {
             trace!(?peer, buckets = theirs.len(), "buckets not answered");
             return;
         }
-        let mine = *self.view.buckets();
+        let mine = self.view.buckets();
         for (index, _) in mine.iter().zip(theirs).enumerate().filter(|(_, (mine, theirs))| mine != theirs) {
             let index = u8::try_from(index).expect("there are 64 buckets");
             // What is left out is found at the next comparison.

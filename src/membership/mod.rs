@@ -472,12 +472,13 @@ impl Membership {
         }
     }
 
-    /// Changes a member, keeping the fingerprint of the view in step.
+    /// Changes a member, keeping the view in step.
     fn change<T>(&mut self, id: MemberId, change: impl FnOnce(&mut Entry) -> T) -> Option<T> {
         let entry = self.members.get_mut(&id)?;
-        let before = entry.print();
+        let (before, left_before) = (entry.print(), entry.left_print());
         let result = change(entry);
         self.view.replace(id, before, entry.print());
+        self.view.replace_left(id, left_before, entry.left_print());
         Some(result)
     }
 }

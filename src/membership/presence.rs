@@ -199,6 +199,7 @@ impl Membership {
             self.reporting.remove(&id);
         }
         let returns = entry.is_gone();
+        entry.exchange.returned |= returns;
         if entry.presence != Some(Presence::Suspect) {
             entry.case.drop_reports();
             // Whoever is alive by somebody else's word is given a full silence before it is reported again.

@@ -1,6 +1,10 @@
 //! The fingerprint of a view: 64 buckets of ids, each the XOR of what its members hash to, so that one
 //! change costs one hash. Owns what two views are compared by; knows nothing of how they are mended.
 //!
+//! The fingerprint covers those who are present. Those who left count in the buckets beside them, which are compared
+//! where views are compared anyway: when one is forgotten differs from node to node, and must not make two nodes
+//! that agree on all who are there compare their views for ever.
+//!
 //! A member could craft cards whose hashes cancel out. It would hide its own cards from the mending, and
 //! nobody else's: each card was relayed when it came.
 
@@ -14,24 +18,30 @@ const IDS_PER_BUCKET_SHIFT: u32 = 2;
 
 #[derive(Clone, Debug)]
 pub struct View {
-    buckets: [u64; BUCKETS],
+    present: [u64; BUCKETS],
+    left: [u64; BUCKETS],
     fingerprint: u64,
 }
 
 impl Default for View {
     fn default() -> Self {
-        let buckets = [0; BUCKETS];
-        Self { buckets, fingerprint: fold(&buckets) }
+        let none = [0; BUCKETS];
+        Self { present: none, left: none, fingerprint: fold(&none) }
     }
 }
 
 impl View {
-    /// Replaces what `member` contributes: its print before, and now; zero for none.
+    /// Replaces what `member` contributes while it is present: its print before, and now; zero for none.
     pub fn replace(&mut self, member: MemberId, before: u64, now: u64) {
         if before != now {
-            self.buckets[bucket(member)] ^= before ^ now;
-            self.fingerprint = fold(&self.buckets);
+            self.present[bucket(member)] ^= before ^ now;
+            self.fingerprint = fold(&self.present);
         }
+    }
+
+    /// Replaces what `member` contributes once it left.
+    pub fn replace_left(&mut self, member: MemberId, before: u64, now: u64) {
+        self.left[bucket(member)] ^= before ^ now;
     }
 
     #[must_use]
@@ -40,8 +50,8 @@ impl View {
     }
 
     #[must_use]
-    pub fn buckets(&self) -> &[u64; BUCKETS] {
-        &self.buckets
+    pub fn buckets(&self) -> [u64; BUCKETS] {
+        std::array::from_fn(|index| self.present[index] ^ self.left[index])
     }
 }
 
@@ -54,6 +64,17 @@ pub fn print(member: MemberId, run: Run, version: u32) -> u64 {
     hasher.update(&run.incarnation.to_be_bytes());
     hasher.update(&run.boot.to_be_bytes());
     hasher.update(&version.to_be_bytes());
+    first_u64(&hasher)
+}
+
+/// What one that left contributes to its bucket.
+#[must_use]
+pub fn left_print(member: MemberId, run: Run) -> u64 {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(b"folkmoot left v1\0");
+    hasher.update(&member.0);
+    hasher.update(&run.incarnation.to_be_bytes());
+    hasher.update(&run.boot.to_be_bytes());
     first_u64(&hasher)
 }
 
@@ -109,6 +130,19 @@ mod tests {
         forward.replace(ids[9], print(ids[9], RUN, 1), 0);
         assert_ne!(forward.fingerprint(), backward.fingerprint());
         assert_ne!(forward.buckets()[bucket(ids[9])], backward.buckets()[bucket(ids[9])]);
+    }
+
+    #[test]
+    fn who_left_shows_in_its_bucket_and_not_in_the_fingerprint() {
+        let (ana, bo) = (MemberId([1; 32]), MemberId([9; 32]));
+        let mut view = View::default();
+        view.replace(ana, 0, print(ana, RUN, 1));
+        let before = view.clone();
+        view.replace_left(bo, 0, left_print(bo, RUN));
+        assert_eq!(view.fingerprint(), before.fingerprint());
+        assert_ne!(view.buckets()[bucket(bo)], before.buckets()[bucket(bo)]);
+        view.replace_left(bo, left_print(bo, RUN), 0);
+        assert_eq!(view.buckets(), before.buckets());
     }
 
     #[test]

@@ -330,3 +330,21 @@ fn each_of_two_that_are_cut_off_together_knows_it() {
         }
     }
 }
+
+#[test]
+fn a_goodbye_that_was_said_beyond_a_partition_is_known_after_it() {
+    for seed in 0..6 {
+        let mut world = World::with(seed, &FIVE);
+        world.partition(&["cy"], &["ana", "bo", "dee", "eve"]);
+        world.run(secs(10));
+        world.call("bo", Membership::leave);
+        world.run(secs(1));
+        world.kill("bo");
+        world.run(secs(20));
+        assert_eq!(world.presence("cy", "bo"), Some(Presence::Unreachable), "seed {seed}");
+        world.heal();
+        let rest = ["ana", "cy", "dee", "eve"];
+        let took = world.wait(secs(10), |world| world.all_see(&rest, "bo", Presence::Left) && world.converged(&rest));
+        assert!(took.is_some(), "seed {seed}: {:?}", world.presence("cy", "bo"));
+    }
+}
