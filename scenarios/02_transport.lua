@@ -8,7 +8,7 @@ net.default{ delay = "20ms", jitter = "20ms", loss = 0.1, duplicate = 0.1 }
 local ana, bo = room.nodes{ "ana", "bo" }
 wait_until("they meet", "30s", room.converged)
 
--- 16,000 bytes do not fit a datagram: they travel in fourteen, any of which may be lost.
+-- 16,000 bytes do not fit a datagram: they travel in fifteen, any of which may be lost.
 local long = ana:tell(bo, string.rep("0123456789abcdef", 1000))
 local short = ana:say("a short one")
 wait_until("both have arrived", "60s", function() return bo:shows(long) and bo:shows(short) end)

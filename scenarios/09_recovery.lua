@@ -29,7 +29,7 @@ for _, message in ipairs(missed) do expect.shown_once(cy, message) end
 expect.is_true(cy:status().messages.recovered >= 30, "they came by asking")
 expect.is_true(#cy:why(missed[1]).sources > 0, "who gave the first")
 
--- A long message takes fourteen datagrams, and the way from ana has become too narrow for them: her heartbeats pass, and short
+-- A long message takes thirteen datagrams, and the way from ana has become too narrow for them: her heartbeats pass, and short
 -- messages do. The others hear that the long one exists, ask, and are given nothing that gets through.
 local narrow = net.link{ from = ana, to = { bo, cy }, rate = "20kbit/500ms" }
 local long = ana:say(string.rep("too long to get through ", 600))

@@ -1,6 +1,6 @@
 -- Everything together, drawn anew from each seed: nodes join while others talk, die, come back, are cut off from each other and
 -- found again, in the room and in private, and one leaves. At the end everybody agrees on who is there, everything that was
--- said is on every screen once, and each private message is where it should be and nowhere else.
+-- said is in every log once, and each private message is where it should be and nowhere else.
 scenario{
   name = "finale",
   about = "joins, crashes, restarts, a partition, recovery, group and private messages together",
