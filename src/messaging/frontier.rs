@@ -50,6 +50,7 @@ impl Messaging {
     /// A session opened, or a silence ended: both sides say what they hold.
     pub(super) fn recovery_opened(&mut self, step: &mut Step, peer: MemberId) {
         self.send_frontier(step, peer, false);
+        self.give_proofs(peer);
     }
 
     fn send_frontier(&mut self, step: &mut Step, to: MemberId, answer: bool) {
@@ -109,6 +110,7 @@ impl Messaging {
         if !answer && !more {
             self.send_frontier(step, from, true);
         }
+        self.contradict(from, entries);
         self.take_frontier(step, from, entries);
         if !more && let Some(peer) = self.peers.get_mut(&from) {
             peer.has_said_all = true;

@@ -2,10 +2,11 @@
 //! receipts and recovery. Decides nothing about who is a member and moves no datagram itself.
 //!
 //! Read `machine` first; then `own` (saying), `deliver` and `resend` (until it is settled), `receive` and `order` (showing),
-//! `receipts`, `frontier`, `recovery` and `pull` (asking), and `give` (answering). The other files hold what these work on.
+//! `receipts`, `frontier`, `recovery` and `pull` (asking), `give` (answering), and `forks` (authors who say two things). The other files hold what these work on.
 
 mod book;
 mod deliver;
+mod forks;
 mod frontier;
 mod give;
 mod log;

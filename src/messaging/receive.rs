@@ -249,6 +249,7 @@ impl Messaging {
         known.proof = Some((first.clone(), second.clone()));
         self.out.store(Record::Equivocation { author, run, first, second, at: step.now.wall });
         self.out.tell(step, arrival.cause, EventKind::Alarm(alarm));
+        self.spread_proof(author, run);
     }
 
     /// A private message: its author must be the peer itself.

@@ -1,0 +1,57 @@
+//! Two messages under one number of one run: their author told two people two things. Owns how members who were told
+//! different things find it out, and how the proof comes to those who were not. What is kept of it is the log's.
+//!
+//! No frame is needed for it: a message that comes from another than its author counts like any other, and whoever gets
+//! the second of a number makes the proof anew, from signatures. A home that was rolled back speaks in another run,
+//! so what it says again is under another number, and never proof of a lie.
+
+use std::sync::Arc;
+
+use super::machine::Messaging;
+use super::record::Proof;
+use crate::base::{MemberId, Run};
+use crate::wire::{FrontierEntry, MessagingFrame};
+
+/// Proofs that a peer gets when a session with it opens: those who lie are few, and each can be proven to once a run.
+const PROOFS_GIVEN_MAX: usize = 4;
+
+impl Messaging {
+    /// A proof was made here: all get both messages, once for each author and run.
+    pub(super) fn spread_proof(&mut self, author: MemberId, run: Run) {
+        let Some(proof) = self.log.run(author, run).and_then(|of| of.proof.clone()) else { return };
+        let open = self.peers.iter().filter(|(id, peer)| **id != author && peer.session.is_some());
+        for peer in open.map(|(&id, _)| id).collect::<Vec<_>>() {
+            self.send_proof(peer, &proof);
+        }
+    }
+
+    /// A session opened: its peer may not have been there when a proof was made.
+    pub(super) fn give_proofs(&mut self, to: MemberId) {
+        let others = self.log.authors().filter(|(author, _)| *author != to);
+        let proofs = others.flat_map(|(_, author)| author.runs.values().rev().filter_map(|of| of.proof.clone()));
+        for proof in proofs.take(PROOFS_GIVEN_MAX).collect::<Vec<_>>() {
+            self.send_proof(to, &proof);
+        }
+    }
+
+    /// What a peer holds under a number is not what is held here: it gets ours, and then has the proof. One in each
+    /// frame, so that a peer that makes differences up gets little for it.
+    pub(super) fn contradict(&mut self, peer: MemberId, entries: &[FrontierEntry]) {
+        let ours = |entry: &FrontierEntry| -> Option<Arc<[u8]>> {
+            let of = self.log.run(entry.author, entry.run)?;
+            let is_held = of.versions(entry.head).any(|kept| kept.id == entry.head_id);
+            of.kept.get(&entry.head).filter(|_| !is_held).map(|kept| kept.bytes.clone())
+        };
+        let mut others = entries.iter().filter(|entry| entry.author != peer && entry.author != self.me);
+        if let Some(ours) = others.find_map(ours) {
+            tracing::debug!(%peer, "what it holds of an author differs");
+            self.out.send(peer, MessagingFrame::Group(ours.to_vec()));
+        }
+    }
+
+    fn send_proof(&mut self, to: MemberId, (first, second): &Proof) {
+        for bytes in [first, second] {
+            self.out.send(to, MessagingFrame::Group(bytes.to_vec()));
+        }
+    }
+}
