@@ -1,5 +1,5 @@
-//! Holds what is written from the table of the Lua surface to the table: `scripts/moot.d.lua` and the reference in
-//! docs/SCRIPTING.md. `UPDATE=1 cargo test --test surface` writes both anew.
+//! Holds what is written from the table of the Lua surface to the table: `scripts/moot.d.lua` and the references in
+//! docs/SCRIPTING.md and docs/SCENARIOS.md. `UPDATE=1 cargo test --test surface` writes them anew.
 
 use std::fs;
 use std::path::PathBuf;

@@ -182,6 +182,7 @@ pub(super) enum EvidenceCommand {
     /// Check such a file and say what it proves; needs no home, no node and no network
     #[command(after_help = help::EVIDENCE)]
     Verify {
+        /// What export wrote, here or elsewhere
         #[arg(value_name = "FILE")]
         file: PathBuf,
         /// Refuse a file of any other room
@@ -198,6 +199,7 @@ pub(super) struct SearchArgs {
     /// How many, at most
     #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
     pub(super) limit: u64,
+    /// All of them, in any order; words in double quotes stand in a row, and a word* begins with it
     #[arg(value_name = "WORDS", required = true)]
     words: Vec<String>,
 }

@@ -24,21 +24,25 @@ Examples:
 Exit codes:
   0 well, 1 an error, 2 wrong usage
   send: 0 all delivered, 3 some, 4 none or unknown
+  run: 1 it failed, 2 an error in the scenario, 4 this kind of fleet cannot do it
+  evidence verify: 1 it does not hold, 4 it holds and nothing follows
   Delivered means: stored on the receiver's disk, which the receiver signed.
 
-The commands but chat, join and node ask the node that runs on the same home.";
+Chat, join and node run a node; run and demo start their own; evidence verify needs none. The other
+commands ask the node that runs on the same home.";
 
 pub(super) const WHY: &str = "\
 Examples:
   moot why k7f3      a message, by the handle that stands beside it
-  moot why ana#12    ana's 12th message
+  moot why ana#12    by its number: ana's 12th to the room, or to one member, of one run of hers;
+                     where several have it, they are listed
   moot why bo        a member; any case will do where only one member can be meant
 
 The words of the evidence:
-  own loop  the node itself: its link to the member, and how late its own loop runs, because a slow node
-            must not take its own lateness for somebody's silence
-  tick      the number of a heartbeat; each run counts from 0, one a second, so a higher tick is newer
-  run       one start of a member's process, as 17.ab12: a higher number before the dot is a later start";
+  own loop  the node itself: its link to the member, and how late its own loop runs, because a
+            slow node must not take its own lateness for somebody's silence
+  tick      the number of a heartbeat; each run counts from 0, one a second: higher is newer
+  run       one start of a member's process, as 17.ab12: a higher number before the dot is later";
 
 pub(super) const SEARCH: &str = "\
 Examples:
@@ -46,21 +50,25 @@ Examples:
   moot search '\"the build\" don*'    these two in a row, and a word that begins with don
   moot search --from bo build       only what bo said
 
-Each hit stands between « and »; -n says how many of the newest messages are shown. A word is letters and digits;
-in scripts that put no blanks between words a search finds how a sentence begins.";
+Each hit stands between « and »; -n says how many of the newest messages are shown. A word is
+letters and digits; in scripts that put no blanks between words a search finds how a sentence
+begins.";
 
 pub(super) const EVIDENCE: &str = "\
 Examples:
-  moot evidence export k7f3 --out build.moot    the message, its receipts, and who signed them
-  moot evidence verify build.moot               anywhere: each signature, each hash, what follows and what does not
+  moot evidence export k7f3 --out build.moot
+                          the message, its receipts, and who signed them
+  moot evidence verify build.moot
+                          anywhere: each signature, each hash, what follows and what does not
   moot evidence verify build.moot --room \"$(moot invite)\"
-                                                the same, and only if it is of this room
+                          the same, and only if it is of this room
 
-A receipt that covers several messages is tied to this one by the messages between: the file then holds those too, and
-export says so. Who signed is told by keys; compare them with moot who --json or by another way.
+A receipt that covers several messages is tied to this one by the messages between: the file then
+holds those too, and export says so. Who signed is told by keys; compare them with moot who --json
+or by another way.
 
-Exit codes of verify: 0 all of it holds and something follows, 1 it does not hold (damaged, forged, another room),
-4 all of it holds and nothing follows, such as from a private message without a receipt.";
+Exit codes of verify: 0 all of it holds and something follows, 1 it does not hold (damaged, forged,
+another room), 4 all of it holds and nothing follows, as from a private message without a receipt.";
 
 pub(super) const FAULTS: &str = "\
 A SPEC is one fault or several, separated by commas; KIND=VALUE is the same as KIND VALUE:

@@ -23,7 +23,7 @@ use crate::wire::MembershipFrame;
 /// News come in bursts, and each may move the rings: in a larger room links are made once a burst is over.
 const LINK_UP_AFTER: Duration = Duration::from_millis(30);
 /// Each pair of a small room is touched once in this time, by both in turn, so each is heard every 40 s: of what
-/// a node may send when idle, 63 others leave room for this much (six heartbeats take 600 of 800 bytes a second).
+/// a node may send when idle, 63 others leave room for this much (six heartbeats take some 500 of 800 bytes a second).
 const TOUCH_TICKS: u64 = 20;
 /// A link that is not needed is closed after this.
 const UNUSED_LINK: Duration = Duration::from_secs(60);

@@ -105,9 +105,13 @@ pub(super) fn matrix(story: &Story<'_>) -> Markup {
                 (legend())
             }
             @if all.len() > rows.len() {
+                @let is_well = |row: &usize| all[*row].1.iter().all(Cell::is_well);
+                @let left_out = (0..all.len()).filter(|row| !rows.contains(row));
                 p.left-out {
-                    (words::count(all.len() - rows.len(), "message that went well is", "messages that went well are"))
-                    " not shown"
+                    (words::count(all.len() - rows.len(), "message is", "messages are"))
+                    " not shown, "
+                    (left_out.filter(|row| !is_well(row)).count())
+                    " of them with something to see"
                 }
             }
             @if story.nodes.len() > columns.len() {
