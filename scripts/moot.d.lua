@@ -18,6 +18,7 @@
 ---@field incarnation integer The author's run.
 ---@field text string What was said.
 ---@field said_at integer When the author claims to have said it, in milliseconds since the epoch.
+---@field received_at? integer When it came to this node, or was said here: in a log only; an event has `at`.
 ---@field recovered boolean Whether it came late, because this node was away or did not get it.
 ---@field via? string Who passed it on, where that was not its author.
 ---@field late_ms? integer How late it came, where it was recovered.

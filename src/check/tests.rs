@@ -114,6 +114,7 @@ impl Story {
             said_at: Wall(0),
             recovered: false,
             via: None,
+            received_at: None,
             late_ms: None,
         });
         id

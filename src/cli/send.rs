@@ -208,6 +208,7 @@ mod tests {
             said_at: Wall(0),
             recovered: false,
             via: None,
+            received_at: None,
             late_ms: None,
         }));
     }

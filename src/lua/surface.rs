@@ -154,6 +154,11 @@ pub const HOOKS: Surface = Surface {
                 param("incarnation", "integer", "The author's run."),
                 param("text", "string", "What was said."),
                 param("said_at", "integer", "When the author claims to have said it, in milliseconds since the epoch."),
+                param(
+                    "received_at?",
+                    "integer",
+                    "When it came to this node, or was said here: in a log only; an event has `at`.",
+                ),
                 param("recovered", "boolean", "Whether it came late, because this node was away or did not get it."),
                 param("via?", "string", "Who passed it on, where that was not its author."),
                 param("late_ms?", "integer", "How late it came, where it was recovered."),
@@ -382,6 +387,7 @@ mod tests {
                 said_at: Wall(1),
                 recovered: true,
                 via: Some(member),
+                received_at: Some(Wall(1)),
                 late_ms: Some(1),
             })),
         );

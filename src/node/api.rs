@@ -174,6 +174,9 @@ pub struct Message {
     pub text: String,
     /// When the author claims to have said it.
     pub said_at: Wall,
+    /// When it came to this node, or was said here, by its own clock: in a log. An event has its own time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub received_at: Option<Wall>,
     /// Whether it came late, by asking.
     pub recovered: bool,
     /// Who passed it on, where that was not its author.

@@ -95,6 +95,7 @@ impl Node {
             incarnation: shown.key.run.incarnation,
             text: shown.text,
             said_at: shown.said_at,
+            received_at: None,
             recovered: shown.recovered,
             via: shown.via,
             late_ms: shown.late_ms,

@@ -258,6 +258,7 @@ mod tests {
             said_at: Wall(1),
             recovered: false,
             via: None,
+            received_at: None,
             late_ms: None,
         }
     }

@@ -106,6 +106,7 @@ impl Reading {
             incarnation: key.run.incarnation,
             text,
             said_at,
+            received_at: Some(came.at),
             recovered: came.recovered,
             via: (came.via != key.author).then_some(came.via),
             late_ms: came.recovered.then(|| came.at.0.saturating_sub(said_at.0)),

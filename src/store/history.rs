@@ -120,6 +120,7 @@ impl History {
             incarnation: row.get::<_, Num>(6)?.0,
             text: row.get(7)?,
             said_at: Wall(said_at),
+            received_at: Some(Wall(at)),
             recovered,
             via: (via != from).then_some(via),
             late_ms: recovered.then(|| at.saturating_sub(said_at)),
@@ -207,6 +208,7 @@ mod tests {
         assert_eq!((log[1].kind, log[1].to), (MessageKind::Private, Some(ana.id())));
         assert_eq!((log[2].recovered, log[2].via, log[2].late_ms), (true, Some(bo.id()), Some(7_998)));
         assert_eq!((log[3].recovered, log[3].via, log[3].late_ms), (false, None, None));
+        assert_eq!((log[3].said_at, log[3].received_at), (Wall(1_009), Some(Wall(2_000))));
         history.set_nick("anna");
         assert_eq!(texts(&history.log(3).unwrap()), ["anna: hi bo", "bo: psst", &cys]);
     }

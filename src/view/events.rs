@@ -321,6 +321,7 @@ pub(super) mod tests {
             said_at: Wall(1_700_000_000_000),
             recovered: false,
             via: None,
+            received_at: None,
             late_ms: None,
         }
     }

@@ -9,6 +9,9 @@ use crate::node::api::{Found, Message};
 /// What stands around a hit, so that colour is not the only sign of it.
 const HIT: (&str, &str) = ("«", "»");
 
+/// Clocks and ways that differ by less are as one expects them: a stamp shows minutes.
+const APART_MS_MIN: u64 = 60_000;
+
 impl View {
     /// A message in the log: as on the screen, after its time and handle.
     #[must_use]
@@ -17,7 +20,8 @@ impl View {
         // The handle stands in front already.
         let own_note = self.ink.paint(Tone::Faint, &format!("[{}]", message.handle));
         let line = line.strip_suffix(&format!("  {own_note}")).unwrap_or(&line);
-        format!("{}  {line}", self.stamp(message))
+        let came = self.came(message).map(|came| format!("  {came}")).unwrap_or_default();
+        format!("{}  {line}{came}", self.stamp(message))
     }
 
     /// A message that a search found, in one line: as in the log, but of the text only what stands around the hits.
@@ -38,9 +42,19 @@ impl View {
             Some(action) => format!("* {head} {action}"),
             None => format!("{head}: {snippet}"),
         };
-        format!("{}  {}", self.stamp(message), line.trim_end())
+        let came = self.came(message).map(|came| format!("  {came}")).unwrap_or_default();
+        format!("{}  {}{came}", self.stamp(message), line.trim_end())
     }
 
+    /// When it came here, where that is not when its author claims to have said it. What was recovered says how late.
+    fn came(&self, message: &Message) -> Option<String> {
+        let (claimed, came) = (message.said_at, message.received_at?);
+        let is_told = message.recovered && came >= claimed;
+        (!is_told && came.0.abs_diff(claimed.0) >= APART_MS_MIN)
+            .then(|| self.ink.paint(Tone::Faint, &format!("[claimed; it came here {}]", self.day(came))))
+    }
+
+    /// The time is the one that its author claims.
     fn stamp(&self, message: &Message) -> String {
         self.ink.paint(Tone::Faint, &format!("{} {}", self.day(message.said_at), message.handle))
     }
@@ -53,7 +67,8 @@ fn one_line(piece: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::node::api::{Found, Piece};
+    use crate::base::Wall;
+    use crate::node::api::{Found, Message, Piece};
     use crate::view::events::tests::{message, view};
     use crate::view::{Ink, View};
 
@@ -61,6 +76,21 @@ mod tests {
     fn the_log_has_time_and_handle_in_front() {
         assert_eq!(view().logged(&message(2, "bo", None, "hello")), "2023-11-14 22:13 k7f3  bo: hello");
         assert_eq!(view().logged(&message(1, "ana", None, "hello")), "2023-11-14 22:13 k7f3  you: hello");
+    }
+
+    #[test]
+    fn a_time_that_is_only_claimed_is_told_from_the_one_it_came_at() {
+        let said = message(2, "bo", None, "hello");
+        let at = |ms: u64| Some(Wall(said.said_at.0 + ms));
+        let logged = |received_at, recovered| {
+            view().logged(&Message { received_at, recovered, late_ms: recovered.then_some(60_000), ..said.clone() })
+        };
+        let line = "2023-11-14 22:13 k7f3  bo: hello";
+        assert_eq!(logged(at(59_999), false), line);
+        assert_eq!(logged(at(60_000), false), format!("{line}  [claimed; it came here 2023-11-14 22:14]"));
+        assert_eq!(logged(at(60_000), true), format!("{line}  [recovered, 60 s late]"));
+        let ahead = Some(Wall(said.said_at.0 - 3_600_000));
+        assert_eq!(logged(ahead, false), format!("{line}  [claimed; it came here 2023-11-14 21:13]"));
     }
 
     #[test]

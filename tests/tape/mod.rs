@@ -122,6 +122,7 @@ impl Tape {
             said_at: Wall(0),
             recovered: false,
             via: None,
+            received_at: None,
             late_ms: None,
         };
         self.tell(at, EventKind::Message(message), cause)

@@ -37,6 +37,7 @@ fn said(id: u8, from: u8, to: Option<u8>, text: &str) -> Event {
         said_at: Wall(0),
         recovered: false,
         via: None,
+        received_at: None,
         late_ms: None,
     }))
 }
