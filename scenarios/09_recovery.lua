@@ -44,6 +44,8 @@ expect.not_shown({ bo, cy }, long)
 
 -- The way is wide again, and the gap closes.
 narrow:heal()
-wait_until("no gap is left", "120s", function() return #bo:gaps() == 0 and #cy:gaps() == 0 end)
+wait_until("no gap is left, and the long one shows", "120s", function()
+  return #bo:gaps() == 0 and #cy:gaps() == 0 and bo:shows(long) and cy:shows(long)
+end)
 expect.shown_once({ ana, bo, cy }, long)
 expect.shown_once({ ana, bo, cy }, short)
