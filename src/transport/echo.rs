@@ -9,7 +9,7 @@ use crate::base::limits::SENT_TIMES_MAX;
 use crate::base::{Path, PerMille, Rtt, Time};
 use crate::wire::sealed::{ECHO_WINDOW, Echo, EchoOf};
 
-/// A share of fewer datagrams would be chance: it is told as no loss.
+/// A share of fewer datagrams would be chance: until then it is what the session before has measured, or no loss.
 const LOSS_DATAGRAMS_MIN: u64 = 16;
 
 #[derive(Debug, Default)]
@@ -22,6 +22,8 @@ pub(super) struct PathMeter {
     sent_from: u64,
     /// The highest counter that the peer has echoed.
     echoed: Option<u64>,
+    /// What the echo before said of our loss.
+    lost_before: PerMille,
 }
 
 impl PathMeter {
@@ -32,9 +34,12 @@ impl PathMeter {
         Self { path, ..Self::default() }
     }
 
-    /// Takes over what an earlier session has measured of the same way, unless this one knows better.
-    pub(super) fn adopt_rtt(&mut self, rtt: Option<Rtt>) {
-        self.path.rtt = self.path.rtt.or(rtt);
+    /// Takes over what an earlier session has measured of the same way, until this one knows better.
+    pub(super) fn adopt(&mut self, before: Path) {
+        self.path.rtt = self.path.rtt.or(before.rtt);
+        self.path.loss_out = before.loss_out;
+        self.path.loss_in = before.loss_in;
+        self.lost_before = before.loss_out;
     }
 
     pub(super) fn path(&self) -> Path {
@@ -56,7 +61,9 @@ impl PathMeter {
         if newest {
             self.newest_at = now;
         }
-        self.path.loss_in = share_lost(replay.highest().unwrap_or(0), replay.arrived());
+        if let Some(lost) = share_lost(replay.highest().unwrap_or(0), replay.arrived()) {
+            self.path.loss_in = lost;
+        }
     }
 
     /// The echo that goes out now.
@@ -82,7 +89,11 @@ impl PathMeter {
         if self.echoed.is_some_and(|echoed| counter < echoed) {
             return true;
         }
-        self.path.loss_out = share_lost(counter, arrived);
+        if let Some(lost) = share_lost(counter, arrived) {
+            // What was only overtaken is missing from one echo, and back in the next.
+            self.path.loss_out = lost.min(self.lost_before);
+            self.lost_before = lost;
+        }
         self.echoed = Some(counter);
         let Some(known) = counter.checked_sub(self.sent_from) else {
             return true;
@@ -116,13 +127,13 @@ pub(super) fn smoothed(before: Option<Rtt>, sample: Duration) -> Rtt {
     }
 }
 
-fn share_lost(highest: u64, arrived: u8) -> PerMille {
+fn share_lost(highest: u64, arrived: u8) -> Option<PerMille> {
     let sent = highest.saturating_add(1).min(u64::from(ECHO_WINDOW));
     if sent < LOSS_DATAGRAMS_MIN {
-        return PerMille(0);
+        return None;
     }
     let lost = sent.saturating_sub(u64::from(arrived));
-    PerMille(u16::try_from(lost * 1000 / sent).expect("at most 1000"))
+    Some(PerMille(u16::try_from(lost * 1000 / sent).expect("at most 1000")))
 }
 
 #[cfg(test)]
@@ -164,7 +175,29 @@ mod tests {
         assert!(meter.handle_echo(at_ms(20), echo_of(14, 0, 10)));
         assert_eq!(meter.path().loss_out, PerMille(0));
         assert!(meter.handle_echo(at_ms(20), echo_of(15, 0, 12)));
+        assert!(meter.handle_echo(at_ms(21), echo_of(15, 0, 12)));
         assert_eq!(meter.path().loss_out, PerMille(250));
+    }
+
+    #[test]
+    fn what_was_only_overtaken_is_no_loss() {
+        let mut meter = PathMeter::default();
+        (0..64).for_each(|ms| meter.record_sent(at_ms(ms)));
+        for (counter, arrived) in [(60, 61), (62, 62), (62, 63), (63, 63), (63, 64)] {
+            assert!(meter.handle_echo(at_ms(70), echo_of(counter, 0, arrived)));
+            assert_eq!(meter.path().loss_out, PerMille(0), "{counter}");
+        }
+    }
+
+    #[test]
+    fn a_new_session_begins_with_the_loss_that_the_one_before_has_measured() {
+        let mut meter = PathMeter::default();
+        meter.adopt(Path { loss_out: PerMille(200), loss_in: PerMille(50), ..Path::default() });
+        (0..64).for_each(|ms| meter.record_sent(at_ms(ms)));
+        assert!(meter.handle_echo(at_ms(70), echo_of(10, 0, 11)));
+        assert_eq!((meter.path().loss_out, meter.path().loss_in), (PerMille(200), PerMille(50)));
+        assert!(meter.handle_echo(at_ms(71), echo_of(63, 0, 64)));
+        assert_eq!(meter.path().loss_out, PerMille(0));
     }
 
     #[test]

@@ -241,7 +241,9 @@ impl Transport {
         let (local, address, begun_here) = (settled.local, settled.address, settled.begun_here);
         self.transmit_last_message(&settled);
         let same_path = self.peers.get(&peer).and_then(|known| self.sessions.get(&known.current?));
-        settled.meter.adopt_rtt(same_path.filter(|session| session.address == address).and_then(|s| s.path().rtt));
+        if let Some(before) = same_path.filter(|session| session.address == address) {
+            settled.meter.adopt(before.path());
+        }
         let session = Session::new(now, peer, run, self.card.value().run, settled);
         let known = self.peers.entry(peer).or_default();
         known.prove(run, Some(&shown.card));
