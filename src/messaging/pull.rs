@@ -41,7 +41,9 @@ impl Messaging {
         let Some(active) = &self.recovery.active else { return };
         let Some(peer) = self.peers.get(&active.peer) else { return };
         let wait = (peer.pace.pto(&peer.path) + ANSWER_TIME) * (active.tries + 1);
-        self.timers.set(Timer::Pull, (step.now.time + wait).min(active.began + PULL_TIME_MAX));
+        // Past its time it is still asked as often as any: a loop that stood still may have let the time pass.
+        let (again, over) = (step.now.time + wait, active.began + PULL_TIME_MAX);
+        self.timers.set(Timer::Pull, if over > step.now.time { again.min(over) } else { again });
     }
 
     /// A message that was given is on its way to the disk. Whatever is asked for now, it was asked for once.

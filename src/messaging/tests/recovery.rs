@@ -182,6 +182,23 @@ fn each_peer_that_offers_something_is_asked_in_its_turn() {
 }
 
 #[test]
+fn a_pull_that_was_open_while_its_loop_stood_still_is_asked_again_in_its_time() {
+    let mut world = World::new(54, &["ana", "bo", "dee"]);
+    let asked = asked_by_dee(&mut world, &["recovered", "frontier"]);
+    let frame = offer(&world, vec![(2, 2)]);
+    world.inject("bo", "dee", frame);
+    world.run_for(MS * 5);
+    assert_eq!(asked.borrow().len(), 1);
+    let dee = world.index("dee");
+    let next = world.with(dee, |machine, step| {
+        step.now.time += SEC * 11;
+        machine.handle_timeout(step);
+        machine.poll_timeout().expect("it waits for an answer").since(step.now.time)
+    });
+    assert!(next > Duration::ZERO, "not at once");
+}
+
+#[test]
 fn a_peer_that_gives_slowly_holds_up_nobody() {
     let mut world = World::new(53, &["ana", "bo", "cy", "dee"]);
     world.has_liars = true;
