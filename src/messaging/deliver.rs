@@ -4,15 +4,15 @@
 use std::time::Duration;
 
 use super::book::{OutId, Outgoing};
+use super::flight::Flight;
 use super::machine::{Messaging, Pending};
 use super::outbox::{DeliveryChange, EventKind};
 use super::own::wall_before;
-use super::peer::Flight;
-use super::pto::{COPY_GAP, Pace};
+use super::pto::COPY_GAP;
 use super::record::{DeliveryRecord, Outcome, Record};
 use super::timers::Timer;
 use crate::base::limits::{DELIVERY_DEADLINE, MESSAGE_LIFE};
-use crate::base::{Cause, MemberId, MessageId, Step, Stream};
+use crate::base::{Cause, MemberId, MessageId, Step, Stream, Time};
 use crate::wire::{MessagingFrame, RefusedReason};
 
 /// A loop that is later than this was stopped: what did not arrive meanwhile may lie in the socket.
@@ -30,34 +30,68 @@ impl Messaging {
         }
     }
 
-    /// Sends what the window has room for.
+    /// Sends what the window has room for, no faster than the path takes it.
     pub(super) fn pump(&mut self, step: &mut Step, to: MemberId) {
+        let now = step.now.time;
+        let mut next = None;
         while let Some(peer) = self.peers.get_mut(&to).filter(|peer| peer.is_reachable())
             && let Some(out) = peer.next_to_send()
         {
+            let wait = peer.wait(now);
+            if !wait.is_zero() {
+                peer.not_sent(out);
+                next = Some(now + wait);
+                break;
+            }
             let is_open = self.book.delivery(out, to).is_some_and(|delivery| !delivery.outcome.is_final());
             if !is_open || !self.transmit(step, to, out) {
                 self.land(to, out);
                 continue;
             }
             let Some(peer) = self.peers.get_mut(&to) else { return };
-            let now = step.now.time;
-            let pto = peer.pace.pto(&peer.path);
-            peer.pace.sent(now);
-            let copies = peer.pace.copies(now, peer.path.loss_out, false);
-            let flight = Flight {
-                began: now,
-                sent: now,
-                pto,
-                retry_at: now + pto,
-                deadline: now + DELIVERY_DEADLINE,
-                copies_left: copies - 1,
-                copy_at: now + COPY_GAP,
-                attempts: 1,
-                is_pushed: true,
-            };
-            peer.launch(out, flight);
-            self.timers.set(Timer::Flight(to, out), flight.due());
+            let copies = peer.attempt(out, now, false);
+            peer.launch(out, Flight::pushed(now, now + DELIVERY_DEADLINE));
+            self.plan_copies(now, to, out, copies);
+        }
+        self.await_receipts(now, to, next);
+    }
+
+    fn plan_copies(&mut self, now: Time, to: MemberId, out: OutId, copies: u8) {
+        let Some(flight) = self.peers.get_mut(&to).and_then(|peer| peer.flights.flight_mut(out)) else { return };
+        flight.copies_left = copies - 1;
+        flight.copy_at = now + COPY_GAP;
+        let due = flight.due();
+        self.timers.set(Timer::Flight(to, out), due);
+    }
+
+    /// Looks again when a receipt is overdue, or at `next`, when more may leave.
+    fn await_receipts(&mut self, now: Time, to: MemberId, next: Option<Time>) {
+        let Some(peer) = self.peers.get_mut(&to).filter(|peer| peer.is_reachable()) else {
+            self.timers.cancel(Timer::Again(to));
+            return;
+        };
+        let overdue = peer.flights.due(peer.pace.timeouts(&peer.path)).map(|due| due.max(now + peer.wait(now)));
+        match overdue.into_iter().chain(next).min() {
+            Some(at) => self.timers.set(Timer::Again(to), at),
+            None => self.timers.cancel(Timer::Again(to)),
+        }
+    }
+
+    /// Sends again what was lost, or what shows whether it was, no faster than the path takes it.
+    pub(super) fn again_due(&mut self, step: &mut Step, to: MemberId) {
+        let now = step.now.time;
+        self.dirty.insert(to);
+        while let Some(peer) = self.peers.get_mut(&to).filter(|peer| peer.is_reachable())
+            && peer.wait(now).is_zero()
+            && let Some(out) = peer.flights.next_due(now, peer.pace.timeouts(&peer.path))
+        {
+            let copies = peer.attempt(out, now, true);
+            if self.transmit(step, to, out) {
+                self.counters.retries += 1;
+                self.plan_copies(now, to, out, copies);
+            } else {
+                self.land(to, out);
+            }
         }
     }
 
@@ -81,59 +115,38 @@ impl Messaging {
         })
     }
 
-    /// A delivery in flight needs a copy, another attempt, or has met its deadline.
+    /// A delivery in flight needs a copy, or has met its deadline.
     pub(super) fn flight_due(&mut self, step: &mut Step, to: MemberId, out: OutId) {
         let now = step.now.time;
         let Some(peer) = self.peers.get_mut(&to) else { return };
         let is_reachable = peer.is_reachable();
-        let Some(flight) = peer.flight_mut(out) else { return };
+        let Some(flight) = peer.flights.flight_mut(out) else { return };
         if now >= flight.deadline {
-            if step.now.lag > LAG_JUDGED {
-                flight.deadline = now + step.now.lag.min(DELIVERY_DEADLINE);
-            } else {
+            if step.now.lag <= LAG_JUDGED {
                 self.land(to, out);
                 self.call_unknown(step, to, out);
                 self.dirty.insert(to);
                 return;
             }
+            flight.deadline = now + step.now.lag.min(DELIVERY_DEADLINE);
         }
-        let Some(flight) = self.peers.get_mut(&to).and_then(|peer| peer.flight_mut(out)) else { return };
-        let copy = flight.copies_left > 0 && now >= flight.copy_at;
-        if copy {
+        let is_copy = flight.copies_left > 0 && now >= flight.copy_at;
+        if is_copy {
             flight.copies_left -= 1;
             flight.copy_at = now + COPY_GAP;
-        }
-        let is_over = now >= flight.retry_at;
-        let retry = is_over && flight.is_pushed && is_reachable;
-        if retry {
-            flight.attempts += 1;
-            flight.sent = now;
-            flight.pto = Pace::backed_off(flight.pto);
-            flight.retry_at = now + flight.pto;
-        } else if is_over {
-            flight.retry_at = flight.deadline;
-        }
-        if retry {
-            self.transmit(step, to, out);
-            self.counters.retries += 1;
-            if let Some(peer) = self.peers.get_mut(&to) {
-                peer.pace.sent(now);
-                let copies = peer.pace.copies(now, peer.path.loss_out, true);
-                if let Some(flight) = peer.flight_mut(out) {
-                    flight.copies_left = copies - 1;
-                    flight.copy_at = now + COPY_GAP;
-                }
+            if is_reachable {
+                flight.sent = now;
             }
-        } else if copy
+        }
+        let due = flight.due();
+        self.timers.set(Timer::Flight(to, out), due);
+        if is_copy
             && is_reachable
             && let Some(frame) = self.frame_of(out)
         {
             self.counters.copies += 1;
             self.out.send(to, frame);
-        }
-        if let Some(flight) = self.peers.get_mut(&to).and_then(|peer| peer.flight_mut(out)) {
-            let due = flight.due();
-            self.timers.set(Timer::Flight(to, out), due);
+            self.dirty.insert(to);
         }
     }
 

@@ -1,8 +1,9 @@
 //! Giving to others what they pull. Owns the bounds of what a peer may take; knows nothing of what this node asks for.
 
 use super::book::OutId;
+use super::flight::Flight;
 use super::machine::Messaging;
-use super::peer::{Flight, Giving, Peer};
+use super::peer::{Giving, Peer};
 use super::receive::SEQ_MAX;
 use super::record::Outcome;
 use super::timers::Timer;
@@ -98,17 +99,7 @@ impl Messaging {
         let after = self.change(step, out, to, Outcome::Sending, None);
         let now = step.now.time;
         let deadline = now + DELIVERY_DEADLINE;
-        let flight = Flight {
-            began: now,
-            sent: now,
-            pto: DELIVERY_DEADLINE,
-            retry_at: deadline,
-            deadline,
-            copies_left: 0,
-            copy_at: deadline,
-            attempts: 1,
-            is_pushed: false,
-        };
+        let flight = Flight::fetched(now, deadline);
         if let Some(peer) = self.peers.get_mut(&to) {
             peer.watch(out, bytes, flight);
             self.timers.set(Timer::Flight(to, out), deadline);

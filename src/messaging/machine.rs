@@ -310,6 +310,7 @@ impl Messaging {
         while let Some(timer) = self.timers.pop_due(step.now.time) {
             match timer {
                 Timer::Flight(peer, out) => self.flight_due(step, peer, out),
+                Timer::Again(peer) => self.again_due(step, peer),
                 Timer::Stalled(peer) => self.peer_stalled(step, peer),
                 Timer::Resend(peer) => self.resend_due(step, peer),
                 Timer::Receipts(author) => self.send_receipts(step, author),

@@ -1,11 +1,12 @@
 //! Subsystem 3: what messages mean, and what became of each. Owns the room, private messages, delivery,
 //! receipts and recovery. Decides nothing about who is a member and moves no datagram itself.
 //!
-//! Read `machine` first; then `own` (saying), `deliver` and `resend` (until it is settled), `receive` and `order` (showing),
+//! Read `machine` first; then `own` (saying), `deliver`, `flight` and `resend` (until it is settled), `receive` and `order` (showing),
 //! `receipts`, `frontier`, `recovery` and `pull` (asking), `give` (answering), and `forks` (authors who say two things). The other files hold what these work on.
 
 mod book;
 mod deliver;
+mod flight;
 mod forks;
 mod frontier;
 mod give;

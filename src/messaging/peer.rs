@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::book::OutId;
+use super::flight::{Flight, Flights};
 use super::pto::Pace;
 use crate::base::limits::{
     DATAGRAM_BYTES_MAX, GIVEN_BYTES_PER_SECOND_MAX, IN_FLIGHT_DATAGRAMS_MAX, OUTSTANDING_BYTES_MAX,
@@ -28,7 +29,7 @@ pub(super) struct Peer {
     pub heard: Option<Time>,
     pub pace: Pace,
     queue: VecDeque<OutId>,
-    flights: BTreeMap<OutId, Flight>,
+    pub flights: Flights,
     stage: BTreeMap<OutId, usize>,
     in_flight_bytes: usize,
     outstanding_bytes: usize,
@@ -56,30 +57,6 @@ pub(super) struct Giving {
     /// The message of one's own that it carries.
     pub own: Option<OutId>,
     pub frame: MessagingFrame,
-}
-
-/// An attempt at delivery that waits for its receipt.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Flight {
-    pub began: Time,
-    pub sent: Time,
-    pub pto: Duration,
-    pub retry_at: Time,
-    pub deadline: Time,
-    pub copies_left: u8,
-    pub copy_at: Time,
-    /// Of these only the first attempt is timed.
-    pub attempts: u32,
-    /// Sent by this node's own decision; otherwise it was fetched, and is not sent again.
-    pub is_pushed: bool,
-}
-
-impl Flight {
-    /// When something is to be done about it.
-    pub fn due(&self) -> Time {
-        let next = self.retry_at.min(self.deadline);
-        if self.copies_left > 0 { next.min(self.copy_at) } else { next }
-    }
 }
 
 /// What a peer's heartbeats said of what it holds.
@@ -185,7 +162,7 @@ impl Peer {
                 self.queue.pop_front();
                 continue;
             };
-            if self.flights.contains_key(&out) {
+            if self.flights.contains(out) {
                 self.queue.pop_front();
                 continue;
             }
@@ -195,6 +172,11 @@ impl Peer {
             self.queue.pop_front();
             return Some(out);
         }
+    }
+
+    /// Puts back what [`Peer::next_to_send`] gave.
+    pub fn not_sent(&mut self, out: OutId) {
+        self.queue.push_front(out);
     }
 
     /// Counts a message in flight that was fetched.
@@ -212,12 +194,15 @@ impl Peer {
         self.flights.insert(out, flight);
     }
 
-    pub fn flight_mut(&mut self, out: OutId) -> Option<&mut Flight> {
-        self.flights.get_mut(&out)
+    /// How long until more may leave.
+    pub fn wait(&mut self, now: Time) -> Duration {
+        self.pace.wait(now, &self.path, WINDOW_BYTES)
     }
 
-    pub fn flights(&self) -> impl Iterator<Item = OutId> + '_ {
-        self.flights.keys().copied()
+    /// Counts an attempt, and gives how many datagrams of each are to go out.
+    pub fn attempt(&mut self, out: OutId, now: Time, is_retry: bool) -> u8 {
+        self.pace.sent(now, self.stage.get(&out).copied().unwrap_or(0));
+        self.pace.copies(now, self.path.loss_out, is_retry)
     }
 
     /// What is queued or in flight.
@@ -241,7 +226,7 @@ impl Peer {
         if self.stage.is_empty() {
             self.queue.clear();
         }
-        let flight = self.flights.remove(&out)?;
+        let flight = self.flights.remove(out)?;
         self.in_flight_bytes -= bytes;
         Some(flight)
     }
@@ -260,17 +245,7 @@ mod tests {
     fn the_window_holds_32_datagrams_and_the_rest_waits() {
         let mut peer = Peer::default();
         let now = Time::ZERO;
-        let flight = Flight {
-            began: now,
-            sent: now,
-            pto: Duration::ZERO,
-            retry_at: now,
-            deadline: now,
-            copies_left: 0,
-            copy_at: now,
-            attempts: 1,
-            is_pushed: true,
-        };
+        let flight = Flight::pushed(now, now);
         (1..=100).for_each(|out| peer.enqueue(out, DATAGRAM_ROOM_BYTES - FRAME_BYTES));
         let mut sent = Vec::new();
         while let Some(out) = peer.next_to_send() {

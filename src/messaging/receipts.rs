@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::book::{OutId, ReceiptSeen};
+use super::flight::Flight;
 use super::machine::{Messaging, Pending};
 use super::outbox::{Alarm, EventKind};
 use super::record::{Outcome, ReceiptRecord, Record, Settled};
@@ -20,6 +21,8 @@ const IDS_PER_DATAGRAM: usize = 30;
 /// Receipts to one author that are not full are at least this far apart. Commits are grouped, so receipts are
 /// too; this bounds what signing them costs to three percent of a core, at 25 µs each.
 const RECEIPT_GAP: Duration = Duration::from_millis(1);
+/// A receipt is given again no sooner than this: after the last copy of what it receipts, which leaves 10 ms after the first.
+const REPEAT_GAP: Duration = Duration::from_millis(12);
 
 /// What is to be receipted, and what was receipted to this node.
 #[derive(Debug, Default)]
@@ -89,6 +92,33 @@ impl Messaging {
         if self.has_session(author) {
             self.receipts.due.entry(author).or_default().ids.insert(id);
             self.receipts.fresh.insert(author);
+        }
+    }
+
+    /// The author sent again what is held.
+    pub(super) fn group_receipt_repeated(&mut self, step: &mut Step, author: MemberId, run: Run) {
+        if self.has_session(author) {
+            self.receipts.due.entry(author).or_default().runs.insert(run);
+            self.repeat_receipts(step.now.time, author);
+        }
+    }
+
+    pub(super) fn private_receipt_repeated(&mut self, step: &mut Step, author: MemberId, id: MessageId) {
+        if self.has_session(author) {
+            self.receipts.due.entry(author).or_default().ids.insert(id);
+            self.repeat_receipts(step.now.time, author);
+        }
+    }
+
+    /// Either the receipt was lost, and then there was none for a while, or a copy of the message came: one receipt answers
+    /// all copies.
+    fn repeat_receipts(&mut self, now: Time, author: MemberId) {
+        let sent = self.receipts.due.get(&author).and_then(|due| due.sent);
+        let next = sent.map_or(now, |sent| sent + REPEAT_GAP);
+        if next <= now {
+            self.receipts.fresh.insert(author);
+        } else {
+            self.timers.set_earlier(Timer::Receipts(author), next);
         }
     }
 
@@ -250,13 +280,15 @@ impl Messaging {
         let receiver = receipt.receiver;
         let mut settled = Vec::with_capacity(settles.len());
         let mut waiting = Vec::with_capacity(settles.len());
-        for &(out, seq) in settles {
-            let flight = self.land(receiver, out);
-            if let (Some(flight), Some(peer)) = (flight, self.peers.get_mut(&receiver))
-                && flight.is_pushed
-            {
+        let landed: Vec<Flight> = settles.iter().filter_map(|&(out, _)| self.land(receiver, out)).collect();
+        if let Some(peer) = self.peers.get_mut(&receiver) {
+            // By what was known before: a receipt that came late because its message was lost would put off the others.
+            peer.flights.receipted(now, landed.iter().copied(), peer.pace.timeouts(&peer.path));
+            for flight in landed.iter().filter(|flight| flight.is_pushed) {
                 peer.pace.receipted(now.since(flight.began), flight.attempts, &peer.path);
             }
+        }
+        for &(out, seq) in settles {
             let Some(message) = self.book.message_mut(out) else { continue };
             let latency = message.committed.map(|at| now.since(at));
             let latency_us = latency.map(|latency| u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));

@@ -49,11 +49,11 @@ impl Messaging {
                 if let Some(kept) = self.log.kept_mut(place, id) {
                     kept.duplicates += 1;
                 }
-                self.group_receipt_due(author, run);
+                self.group_receipt_repeated(step, author, run);
             }
             Known::HeldUnnamed => {
                 self.counters.duplicates += 1;
-                self.group_receipt_due(author, run);
+                self.group_receipt_repeated(step, author, run);
             }
             Known::Incoming => self.counters.duplicates += 1,
             Known::Below => self.refuse(peer, author, id),
@@ -272,7 +272,7 @@ impl Messaging {
                 if let Some(kept) = self.privates.stream_mut(peer, run).ids.get_mut(&seq) {
                     kept.duplicates += 1;
                 }
-                self.private_receipt_due(peer, id);
+                self.private_receipt_repeated(step, peer, id);
             }
             KnownPrivate::Incoming => self.counters.duplicates += 1,
             KnownPrivate::Other => self.counters.strange += 1,

@@ -27,14 +27,7 @@ impl Messaging {
         self.timers.cancel(Timer::Stalled(id));
         let now = step.now.time;
         let Some(peer) = self.peers.get_mut(&id) else { return };
-        let flights: Vec<OutId> = peer.flights().collect();
-        for out in flights {
-            if let Some(flight) = peer.flight_mut(out).filter(|flight| flight.is_pushed) {
-                flight.retry_at = now;
-                let due = flight.due();
-                self.timers.set(Timer::Flight(id, out), due);
-            }
-        }
+        peer.flights.lose_all(now);
         peer.group_probes = 0;
         if !peer.group.is_empty() {
             self.timers.set_earlier(Timer::Resend(id), now + RETURN_TIME);

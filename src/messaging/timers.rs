@@ -9,8 +9,10 @@ use crate::base::{MemberId, Time};
 /// One thing that is due; each can be due at one time only.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Timer {
-    /// A copy, a retry or the deadline of a delivery in flight.
+    /// A copy or the deadline of a delivery in flight.
     Flight(MemberId, OutId),
+    /// Something in flight to the member may have to be sent again, or more may leave.
+    Again(MemberId),
     /// The member has been out of reach for as long as an attempt at delivery lasts.
     Stalled(MemberId),
     /// Unknown messages for the member are sent again.

@@ -211,3 +211,37 @@ fn a_slow_disk_at_the_receiver_makes_few_retries() {
     let retries = world.machine("ana").counters().retries;
     assert!(retries < 40, "{retries}");
 }
+
+#[test]
+fn while_one_commit_of_the_receiver_takes_long_hardly_anything_goes_twice() {
+    let mut world = World::new(47, &["ana", "bo"]);
+    world.link.delay = MS * 50;
+    world.disk("bo").latency = MS / 2;
+    world.run_for(SEC * 3);
+    for number in 0..1000 {
+        // One commit in a second begins while the disk is this slow.
+        world.disk("bo").latency = if number % 100 == 0 { MS * 150 } else { MS / 2 };
+        world.tell("ana", "bo", &format!("{number}"));
+        world.run_for(MS * 10);
+    }
+    world.run_for(SEC * 5);
+    let retries = world.machine("ana").counters().retries;
+    assert!(retries <= 10, "{retries} of 1000, with ten slow commits");
+    assert_eq!(world.screen("bo").len(), 1000);
+}
+
+#[test]
+fn what_was_lost_in_a_burst_goes_again_with_the_first_receipt() {
+    let mut world = World::new(48, &["ana", "bo"]);
+    world.link.delay = MS * 50;
+    world.run_for(SEC * 3);
+    world.cut_one_way("ana", "bo");
+    for number in 0..10 {
+        world.tell("ana", "bo", &format!("{number}"));
+        world.run_for(MS * 5);
+    }
+    world.heal();
+    world.run_for(MS * 400);
+    assert_eq!(world.screen("bo").len(), 10, "a probe, its receipt, and what that shows to be lost");
+    assert_eq!(world.machine("ana").counters().retries, 10);
+}

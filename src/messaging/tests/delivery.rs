@@ -1,0 +1,124 @@
+//! What the delivery engine promises of pace: when something is sent again, how much at once, and what goes first.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::world::{MS, World, kind_of};
+use crate::messaging::Outcome;
+
+const SEC: Duration = Duration::from_secs(1);
+
+#[test]
+fn an_unknown_message_goes_again_every_minute_while_its_receiver_is_heard() {
+    let mut world = World::new(61, &["ana", "bo"]);
+    world.drop_frames(|_, _, frame| kind_of(frame) == "receipt");
+    let id = world.tell("ana", "bo", "did you get this?");
+    world.run_for(SEC * 12);
+    assert_eq!(world.outcome("ana", id, "bo"), Outcome::Unknown);
+    let attempts = world.attempts("ana", id, "bo");
+    world.drop_nothing();
+    world.run_for(SEC * 40);
+    assert_eq!(world.outcome("ana", id, "bo"), Outcome::Unknown, "bo has no cause to receipt it again");
+    assert_eq!(world.attempts("ana", id, "bo"), attempts);
+    world.run_for(SEC * 21);
+    assert_eq!(world.outcome("ana", id, "bo"), Outcome::Delivered);
+    assert_eq!(world.attempts("ana", id, "bo"), attempts + 1);
+    assert_eq!(world.screen("bo"), ["ana: did you get this?"]);
+}
+
+#[test]
+fn on_a_new_session_both_sides_receipt_again() {
+    let mut world = World::new(62, &["ana", "bo"]);
+    world.drop_frames(|_, _, frame| kind_of(frame) == "receipt");
+    let private = world.tell("ana", "bo", "for you");
+    let group = world.say("bo", "for all");
+    world.run_for(SEC * 12);
+    assert_eq!(world.outcome("ana", private, "bo"), Outcome::Unknown);
+    assert_eq!(world.outcome("bo", group, "ana"), Outcome::Unknown);
+    // Neither message goes again: what settles it is what its receiver sends by itself.
+    world.drop_frames(|_, _, frame| matches!(kind_of(frame), "private" | "group" | "recovered"));
+    world.crash_with("bo", true);
+    world.start("bo");
+    world.run_for(SEC * 2);
+    assert_eq!(world.outcome("ana", private, "bo"), Outcome::Delivered);
+    assert_eq!(world.outcome("bo", group, "ana"), Outcome::Delivered);
+}
+
+#[test]
+fn a_burst_is_spread_over_the_round_trip() {
+    let mut world = World::new(63, &["ana", "bo"]);
+    world.link.delay = MS * 100;
+    world.run_for(SEC * 3);
+    for _ in 0..100 {
+        world.tell("ana", "bo", &"x".repeat(1000));
+    }
+    world.run_for(MS * 10);
+    let at_once = world.frames["private"];
+    assert!((10..=16).contains(&at_once), "{at_once} of a thousand bytes each");
+    world.run_for(MS * 180);
+    let of_a_window = world.frames["private"];
+    assert!((24..=32).contains(&of_a_window), "{of_a_window} before the first receipt");
+    world.run_for(SEC * 5);
+    assert_eq!(world.screen("bo").len(), 100);
+    assert_eq!(world.machine("ana").counters().retries, 0);
+}
+
+#[test]
+fn chat_goes_ahead_of_what_is_fetched() {
+    let mut world = World::new(64, &["ana", "bo"]);
+    world.link.delay = MS * 20;
+    world.cut("ana", "bo");
+    world.run_for(SEC * 6);
+    for _ in 0..400 {
+        world.say("ana", &"x".repeat(4000));
+        world.run_for(MS * 5);
+    }
+    world.heal();
+    while world.frames.get("recovered").is_none_or(|&given| given < 20) {
+        world.run_for(MS * 10);
+    }
+    let sent = Rc::new(RefCell::new(Vec::new()));
+    let kinds = Rc::clone(&sent);
+    world.drop_frames(move |from, _, frame| {
+        kinds.borrow_mut().extend((from == "ana").then(|| kind_of(frame)));
+        false
+    });
+    for _ in 0..100 {
+        world.tell("ana", "bo", &"x".repeat(1000));
+    }
+    world.run_for(SEC * 10);
+    let sent = sent.borrow();
+    let first = sent.iter().position(|&kind| kind == "private").expect("chat");
+    let last = sent.iter().rposition(|&kind| kind == "private").expect("chat");
+    assert!(last - first >= 99);
+    assert!(!sent[first..last].contains(&"recovered"), "given before the last of the chat");
+    assert!(sent[last..].contains(&"recovered"), "and after it");
+    assert_eq!(world.messages("bo").len(), 500);
+}
+
+#[test]
+fn copies_of_one_message_are_answered_by_two_receipts() {
+    let mut world = World::new(65, &["ana", "bo"]);
+    world.run_for(SEC * 2);
+    let before = world.frames.get("receipt").copied().unwrap_or(0);
+    let sent = Rc::new(RefCell::new(None));
+    let kept = Rc::clone(&sent);
+    world.drop_frames(move |_, _, frame| {
+        if kind_of(frame) == "private" {
+            *kept.borrow_mut() = Some(frame.clone());
+        }
+        false
+    });
+    world.tell("ana", "bo", "once");
+    world.run_for(MS * 14);
+    assert_eq!(world.frames["receipt"] - before, 1, "bo has committed it");
+    let frame = sent.borrow().clone().expect("it was sent");
+    for _ in 0..3 {
+        world.inject("ana", "bo", frame.clone());
+        world.run_for(MS * 3);
+    }
+    world.run_for(SEC);
+    assert_eq!(world.frames["receipt"] - before, 2, "one for all copies");
+    assert_eq!(world.screen("bo"), ["ana: once"]);
+}
