@@ -183,16 +183,17 @@ impl Membership {
             let Some(entry) = self.members.get(id).filter(|entry| was_there(entry)) else {
                 continue;
             };
+            // One that is dialled only now is neither.
             if entry.link.is_silent(now) {
                 silent.push(*id);
-            } else {
+            } else if entry.link.is_live(now) {
                 live += 1;
             }
         }
         let was = self.deaf.is_deaf();
         let members = &self.members;
         let back = |id: MemberId| {
-            members.get(&id).is_none_or(|entry| entry.has_left() || !was_there(entry) || !entry.link.is_silent(now))
+            members.get(&id).is_none_or(|entry| entry.has_left() || !was_there(entry) || entry.link.is_live(now))
         };
         self.deaf.update(now, live, silent.into_iter(), back);
         if was != self.deaf.is_deaf() {

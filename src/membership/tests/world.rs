@@ -482,7 +482,9 @@ impl World {
         }
         self.set_timer(id);
         for (to, frames) in datagrams {
-            let session = *self.nodes[&id].sessions[&to].1.last().unwrap();
+            // Closed, or found too old, by what came out after the frames.
+            let Some((_, sessions)) = self.nodes[&id].sessions.get(&to) else { continue };
+            let session = *sessions.last().unwrap();
             self.sent += 1;
             self.sent_bytes += frames.iter().map(|frame| cost(frame)).sum::<u64>() + DATAGRAM_COST;
             if self.passes(id, to) {
