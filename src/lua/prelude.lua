@@ -49,6 +49,22 @@ local function name_of_type(count, value)
   return count > 0 and raw_type(value) or "no value"
 end
 
+-- Where an error was raised that is no text, and so names no line itself.
+local raised_at = ""
+
+function error(message, level)
+  if level == nil then
+    level = 1
+  elseif raw_type(level) ~= "number" then
+    bad_argument("error", 2, "number expected, got " .. raw_type(level))
+  end
+  if raw_type(message) ~= "string" then
+    raised_at = where()
+  end
+  -- This function is one more between who raised it and who is to blame.
+  raw_error(message, level > 0 and level + 1 or 0)
+end
+
 -- What the library itself complains about has no line, or one of ours; the script is to blame. What a function of the
 -- script's raised has its own.
 local function blamed(ok, message, ...)
@@ -279,7 +295,7 @@ function rust.entry(...)
   recheck(false, message)
   if raw_type(message) ~= "string" then
     local ok, text = raw_pcall(text_of, message)
-    message = ok and text or "an error that is a " .. raw_type(message)
+    message = raised_at .. "an error that is no text: " .. (ok and text or "a " .. raw_type(message))
   end
   raw_error(message, 0)
 end

@@ -330,16 +330,21 @@ fn strange_errors_come_out_in_one_line() {
     assert_eq!(failure("error('boom')"), "test.lua:1: boom");
     assert_eq!(failure("error('boom', 0)"), "test.lua: boom");
     assert_eq!(failure("error('two\\nlines')"), "test.lua:1: two lines");
-    assert_eq!(failure("error()"), "test.lua: nil");
-    assert_eq!(failure("error({})"), "test.lua: table");
-    assert_eq!(failure("error(setmetatable({}, { __tostring = function() return 'mine' end }))"), "test.lua: mine");
+    assert_eq!(failure("error()"), "test.lua:1: an error that is no text: nil");
+    assert_eq!(failure("\nerror({})"), "test.lua:2: an error that is no text: table");
+    assert_eq!(failure("local function f() error('boom', 2) end\nf()"), "test.lua:2: boom");
+    assert_eq!(failure("error('boom', 'x')"), "test.lua:1: bad argument #2 to 'error' (number expected, got string)");
+    assert_eq!(
+        failure("error(setmetatable({}, { __tostring = function() return 'mine' end }))"),
+        "test.lua:1: an error that is no text: mine"
+    );
     assert_eq!(
         failure("error(setmetatable({}, { __tostring = function() error('again') end }))"),
-        "test.lua: an error that is a table"
+        "test.lua:1: an error that is no text: a table"
     );
     assert_eq!(
         failure("error(setmetatable({}, { __tostring = function() return {} end }))"),
-        "test.lua: an error that is a table"
+        "test.lua:1: an error that is no text: a table"
     );
     assert_eq!(failure("local t = nil\nreturn t.x"), "test.lua:2: attempt to index a nil value (local 't')");
     assert_eq!(failure("x = = 1"), "test.lua:1: unexpected symbol near '='");
