@@ -99,6 +99,9 @@ impl Fleet for SimFleet {
 
     fn leave(&mut self, name: &str) -> Result<(), FleetError> {
         self.awake(name)?;
+        if self.world.is_leaving(name) {
+            return misuse(format!("{name} says goodbye already"));
+        }
         self.world.leave(name);
         Ok(())
     }
@@ -125,8 +128,7 @@ impl Fleet for SimFleet {
     fn command(&mut self, name: &str, command: Command) -> Result<Result<Reply, Refusal>, FleetError> {
         self.awake(name)?;
         if command == Command::Leave {
-            self.world.leave(name);
-            return Ok(Ok(Reply::Done));
+            return self.leave(name).map(|()| Ok(Reply::Done));
         }
         Ok(self.world.command(name, command))
     }
@@ -335,6 +337,7 @@ mod tests {
         let (mut fleet, _) = pair();
         fleet.leave("bo").unwrap();
         assert!(fleet.is_running("bo"), "time passes in steps only");
+        assert!(matches!(fleet.leave("bo"), Err(FleetError::Misuse(_))), "once is enough, as for a process");
         assert!(wait(&mut fleet, |fleet| !fleet.is_running("bo")));
         assert!(fleet.elapsed() < Duration::from_secs(12));
     }

@@ -240,6 +240,12 @@ impl World {
         self.machines[self.index(name)].process.as_ref().is_some_and(|process| process.paused.is_some())
     }
 
+    /// Whether the process on `name` says goodbye.
+    #[must_use]
+    pub fn is_leaving(&self, name: &str) -> bool {
+        self.machines[self.index(name)].process.as_ref().is_some_and(|process| process.is_leaving)
+    }
+
     /// What the clocks of a machine show.
     pub(super) fn now(&self, index: usize) -> Now {
         self.machines[index].clock.now(self.time, Duration::ZERO)
