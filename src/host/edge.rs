@@ -212,16 +212,20 @@ impl Counters {
     }
 }
 
-/// The nicks that a spec names.
-pub(super) fn nicks(spec: &Spec) -> impl Iterator<Item = &str> {
+/// The nicks at both ends of each rule that a spec adds.
+pub(super) fn nicks(spec: &Spec) -> impl Iterator<Item = (Option<&str>, Option<&str>)> {
     let rules = match spec {
         Spec::Add(rules) => rules.as_slice(),
         Spec::Remove { .. } | Spec::Off => &[],
     };
-    rules.iter().flat_map(|rule| [&rule.from, &rule.to]).filter_map(|ends| match ends {
-        Ends::Nick(nick) => Some(nick.as_str()),
+    rules.iter().map(|rule| (nick(&rule.from), nick(&rule.to)))
+}
+
+fn nick(ends: &Ends) -> Option<&str> {
+    match ends {
+        Ends::Nick(nick) => Some(nick),
         Ends::Any | Ends::Member(_) => None,
-    })
+    }
 }
 
 #[cfg(test)]
@@ -230,9 +234,10 @@ mod tests {
 
     #[test]
     fn the_nicks_of_a_spec_are_found_at_both_ends() {
-        let named = |spec: &str| nicks(&spec.parse().unwrap()).map(ToOwned::to_owned).collect::<Vec<_>>();
-        assert_eq!(named("cut to zoe from bo"), ["bo", "zoe"]);
-        assert_eq!(named("loss=5%"), [""; 0]);
-        assert_eq!(named("off cut to zoe"), [""; 0], "what is not there can be taken off");
+        let spec = |text: &str| -> Spec { text.parse().unwrap() };
+        assert_eq!(nicks(&spec("cut to zoe from bo")).collect::<Vec<_>>(), [(Some("bo"), Some("zoe"))]);
+        assert_eq!(nicks(&spec("cut to zoe")).collect::<Vec<_>>(), [(None, Some("zoe"))]);
+        assert_eq!(nicks(&spec("loss=5%")).collect::<Vec<_>>(), [(None, None)]);
+        assert_eq!(nicks(&spec("off cut to zoe")).count(), 0, "what is not there can be taken off");
     }
 }

@@ -69,6 +69,9 @@ pub enum FaultError {
     /// A rule names somebody who is not known, or whom two members may be.
     #[error(transparent)]
     Name(#[from] NameError),
+    /// A rule names both ends of a link that is none of this node's.
+    #[error("no link from {from} to {to} is this node's; name the member at its other end")]
+    Elsewhere { from: String, to: String },
     #[error(transparent)]
     Full(#[from] PlanFull),
 }
@@ -132,8 +135,14 @@ impl Host {
     pub fn handle_fault(&mut self, now: Now, spec: &str) -> Result<(), FaultError> {
         let spec = spec.parse()?;
         let members = self.node.names();
-        for nick in edge::nicks(&spec) {
-            resolve(nick, &members)?;
+        for (from, to) in edge::nicks(&spec) {
+            let is_me = |nick: &str| resolve(nick, &members).map(|id| id == self.node.id());
+            let (from_me, to_me) = (from.map(is_me).transpose()?, to.map(is_me).transpose()?);
+            if let (Some(from), Some(to)) = (from, to)
+                && from_me == to_me
+            {
+                return Err(FaultError::Elsewhere { from: from.to_owned(), to: to.to_owned() });
+            }
         }
         Ok(self.change_faults(now, spec)?)
     }

@@ -112,6 +112,8 @@ fn a_change_of_faults_is_told_and_a_wrong_one_changes_nothing() {
     let host = &mut pair.hosts[ANA];
     assert!(matches!(host.handle_fault(pair.now, "lose 5%"), Err(FaultError::Spec(_))));
     assert!(matches!(host.handle_fault(pair.now, "cut to zoe"), Err(FaultError::Name(_))));
+    assert!(matches!(host.handle_fault(pair.now, "cut from bo to bo"), Err(FaultError::Elsewhere { .. })));
+    assert!(matches!(host.handle_fault(pair.now, "cut from ana to ana"), Err(FaultError::Elsewhere { .. })));
     assert!(host.poll_output().is_none());
     host.handle_fault(pair.now, "loss=5% to bo").unwrap();
     let told = std::iter::from_fn(|| host.poll_output()).find_map(|output| match output {

@@ -179,7 +179,9 @@ impl EventLoop {
     fn fault(&mut self, now: Now, spec: Option<&str>) -> Result<Response, RequestError> {
         if let Some(spec) = spec {
             self.host.handle_fault(now, spec).map_err(|error| match error {
-                FaultError::Spec(_) | FaultError::Name(_) => RequestError::usage(error.to_string()),
+                FaultError::Spec(_) | FaultError::Name(_) | FaultError::Elsewhere { .. } => {
+                    RequestError::usage(error.to_string())
+                }
                 FaultError::Full(_) => RequestError::refused(error.to_string()),
             })?;
         }
