@@ -105,7 +105,7 @@ impl Node {
     fn alarm(&self, alarm: messaging::Alarm) -> String {
         match alarm {
             messaging::Alarm::Equivocation { author, run: _, seq, first, second } => format!(
-                "{} signed two messages as its {seq}th, {} and {}: it told different people different things; both are shown",
+                "{} signed two messages as its number {seq}, {} and {}: it told different people different things; both are shown",
                 self.nick(author),
                 self.handle(first),
                 self.handle(second)
