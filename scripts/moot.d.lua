@@ -343,6 +343,10 @@ function Node:screen() end
 ---@return moot.Message[] # oldest first
 function Node:log() end
 
+---What it warned its person of: an author that told different people different things, for one.
+---@return string[] # oldest first, across restarts
+function Node:alarms() end
+
 ---The gaps that it knows.
 ---@return moot.Gap[] # as `moot gaps --json`
 function Node:gaps() end
@@ -378,6 +382,33 @@ function Node:crash_at_commit(when) end
 ---Lets its loop wake up late from now on.
 ---@param lag string|number How late.
 function Node:stall(lag) end
+
+---Has the member send to `to` what it signs itself, in the name of another. Needs the simulator, as all lies do.
+---@param options { to: Node|Node[], as: Node?, text: string?, private: boolean?, of: Said?, receipt: Said? } `as` and `text`: a message in another's name, to the room or with `private = true` to `to` alone; `of` and `text`: a message of the room with another text under its own signature; `as` and `receipt`: a receipt in another's name for a message of `to`.
+---@return Said? # the message that nobody said; nil for a receipt
+function Node:forge(options) end
+
+---Has the member sign two messages to the room under one number, and send one to each of two others.
+---@param options { to: Node[], texts: string[] } Two nodes, and the text for each.
+---@return Said, Said # the two messages
+function Node:equivocate(options) end
+
+---Has the member claim that it holds, and can give, messages that do not exist.
+---@param options { to: Node|Node[], of: Node, more: integer } Whom it tells, whose messages it claims to hold, and how many more than it knows.
+function Node:boast(options) end
+
+---Has the member remember the datagrams that leave on some links from now on, the newest 4,096.
+---@param options? { from: Node?, to: Node? } Which links; without both, its own.
+function Node:listen(options) end
+
+---Has the member send again the datagrams that it remembers, each to whom it was for and as from where it came.
+---@param options? { from: Node?, to: Node?, last: integer? } Which of them: from whom, for whom, the newest of these; without any, all.
+---@return integer # how many
+function Node:replay(options) end
+
+---Has the member send so many to each of `to` at once.
+---@param options { to: Node|Node[], with: "noise"|"data"|"handshakes"|"frames"|"forgeries"|"messages"|"pulls"|"frontiers", count: integer } `noise`: random bytes; `data`: datagrams of sessions that do not exist; `handshakes`: ones that are never finished; `frames`: frames that say nothing; `forgeries`: messages in others' names; `messages`: messages of its own; `pulls`, `frontiers`: questions that are answered at length.
+function Node:flood(options) end
 
 ---Two values are equal; tables are where all their fields are, nested ones too.
 ---@param found any 

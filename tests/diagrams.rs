@@ -10,7 +10,7 @@ use folkmoot::scenario::{Keeps, Options, Run, Script, SimFleet, SimOptions, Verd
 use folkmoot::sim::World;
 
 /// What each demonstration is about, and the diagrams that show it.
-const DEMONSTRATIONS: [(&str, &[Kind], &str); 13] = [
+const DEMONSTRATIONS: [(&str, &[Kind], &str); 14] = [
     (
         "01",
         &[Kind::System, Kind::Sequence],
@@ -79,6 +79,12 @@ const DEMONSTRATIONS: [(&str, &[Kind], &str); 13] = [
         &[Kind::Topology, Kind::Sequence, Kind::Membership],
         "Joins, crashes, restarts, a partition, recovery, group and private \
       messages together. What does not fit is counted at the end.",
+    ),
+    (
+        "14",
+        &[Kind::Sequence],
+        "A member lies in each way that a member can. What the others show is still true: nothing in another's name, both versions \
+      of what was told differently, nothing twice, and no end to their own talk.",
     ),
 ];
 

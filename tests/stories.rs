@@ -7,7 +7,7 @@ use std::time::Instant;
 
 const TOGETHER: usize = 4;
 /// What these ask for, no real process can be made to do.
-const NEED_THE_SIMULATOR: [&str; 1] = ["receiver_dies"];
+const NEED_THE_SIMULATOR: [&str; 2] = ["14_liars", "receiver_dies"];
 
 fn files() -> Vec<PathBuf> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");

@@ -120,6 +120,7 @@ impl Checker {
             What::Began { .. }
             | What::Home { .. }
             | What::Dishonest { .. }
+            | What::Lied { .. }
             | What::Ended { .. }
             | What::Paused
             | What::Resumed { .. }

@@ -160,6 +160,7 @@ impl Facts {
             (What::Told { event }, Some(node)) => self.told(node, &event.kind),
             (
                 What::Home { .. }
+                | What::Lied { .. }
                 | What::Started { .. }
                 | What::Ended { .. }
                 | What::Paused

@@ -59,6 +59,10 @@ pub enum What {
     Dishonest {
         member: MemberId,
     },
+    /// The scenario has the member lie, in the scenario's words; what it sends for it has this line for its cause.
+    Lied {
+        text: String,
+    },
     /// A process was started on its home. `epoch` grows when the home is rolled back, or copied from another: what was shown
     /// and signed before counts anew from there.
     Started {

@@ -25,6 +25,7 @@ use crate::lua::Scripts;
 use crate::node::api::{Command, Event, EventKind, Refusal, Reply, Status};
 use crate::node::{self, Mark, Node, Record};
 use crate::wire::Label;
+use crate::wire::sealed::Channel;
 use edge::{Edge, Passage};
 use names::resolve;
 use scripted::Scripted;
@@ -166,6 +167,12 @@ impl Host {
     pub fn handle_stored(&mut self, now: Now, mark: Mark, result: Result<(), StoreFailed>) {
         self.begin(now);
         self.node.handle_stored(now, mark, result);
+    }
+
+    /// Has the node say something as it is: see [`Node::utter`].
+    pub fn utter(&mut self, now: Now, to: MemberId, channel: Channel, frame: &[u8], label: Option<Label>) -> bool {
+        self.begin(now);
+        self.node.utter(now, to, channel, frame, label)
     }
 
     /// Does what is due.

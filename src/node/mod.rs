@@ -20,7 +20,7 @@ use crate::base::{Cause, EventNumber, MemberId, Now, RoomId, Run, Step, StoreFai
 use crate::crypto::{Identity, RoomSecret};
 use crate::membership::{self, Membership};
 use crate::messaging::{self, Messaging};
-use crate::transport::{self, Transport};
+use crate::transport::{self, Channel, Transport};
 use crate::wire::Label;
 use api::{Command, Event, EventKind, Refusal, Reply};
 
@@ -176,6 +176,20 @@ impl Node {
         self.membership.handle_stored(&mut step, batch.membership, result);
         self.messaging.handle_stored(&mut step, batch.messaging, result);
         self.settle(step);
+    }
+
+    /// Sends a frame to `to` as it is, whatever it says: true, false, or nothing at all. False, and nothing sent, without a
+    /// session with `to`. It exists for the members that lie in a simulated room, and nobody else asks for it:
+    /// `tests/layers.rs` holds the sources to that.
+    pub fn utter(&mut self, now: Now, to: MemberId, channel: Channel, frame: &[u8], label: Option<Label>) -> bool {
+        match self.phase {
+            Phase::Awake | Phase::Leaving => {}
+            Phase::Dumb | Phase::Left | Phase::Silent => return false,
+        }
+        let step = self.step(now, None);
+        let is_sent = self.transport.send(to, channel, frame, label);
+        self.settle(step);
+        is_sent
     }
 
     /// Learns something that its driver did and that belongs among its events, such as a change of faults.

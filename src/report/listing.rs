@@ -53,6 +53,7 @@ fn is_story(story: &Story<'_>, index: usize) -> bool {
         What::Home { .. } => false,
         What::Began { .. }
         | What::Dishonest { .. }
+        | What::Lied { .. }
         | What::Started { .. }
         | What::Ended { .. }
         | What::Paused

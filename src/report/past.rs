@@ -140,6 +140,7 @@ pub(super) const fn befalls(what: &What) -> bool {
             | What::RolledBack { .. }
             | What::NotStored { .. }
             | What::Dishonest { .. }
+            | What::Lied { .. }
     )
 }
 
@@ -213,6 +214,7 @@ fn rank(story: &Story<'_>, index: usize, focus: &BTreeSet<MessageId>) -> Option<
         | What::RolledBack { .. }
         | What::NotStored { .. }
         | What::Dishonest { .. }
+        | What::Lied { .. }
         | What::Violated { .. } => Rank::Focus,
     };
     Some(if is_focus { rank.max(Rank::Focus) } else { rank })

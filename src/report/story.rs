@@ -176,6 +176,7 @@ impl<'a> Story<'a> {
             What::Dropped { datagram, why } => self.learn_fate(*datagram, Fate::Dropped { line: index, why: *why }),
             What::Began { .. }
             | What::Dishonest { .. }
+            | What::Lied { .. }
             | What::Started { .. }
             | What::Ended { .. }
             | What::Paused

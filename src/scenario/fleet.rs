@@ -7,7 +7,7 @@ use crate::base::{MemberId, MessageId};
 use crate::check::{Driver, Line, LineNumber, What};
 use crate::faults::Rule;
 use crate::node::api::{Command, Gap, Message, Refusal, Reply, Status, WhyMember, WhyMessage};
-pub use crate::sim::{DISK_LATENCY, Death, Unsynced};
+pub use crate::sim::{DISK_LATENCY, Death, Flood, Forgery, Lie, Lied, MadeUp, Unsynced};
 
 /// Nodes by name, and the network between them.
 ///
@@ -53,6 +53,10 @@ pub trait Fleet: Send {
 
     /// Changes something about one machine.
     fn change(&mut self, name: &str, change: Change) -> Result<(), FleetError>;
+
+    /// Has the member on `name` lie: what its own node would never send goes out beside it. From then on no check holds that
+    /// member to its word.
+    fn lie(&mut self, name: &str, lie: &Lie) -> Result<Lied, FleetError>;
 
     /// Time since the run began.
     fn elapsed(&self) -> Duration;

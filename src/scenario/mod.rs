@@ -4,6 +4,7 @@
 mod anchor;
 mod asking;
 mod fleet;
+mod lies;
 mod links;
 mod options;
 mod processes;
@@ -19,7 +20,7 @@ mod swarm;
 mod sweep;
 mod words;
 
-pub use fleet::{Change, Death, Fleet, FleetError, Unsynced};
+pub use fleet::{Change, Death, Fleet, FleetError, Flood, Forgery, Lie, Lied, MadeUp, Unsynced};
 pub use options::{Keeps, Options, Settings, Settle, Suite, Swarm, Tape};
 pub use processes::ProcessFleet;
 pub use script::{Run, Script, run};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::fleet::{Change, Fleet, FleetError, Unsynced};
+use super::fleet::{Change, Fleet, FleetError, Lie, Lied, Unsynced};
 use super::{Keeps, Options, Run, Script, SimFleet, SimOptions, Why, run, shrink};
 use crate::base::{MemberId, MessageId};
 use crate::check::{Driver, Line, LineNumber, What};
@@ -81,6 +81,9 @@ impl Fleet for Bomb {
     }
     fn change(&mut self, name: &str, change: Change) -> Answer<()> {
         self.fleet.change(name, change)
+    }
+    fn lie(&mut self, name: &str, lie: &Lie) -> Answer<Lied> {
+        self.fleet.lie(name, lie)
     }
     fn elapsed(&self) -> Duration {
         self.fleet.elapsed()

@@ -221,7 +221,9 @@ fn units(steps: &[Timed]) -> Vec<Vec<usize>> {
                 let mended = steps.iter().skip(at).position(|other| mends(&other.step)).map(|later| at + later);
                 [at].into_iter().chain(mended).collect()
             }
-            Step::Join { .. } | Step::Say { .. } | Step::Tell { .. } | Step::Change { .. } => vec![at],
+            Step::Join { .. } | Step::Say { .. } | Step::Tell { .. } | Step::Change { .. } | Step::Lie { .. } => {
+                vec![at]
+            }
         };
         taken.extend(unit.iter().copied());
         units.push(unit);

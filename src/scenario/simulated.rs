@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::fleet::{Change, DISK_LATENCY, Fleet, FleetError, Unsynced};
+use super::fleet::{Change, DISK_LATENCY, Fleet, FleetError, Lie, Lied, Unsynced};
 use super::options::Suite;
 use crate::base::{MemberId, MessageId, Time, text};
 use crate::check::{Driver, Line, LineNumber, What};
@@ -215,6 +215,11 @@ impl Fleet for SimFleet {
             }
         }
         Ok(())
+    }
+
+    fn lie(&mut self, name: &str, lie: &Lie) -> Result<Lied, FleetError> {
+        self.awake(name)?;
+        self.world.lie(name, lie).or_else(misuse)
     }
 
     fn elapsed(&self) -> Duration {

@@ -39,6 +39,8 @@ pub(super) struct Stage {
     pub(super) mending: BTreeMap<Name, Vec<Change>>,
     /// What was shown on each machine, across restarts, oldest first.
     shown: BTreeMap<Name, Vec<Message>>,
+    /// What each node warned its person of, across restarts, oldest first.
+    alarms: BTreeMap<Name, Vec<String>>,
     /// Rises with each line that an answer about who sees whom may depend on.
     pub(super) views_version: u64,
     pub(super) converged_at: Option<(u64, bool)>,
@@ -114,6 +116,7 @@ impl Stage {
             befallen: BTreeSet::new(),
             mending: BTreeMap::new(),
             shown: BTreeMap::new(),
+            alarms: BTreeMap::new(),
             views_version: 0,
             converged_at: None,
             suspect: 0,
@@ -179,6 +182,11 @@ impl Stage {
     /// What was shown on `name` so far, across restarts.
     pub(super) fn shown(&self, name: &str) -> &[Message] {
         self.shown.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// What the node on `name` warned its person of so far, across restarts.
+    pub(super) fn alarms(&self, name: &str) -> &[String] {
+        self.alarms.get(name).map_or(&[], Vec::as_slice)
     }
 
     /// How often a message was shown on `name`, since its home was last rolled back.
@@ -255,6 +263,7 @@ impl Stage {
             Step::Tell { node, to, text, .. } => {
                 return self.say(&node.clone(), Some(&to.clone()), &text.clone()).map(|_| ());
             }
+            Step::Lie { node, lie, .. } => return self.lie(&node.clone(), &lie.clone()).map(|_| ()),
             Step::Default { fault } => self.put_on_all(*fault)?,
             Step::DefaultOff { kind } => self.take_off_all(*kind)?,
             Step::Links { links, .. } => return self.put_on(links.clone()).map(|_| ()),
@@ -385,6 +394,7 @@ impl Stage {
                 EventKind::Message(message) => {
                     self.shown.entry(node.clone()).or_default().push(message.clone());
                 }
+                EventKind::Alarm { text } => self.alarms.entry(node.clone()).or_default().push(text.clone()),
                 EventKind::Member { .. } | EventKind::Ready { .. } => self.views_version += 1,
                 _ => {}
             },

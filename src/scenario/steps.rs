@@ -4,7 +4,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::fleet::{Change, Death, Unsynced};
+use super::fleet::{Change, Death, Lie, Unsynced};
+use super::lies;
 use crate::check::Name;
 use crate::faults::{Ends, Fault, Kind, Rule};
 
@@ -18,20 +19,64 @@ pub struct Timed {
 /// Something that was done to the fleet. Messages and faults are numbered from 1 in each run.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Step {
-    Home { node: Name },
-    Start { node: Name },
-    Crash { node: Name, unsynced: Unsynced },
-    Leave { node: Name },
-    Pause { node: Name },
-    Resume { node: Name },
-    Join { node: Name, through: Name },
-    Say { node: Name, message: usize, text: String },
-    Tell { node: Name, to: Name, message: usize, text: String },
-    Default { fault: Fault },
-    DefaultOff { kind: Kind },
-    Links { number: usize, links: Links },
-    Heal { number: usize },
-    Change { node: Name, change: Change },
+    Home {
+        node: Name,
+    },
+    Start {
+        node: Name,
+    },
+    Crash {
+        node: Name,
+        unsynced: Unsynced,
+    },
+    Leave {
+        node: Name,
+    },
+    Pause {
+        node: Name,
+    },
+    Resume {
+        node: Name,
+    },
+    Join {
+        node: Name,
+        through: Name,
+    },
+    Say {
+        node: Name,
+        message: usize,
+        text: String,
+    },
+    Tell {
+        node: Name,
+        to: Name,
+        message: usize,
+        text: String,
+    },
+    Default {
+        fault: Fault,
+    },
+    DefaultOff {
+        kind: Kind,
+    },
+    Links {
+        number: usize,
+        links: Links,
+    },
+    Heal {
+        number: usize,
+    },
+    Change {
+        node: Name,
+        change: Change,
+    },
+    /// `message` is the number of the first message that the lie makes up, `about` that of the one that it is about.
+    Lie {
+        node: Name,
+        lie: Lie,
+        message: usize,
+        about: Option<usize>,
+    },
 }
 
 /// Faults on some links, put on and healed together.
@@ -64,6 +109,7 @@ impl Step {
             | Self::Change { node, .. } => vec![node],
             Self::Join { node, through } => vec![node, through],
             Self::Tell { node, to, .. } => vec![node, to],
+            Self::Lie { node, lie, .. } => [node].into_iter().chain(lies::names(lie)).collect(),
             Self::Links { links, .. } => links.from.iter().chain(&links.to).collect(),
             Self::Default { .. } | Self::DefaultOff { .. } | Self::Heal { .. } => Vec::new(),
         }
@@ -91,6 +137,7 @@ impl Step {
             Self::DefaultOff { kind } => format!("net.default{{ {} = false }}", kind.name()),
             Self::Links { number, links } => format!("faults[{number}] = {}", links.expression()),
             Self::Heal { number } => format!("faults[{number}]:heal()"),
+            Self::Lie { node, lie, message, about } => lies::statement(node, lie, *message, *about),
             Self::Change { node, change } => format!("{}:{}", local(node), change_call(change)),
         }
     }
@@ -155,7 +202,7 @@ fn is_plain(name: &str) -> bool {
     name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !TAKEN.contains(&name)
 }
 
-fn list(names: &[Name]) -> String {
+pub(super) fn list(names: &[Name]) -> String {
     let names: Vec<_> = names.iter().map(|name| local(name)).collect();
     format!("{{ {} }}", names.join(", "))
 }

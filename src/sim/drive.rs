@@ -25,6 +25,17 @@ pub(super) struct Because {
     pub kept: Vec<(MessageId, LineNumber)>,
 }
 
+/// A datagram that leaves a machine.
+pub(super) struct Parcel {
+    /// The address that it says it comes from.
+    pub source: SocketAddr,
+    pub to: SocketAddr,
+    pub bytes: Vec<u8>,
+    /// Of its frames.
+    pub labels: Vec<Label>,
+    pub is_damaged: bool,
+}
+
 impl Because {
     pub(super) const fn line(line: Option<LineNumber>) -> Self {
         Self { line, kept: Vec::new() }
@@ -146,7 +157,8 @@ impl World {
             match output {
                 Output::Store { records, mark } => self.submit(index, mark, records, because.line),
                 Output::Transmit { to, bytes, labels, is_damaged } => {
-                    self.transmit(index, to, bytes, labels, is_damaged, because);
+                    let source = self.machines[index].address;
+                    self.transmit(index, Parcel { source, to, bytes, labels, is_damaged }, because);
                 }
                 Output::Event(event) => self.hear(index, event, because.line),
                 Output::Dropped { way, address, bytes, labels, .. } => {
@@ -310,18 +322,17 @@ impl World {
         }
     }
 
-    fn transmit(
-        &mut self,
-        from: usize,
-        to: SocketAddr,
-        bytes: Vec<u8>,
-        labels: Vec<Label>,
-        is_damaged: bool,
-        because: &Because,
-    ) {
+    /// Sends what the node on `from` wants sent.
+    fn transmit(&mut self, from: usize, parcel: Parcel, because: &Because) {
+        self.overhear(from, &parcel);
+        self.send(from, parcel, because);
+    }
+
+    /// Puts a datagram on the way between the machine `from` and the one that has the address it goes to.
+    pub(super) fn send(&mut self, from: usize, parcel: Parcel, because: &Because) {
+        let Parcel { source, to, bytes, labels, is_damaged } = parcel;
         self.datagrams += 1;
         self.recorder.hash(self.time, from, &bytes);
-        let source = self.machines[from].address;
         let target = self.machine_at(to);
         let line = self.sent(from, target, &bytes, labels, because);
         if let Some(captured) = self.captured.as_mut() {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::clock::Clock;
 use super::disk::Disk;
 use super::drive::Because;
+use super::liar::Lies;
 use super::recorder::Lines;
 use crate::base::{MemberId, Now, Rng, RoomId, StoreFailed, Time};
 use crate::check::{LineNumber, Name};
@@ -31,6 +32,7 @@ pub(super) struct Machine {
     /// The process dies at its next commit.
     pub death: Option<Death>,
     pub rng: Rng,
+    pub lies: Lies,
 }
 
 /// What a process finds when it starts.
@@ -138,6 +140,7 @@ impl Machine {
             stall: Duration::ZERO,
             death: None,
             rng,
+            lies: Lies::default(),
         }
     }
 

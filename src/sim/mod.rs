@@ -5,6 +5,7 @@ mod ask;
 mod clock;
 mod disk;
 mod drive;
+mod liar;
 mod life;
 mod log;
 mod machine;
@@ -17,5 +18,6 @@ mod tests;
 
 pub use crate::crypto::Suite;
 pub use disk::{DISK_LATENCY, Unsynced};
+pub use liar::{Flood, Forgery, Lie, Lied, MadeUp};
 pub use machine::Death;
 pub use world::{Options, World};

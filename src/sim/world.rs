@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use super::liar::Ear;
 use super::machine::{Flight, Machine};
 use super::network::Network;
 use super::recorder::Recorder;
@@ -41,6 +42,8 @@ pub struct World {
     /// Datagrams sent to where nobody is, by address.
     pub(super) astray: BTreeMap<SocketAddr, u64>,
     pub(super) captured: Option<Vec<Captured>>,
+    /// Where members that lie listen.
+    pub(super) ears: Vec<Ear>,
     scheduled: u64,
     queue: BinaryHeap<Reverse<Entry>>,
     flights: Vec<Option<Flight>>,
@@ -108,6 +111,7 @@ impl World {
             datagrams: 0,
             astray: BTreeMap::new(),
             captured: None,
+            ears: Vec::new(),
             scheduled: 0,
             queue: BinaryHeap::new(),
             flights: Vec::new(),

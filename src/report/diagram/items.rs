@@ -92,6 +92,7 @@ impl Writer<'_, '_> {
             // A drop is drawn where its datagram left.
             What::Began { .. } | What::Home { .. } | What::Dropped { .. } => {}
             What::Dishonest { .. } => self.note(line, Weight::Story, "is dishonest from here on"),
+            What::Lied { text } => self.note(line, Weight::Story, &format!("lies: {text}")),
             What::Started { run, .. } => {
                 let Some(node) = node else { return };
                 let verb = if self.started.insert(node) { "starts" } else { "starts again" };

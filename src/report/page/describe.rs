@@ -15,6 +15,7 @@ pub(in crate::report) fn describe(story: &Story<'_>, index: usize) -> String {
         What::Began { scenario, .. } => format!("{scenario} begins"),
         What::Home { address, .. } => format!("has a home, at {address}"),
         What::Dishonest { .. } => "is dishonest from here on, so the scenario says".into(),
+        What::Lied { text } => format!("lies: {text}"),
         What::Started { run: Some(run), .. } => format!("starts, incarnation {}", run.incarnation),
         What::Started { run: None, .. } => "starts".into(),
         What::Ended { how } => words::ended(*how).into(),

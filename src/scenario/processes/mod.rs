@@ -27,7 +27,7 @@ use self::interrupt::Interrupts;
 use self::lines::Lines;
 use self::machine::{Machine, Process};
 use self::network::Network;
-use super::fleet::{Change, Fleet, FleetError, Unsynced};
+use super::fleet::{Change, Fleet, FleetError, Lie, Lied, Unsynced};
 use crate::base::limits::CHILD_EVENTS_MAX;
 use crate::base::{MemberId, MessageId, Time, text};
 use crate::check::{Driver, Ended, Line, LineNumber, What};
@@ -391,6 +391,10 @@ impl Fleet for ProcessFleet {
                 Err(only_simulated("a real process cannot be made to wake up late by a given time"))
             }
         }
+    }
+
+    fn lie(&mut self, name: &str, _: &Lie) -> Result<Lied, FleetError> {
+        Err(FleetError::Cannot(format!("{name} is a real node, which does not lie, so this needs the simulator")))
     }
 
     fn elapsed(&self) -> Duration {

@@ -2,6 +2,7 @@
 //! do is the stage's matter.
 
 mod expect;
+mod liar;
 mod message;
 mod net;
 mod node;

@@ -68,6 +68,7 @@ impl UserData for Node {
         add_process(methods);
         add_machine(methods);
         add_answers(methods);
+        super::liar::add(methods);
     }
 }
 
@@ -208,6 +209,10 @@ fn add_answers<M: UserDataMethods<Node>>(methods: &mut M) {
         args.none()?;
         stage.gaps(node).map(Some)
     });
+    answers(methods, "alarms", |stage, node, args| {
+        args.none()?;
+        Ok(Some(stage.alarms(node).to_vec()))
+    });
     answers(methods, "log", |stage, node, args| {
         args.none()?;
         stage.log(node).map(Some)
@@ -235,7 +240,7 @@ fn add_answers<M: UserDataMethods<Node>>(methods: &mut M) {
     });
 }
 
-fn does<M: UserDataMethods<Node>, R: mlua::IntoLuaMulti + 'static>(
+pub(super) fn does<M: UserDataMethods<Node>, R: mlua::IntoLuaMulti + 'static>(
     methods: &mut M,
     name: &'static str,
     does: impl Fn(&Lua, &Name, MultiValue) -> Result<R, Stop> + Send + 'static,

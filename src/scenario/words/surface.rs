@@ -214,6 +214,13 @@ pub const SCENARIOS: Surface = Surface {
             "oldest first",
             "Its durable log, its own messages included; the node may be down.",
         ),
+        gives(
+            "Node:alarms",
+            &[],
+            "string[]",
+            "oldest first, across restarts",
+            "What it warned its person of: an author that told different people different things, for one.",
+        ),
         gives("Node:gaps", &[], "moot.Gap[]", "as `moot gaps --json`", "The gaps that it knows."),
         does(
             "Node:clock",
@@ -259,6 +266,58 @@ pub const SCENARIOS: Surface = Surface {
             "Ends the process at its next commit, at just this place around it.",
         ),
         does("Node:stall", &[param("lag", SPAN, "How late.")], "Lets its loop wake up late from now on."),
+        gives(
+            "Node:forge",
+            &[param(
+                "options",
+                "{ to: Node|Node[], as: Node?, text: string?, private: boolean?, of: Said?, receipt: Said? }",
+                "`as` and `text`: a message in another's name, to the room or with `private = true` to `to` alone; `of` and `text`: a message of the room with another text under its own signature; `as` and `receipt`: a receipt in another's name for a message of `to`.",
+            )],
+            "Said?",
+            "the message that nobody said; nil for a receipt",
+            "Has the member send to `to` what it signs itself, in the name of another. Needs the simulator, as all lies do.",
+        ),
+        gives(
+            "Node:equivocate",
+            &[param("options", "{ to: Node[], texts: string[] }", "Two nodes, and the text for each.")],
+            "Said, Said",
+            "the two messages",
+            "Has the member sign two messages to the room under one number, and send one to each of two others.",
+        ),
+        does(
+            "Node:boast",
+            &[param(
+                "options",
+                "{ to: Node|Node[], of: Node, more: integer }",
+                "Whom it tells, whose messages it claims to hold, and how many more than it knows.",
+            )],
+            "Has the member claim that it holds, and can give, messages that do not exist.",
+        ),
+        does(
+            "Node:listen",
+            &[param("options?", "{ from: Node?, to: Node? }", "Which links; without both, its own.")],
+            "Has the member remember the datagrams that leave on some links from now on, the newest 4,096.",
+        ),
+        gives(
+            "Node:replay",
+            &[param(
+                "options?",
+                "{ from: Node?, to: Node?, last: integer? }",
+                "Which of them: from whom, for whom, the newest of these; without any, all.",
+            )],
+            "integer",
+            "how many",
+            "Has the member send again the datagrams that it remembers, each to whom it was for and as from where it came.",
+        ),
+        does(
+            "Node:flood",
+            &[param(
+                "options",
+                "{ to: Node|Node[], with: \"noise\"|\"data\"|\"handshakes\"|\"frames\"|\"forgeries\"|\"messages\"|\"pulls\"|\"frontiers\", count: integer }",
+                "`noise`: random bytes; `data`: datagrams of sessions that do not exist; `handshakes`: ones that are never finished; `frames`: frames that say nothing; `forgeries`: messages in others' names; `messages`: messages of its own; `pulls`, `frontiers`: questions that are answered at length.",
+            )],
+            "Has the member send so many to each of `to` at once.",
+        ),
         does(
             "expect.equal",
             &[param("found", "any", ""), param("wanted", "any", ""), WHAT],

@@ -174,6 +174,14 @@ impl Fields {
         Ok(nodes)
     }
 
+    pub(super) fn message(&self, key: &str) -> Result<Option<Said>, Stop> {
+        self.read(key, "a message", message_of)
+    }
+
+    pub(super) fn texts(&self, key: &str) -> Result<Option<Vec<String>>, Stop> {
+        self.read(key, "a list of texts", |value| list_of(value)?.iter().map(text_of).collect())
+    }
+
     fn read<T>(&self, key: &str, wanted: &str, read: impl Fn(&Value) -> Option<T>) -> Result<Option<T>, Stop> {
         let value = self.value(key);
         if value.is_nil() {

@@ -47,6 +47,7 @@ pub(super) fn label(story: &Story<'_>, index: usize) -> Mark {
         What::Began { scenario, .. } => return Mark::Row(format!("{scenario} begins")),
         What::Home { .. } => "home".into(),
         What::Dishonest { .. } => "dishonest now".into(),
+        What::Lied { text } => format!("lies: {text}"),
         What::Started { run: Some(run), .. } => format!("starts, run {}", run.incarnation),
         What::Started { run: None, .. } => "starts".into(),
         What::Ended { how } => words::ended(*how).into(),

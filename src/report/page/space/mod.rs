@@ -195,7 +195,11 @@ const fn kind(what: &What) -> &'static str {
         What::Accepted { .. } | What::Told { .. } | What::Logged { .. } => "person",
         What::Ended { .. } => "ended",
         What::Started { .. } | What::Paused | What::Resumed { .. } | What::Home { .. } | What::Began { .. } => "life",
-        What::Fault { .. } | What::RolledBack { .. } | What::NotStored { .. } | What::Dishonest { .. } => "fault",
+        What::Fault { .. }
+        | What::RolledBack { .. }
+        | What::NotStored { .. }
+        | What::Dishonest { .. }
+        | What::Lied { .. } => "fault",
         What::Refused { .. } => "refused",
         What::Step { .. } => "step",
         What::Violated { .. } => "violated",
