@@ -57,7 +57,7 @@ impl World {
             self.dropped(index, &flight, DropReason::Down);
             return;
         };
-        if process.paused.is_none() && machine.stall.is_zero() {
+        if process.is_prompt(machine.stall) {
             self.take_in(index, Input::Datagram(flight), Duration::ZERO);
         } else if process.inbox_bytes + flight.bytes.len() > SOCKET_BYTES {
             self.dropped(index, &flight, DropReason::Queue);
@@ -78,7 +78,7 @@ impl World {
         process.alarm = None;
         if process.host.poll_timeout().is_some_and(|due| machine.clock.when(due) > time) {
             self.set_alarm(index);
-        } else if machine.stall.is_zero() {
+        } else if process.is_prompt(machine.stall) {
             process.count_ring(time, &machine.name);
             process.host.handle_timeout(machine.clock.now(time, Duration::ZERO));
             self.drain(index, &Because::default());
@@ -115,7 +115,7 @@ impl World {
         if death == Some(Death::AfterReport) {
             process.host.handle_stored(machine.clock.now(time, Duration::ZERO), mark, result);
             self.end_process(index, Unsynced::Lose, Ended::Crashed);
-        } else if process.paused.is_none() && machine.stall.is_zero() {
+        } else if process.is_prompt(machine.stall) {
             self.take_in(index, input, Duration::ZERO);
         } else {
             self.put_by(index, input);
@@ -127,12 +127,9 @@ impl World {
         let time = self.time;
         let machine = &mut self.machines[index];
         let Some(process) = machine.process.as_mut().filter(|_| machine.life == life) else { return };
-        if process.wakes_at != Some(time) {
-            return;
-        }
-        process.wakes_at = None;
+        let Some((_, lag)) = process.wakes.take_if(|&mut (at, _)| at == time) else { return };
         if process.paused.is_none() {
-            self.catch_up(index, self.machines[index].stall);
+            self.catch_up(index, lag);
         }
     }
 
@@ -231,9 +228,9 @@ impl World {
     fn wake_later(&mut self, index: usize) {
         let machine = &mut self.machines[index];
         let Some(process) = machine.process.as_mut() else { return };
-        if process.paused.is_none() && process.wakes_at.is_none() {
+        if process.paused.is_none() && process.wakes.is_none() {
             let at = self.time + machine.stall;
-            process.wakes_at = Some(at);
+            process.wakes = Some((at, machine.stall));
             let life = machine.life;
             self.schedule(at, Due::Wake { machine: index, life });
         }

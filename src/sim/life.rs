@@ -88,7 +88,7 @@ impl World {
         let process = machine.process.as_mut().unwrap_or_else(|| panic!("{name} does not run"));
         let Some(since) = process.paused.take() else { return };
         process.alarm = None;
-        process.wakes_at = None;
+        process.wakes = None;
         let due = process.host.poll_timeout().map(|due| machine.clock.when(due));
         let lag = due.map_or(Duration::ZERO, |due| time.since(due));
         let after_us = u64::try_from(time.since(since).as_micros()).unwrap_or(u64::MAX);

@@ -67,8 +67,8 @@ pub(super) struct Process {
     pub inbox: VecDeque<Input>,
     /// Of the datagrams in it, which wait in the socket.
     pub inbox_bytes: usize,
-    /// When the loop that is late looks at its inbox.
-    pub wakes_at: Option<Time>,
+    /// When the loop that is late looks at its inbox, and how late that is.
+    pub wakes: Option<(Time, Duration)>,
     /// The earliest alarm that is scheduled.
     pub alarm: Option<Time>,
     /// When the commit under way is done.
@@ -102,6 +102,11 @@ pub(super) const SOCKET_BYTES: usize = 4 * 1024 * 1024;
 const RINGS_MAX: u32 = 1_000;
 
 impl Process {
+    /// Whether its loop takes things in as they come. One that was late a moment ago first takes in what waits.
+    pub(super) fn is_prompt(&self, stall: Duration) -> bool {
+        self.paused.is_none() && stall.is_zero() && self.wakes.is_none()
+    }
+
     /// Notes that an alarm rings.
     ///
     /// # Panics
@@ -164,7 +169,7 @@ impl Machine {
             paused: None,
             inbox: VecDeque::new(),
             inbox_bytes: 0,
-            wakes_at: None,
+            wakes: None,
             alarm: None,
             commit_at: None,
             is_leaving: false,

@@ -275,6 +275,27 @@ fn clocks_that_drift_and_jump_and_loops_that_are_late_accuse_nobody() {
 }
 
 #[test]
+fn a_loop_that_is_late_no_more_takes_in_first_what_waited_for_it() {
+    let mut world = World::with(Options { is_traced: true, ..Options::new(9) }).members(["ana", "bo"]);
+    world.delay(Duration::from_millis(10), Duration::ZERO);
+    lines(&mut world);
+    world.stall("bo", Duration::from_millis(300));
+    for text in ["one", "two", "three"] {
+        world.say("ana", text);
+        world.run_for(Duration::from_millis(50));
+    }
+    world.stall("bo", Duration::ZERO);
+    world.say("ana", "four");
+    world.run_for(seconds(1));
+    let arrived: Vec<_> = lines(&mut world)
+        .into_iter()
+        .filter(|line| line.node.as_deref() == Some("bo") && matches!(line.what, What::Arrived { .. }))
+        .map(|line| line.cause)
+        .collect();
+    assert!(arrived.len() >= 4 && arrived.is_sorted(), "the links neither lose nor reorder: {arrived:?}");
+}
+
+#[test]
 fn the_log_of_a_simulated_disk_is_what_a_real_one_says() {
     let mut world = World::new(10).members(["ana", "bo", "cy"]);
     world.crash("bo", Unsynced::Keep);
