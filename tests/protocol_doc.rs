@@ -377,8 +377,8 @@ fn membership_frames() -> Vec<MembershipFrame> {
         MembershipFrame::Unreachable { subject, run, tick, reports: vec![report] },
         MembershipFrame::Leaves(vec![signed(leave()).bytes().to_vec()]),
         MembershipFrame::Cards(vec![
-            ShownCard { card: vec![1, 2, 3], present: Some(812) },
-            ShownCard { card: vec![4], present: None },
+            ShownCard { card: [1, 2, 3].into(), present: Some(812) },
+            ShownCard { card: [4].into(), present: None },
         ]),
         MembershipFrame::Buckets(vec![0, 5_000_000_000]),
         MembershipFrame::Bucket {

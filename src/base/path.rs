@@ -26,6 +26,14 @@ pub struct Path {
     pub loss_in: PerMille,
 }
 
+impl Path {
+    /// Nothing was shown yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { heard: None, hears_me: None, rtt: None, loss_out: PerMille(0), loss_in: PerMille(0) }
+    }
+}
+
 /// A round-trip estimate in the form of RFC 6298.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Rtt {

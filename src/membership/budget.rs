@@ -61,6 +61,12 @@ impl Budget {
         spend(&mut self.cards)
     }
 
+    /// Whether anything was spent in this second.
+    #[must_use]
+    pub fn is_touched(&self, now: Time) -> bool {
+        self.second == now.as_micros() / 1_000_000
+    }
+
     fn refill(&mut self, now: Time) {
         let second = now.as_micros() / 1_000_000;
         if second != self.second {

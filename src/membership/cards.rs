@@ -2,6 +2,7 @@
 //! on; a card alone makes nobody present.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::{debug, trace};
@@ -12,6 +13,7 @@ use super::evidence::{Evidence, EvidenceKind};
 use super::outbox::{EventKind, Output};
 use super::own::{Met, TICK_MAX};
 use super::record::Record;
+use super::standing::Standing;
 use crate::base::limits::{CARDS_PER_FRAME_MAX, FORGOTTEN_MAX, MEMBERS_MAX};
 use crate::base::{MemberId, Presence, Run, Step, Time};
 use crate::wire::{Card, Leave, MembershipFrame, ShownCard, Signed};
@@ -60,15 +62,15 @@ impl Membership {
         let Some(entry) = self.members.get_mut(&peer).filter(|entry| entry.run() == run && !entry.has_left()) else {
             return;
         };
-        entry.link.hear(step.now.time, step.now.wall);
-        entry.exchange.met = false;
-        if entry.address != Some(address) {
-            entry.address = Some(address);
+        entry.near_mut().link.hear(step.now.time, step.now.wall);
+        entry.near_mut().exchange.met = false;
+        if entry.near().address != Some(address) {
+            entry.near_mut().address = Some(address);
             let addresses = entry.addresses();
             self.out.store(Record::Address { member: peer, address });
             self.out.push(Output::Addresses { peer, addresses });
         }
-        let reporting = entry.link.reporting;
+        let reporting = entry.near().link.reporting;
         self.open_link(peer);
         if reporting {
             self.withdraw(step, peer);
@@ -101,7 +103,7 @@ impl Membership {
     }
 
     pub(super) fn own_shown(&self) -> ShownCard {
-        ShownCard { card: self.own.card().bytes().to_vec(), present: Some(0) }
+        ShownCard { card: Arc::clone(self.own.card().bytes()), present: Some(0) }
     }
 
     pub(super) fn handle_cards(&mut self, step: &mut Step, via: MemberId, cards: &[ShownCard]) {
@@ -165,16 +167,15 @@ impl Membership {
             return;
         };
         // What is not taken now is found by comparing views.
-        if !entry.budget.spend_card(now) && source != Source::Handshake {
+        if !entry.near_mut().budget.spend_card(now) && source != Source::Handshake {
             return;
         }
         let (old_run, old_nick) = (entry.run(), entry.card.value().nick.clone());
         let run = card.value().run;
-        self.change(id, |entry| entry.card = card.clone());
+        self.change(id, |entry| entry.take_card(card.clone(), now));
         let restarted = run > old_run;
         if restarted {
             debug!(?id, %run, before = %old_run, "restarted");
-            self.change(id, |entry| entry.begin_run(now));
             self.renew_link(id);
             self.end_older_run(now, id);
             self.out.push(Output::Retire(card));
@@ -210,7 +211,7 @@ impl Membership {
             let basis = Evidence::new(EvidenceKind::Card, id, run, step.now.wall, format!("was {old_nick} before"));
             let kind =
                 EventKind::Member { id, nick: entry.card.value().nick.clone(), presence, run, evidence: vec![basis] };
-            self.out.tell(step, entry.told, kind);
+            self.out.tell(step, entry.told(), kind);
         }
     }
 
@@ -259,20 +260,20 @@ impl Membership {
         };
         let (via, present) = match source {
             Source::Handshake if is_new_run => {
-                entry.unspread = true;
+                entry.near_mut().unspread = true;
                 return;
             }
             Source::Handshake => (id, entry.present_tick()),
             Source::Told { via, present } => (via, present),
         };
-        let shown = ShownCard { card: entry.card.bytes().to_vec(), present };
+        let shown = ShownCard { card: Arc::clone(entry.card.bytes()), present };
         self.relay(&[id, via], &MembershipFrame::Cards(vec![shown]));
     }
 
     /// The first tick of a run that this node met in person.
     pub(super) fn spread(&mut self, id: MemberId, tick: u64) {
         if let Some(entry) = self.members.get(&id) {
-            let shown = ShownCard { card: entry.card.bytes().to_vec(), present: Some(tick) };
+            let shown = ShownCard { card: Arc::clone(entry.card.bytes()), present: Some(tick) };
             self.relay(&[id], &MembershipFrame::Cards(vec![shown]));
         }
     }
@@ -288,11 +289,11 @@ impl Membership {
             let Some(entry) = members.get_mut(other) else {
                 return false;
             };
-            entry.case.silence(id);
-            if entry.case.has_reports() {
+            entry.near_mut().case.silence(id);
+            if entry.near().case.has_reports() {
                 wakes.no_later_than(*other, now);
             }
-            !entry.case.is_empty()
+            !entry.near().case.is_empty()
         });
         self.lose_word(now, id);
     }
@@ -334,14 +335,15 @@ impl Membership {
         let frame = MembershipFrame::Leaves(vec![leave.bytes().to_vec()]);
         self.out.store(Record::Leave { member: id, run, bytes: leave.bytes().to_vec() });
         self.change(id, |entry| {
-            entry.standing.left = true;
-            entry.leave = Some(leave);
-            entry.case.clear();
-            entry.link.reporting = false;
-            entry.link.contradictors.clear();
-            entry.report_until = None;
-            entry.unspread = false;
-            entry.close_at = Some(now + CLOSE_AFTER);
+            entry.stand(Standing { left: true, ..entry.standing() });
+            let near = entry.near_mut();
+            near.leave = Some(leave);
+            near.case.clear();
+            near.link.reporting = false;
+            near.link.contradictors.clear();
+            near.report_until = None;
+            near.unspread = false;
+            near.close_at = Some(now + CLOSE_AFTER);
         });
         self.reporting.remove(&id);
         let basis = Evidence::new(EvidenceKind::Leave, id, run, step.now.wall, "said goodbye").via(via);
@@ -353,7 +355,7 @@ impl Membership {
 
     /// Forgets the one that is gone for longest, to make room; says whether there was one.
     fn forget_one(&mut self, step: &Step) -> bool {
-        let oldest = self.members.iter().filter_map(|(&id, entry)| Some((entry.gone?, id))).min();
+        let oldest = self.members.iter().filter_map(|(&id, entry)| Some((entry.near().gone?, id))).min();
         let Some((_, id)) = oldest else {
             return false;
         };
@@ -398,11 +400,11 @@ impl Entry {
     }
 
     pub(super) fn shown_card(&self) -> ShownCard {
-        ShownCard { card: self.card.bytes().to_vec(), present: self.present_tick() }
+        ShownCard { card: Arc::clone(self.card.bytes()), present: self.present_tick() }
     }
 
     pub(super) fn leave_frame(&self) -> Option<MembershipFrame> {
-        let leave = self.leave.as_ref()?;
+        let leave = self.near().leave.as_ref()?;
         Some(MembershipFrame::Leaves(vec![leave.bytes().to_vec()]))
     }
 }

@@ -25,7 +25,7 @@ impl Membership {
     ) {
         let now = step.now.time;
         let is_contested = self.members.get(&subject).is_some_and(|entry| {
-            let is_accused = entry.case.has_reports() || entry.presence == Some(Presence::Unreachable);
+            let is_accused = entry.near().case.has_reports() || entry.presence == Some(Presence::Unreachable);
             is_accused && entry.is_contested(now, tick)
         });
         let is_taken = self.handle_told(step, subject, run, tick, by, via);
@@ -37,8 +37,8 @@ impl Membership {
 
     /// Somebody accuses a member at a tick that it cannot have reached: who hears the member says where it is.
     pub(super) fn answer_impossible(&mut self, step: &Step, subject: MemberId, by: MemberId, via: MemberId) {
-        let heard = self.members.get(&subject).filter(|entry| entry.link.is_live(step.now.time));
-        if let Some(tick) = heard.map(|entry| entry.link.tick) {
+        let heard = self.members.get(&subject).filter(|entry| entry.near().link.is_live(step.now.time));
+        if let Some(tick) = heard.map(|entry| entry.near().link.tick) {
             self.contradict(step, subject, tick, by, via);
         }
     }
@@ -56,7 +56,7 @@ impl Membership {
 impl Entry {
     /// Whether a word for `tick`, spoken now, cannot be true beside the newest tick, which is hearsay too.
     pub(super) fn is_contested(&self, now: Time, tick: u64) -> bool {
-        let is_hearsay = !self.link.is_live(now) && self.link.tick < self.standing.tick;
-        is_hearsay && tick.saturating_add(TICK_SLACK) < self.standing.tick
+        let is_hearsay = !self.near().link.is_live(now) && self.near().link.tick < self.standing().tick;
+        is_hearsay && tick.saturating_add(TICK_SLACK) < self.standing().tick
     }
 }

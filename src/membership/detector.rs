@@ -79,12 +79,12 @@ pub enum Look {
 
 impl Link {
     #[must_use]
-    pub fn new(now: Time) -> Self {
+    pub const fn new(now: Time) -> Self {
         Self {
             open: false,
             watched: false,
             doubted: false,
-            path: Path::default(),
+            path: Path::new(),
             heard: None,
             tick: 0,
             ticked: now,
@@ -98,6 +98,16 @@ impl Link {
             beaten: None,
             ask_at: None,
         }
+    }
+
+    /// Whether it was never open in this run, and nobody asks for it.
+    #[must_use]
+    pub fn is_unused(&self) -> bool {
+        !(self.open || self.watched || self.doubted || self.reporting)
+            && self.heard.is_none()
+            && self.tick == 0
+            && self.contradictors.is_empty()
+            && self.ask_at.is_none()
     }
 
     pub fn open(&mut self) {

@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use super::budget::Budget;
 use super::detector::Link;
-use super::evidence::{Evidence, EvidenceKind};
+use super::evidence::{Basis, Evidence, EvidenceKind};
 use super::standing::Standing;
-use super::verdict::{Case, Hearing};
+use super::verdict::{Case, Hearing, Ruling};
 use super::{Member, view};
 use crate::base::{EventNumber, MemberId, Now, Presence, Run, Time, Wall};
 use crate::wire::{Card, HeldMember, Leave, Report, Signed};
@@ -19,19 +20,33 @@ const EVIDENCE_MAX: usize = 24;
 /// Loss above this, either way, shows as degraded: 20 %.
 const DEGRADED_LOSS_PER_MILLE: u16 = 200;
 
+/// A member. Most members of a large room are known by hearsay only, and this is all that is kept of them.
 #[derive(Clone, Debug)]
 pub struct Entry {
     pub card: Signed<Card>,
-    pub leave: Option<Signed<Leave>>,
-    /// Of the card's run, always.
-    pub standing: Standing,
+    /// What is kept beside it of one with a link, a case, or a past.
+    near: Option<Box<Near>>,
+    /// How far it got in its card's run; see [`Standing`].
+    tick: u64,
+    left: bool,
+    unreachable: bool,
     /// `None` for a member known by its card only.
     pub presence: Option<Presence>,
+    /// It counts among those who watch each other.
+    pub seated: bool,
     /// When it came to its presence, by both clocks, the event that told so, and what that rests on.
     pub since: Wall,
     pub placed: Time,
-    pub told: Option<EventNumber>,
-    pub basis: Vec<Evidence>,
+    told: Option<NonZeroU64>,
+    basis: Option<Box<Basis>>,
+}
+
+const _: () = assert!(size_of::<Entry>() <= 64, "there is one for each pair of members of a room");
+
+/// What is kept of a member with which this node has, or had, to do itself.
+#[derive(Clone, Debug)]
+pub struct Near {
+    pub leave: Option<Signed<Leave>>,
     pub link: Link,
     pub case: Case,
     /// The highest tick that the reports name for which it is suspect: a newer one clears it. `None` when it is
@@ -44,8 +59,6 @@ pub struct Entry {
     /// Reports relayed for (run, tick), and the newest tick that was told on.
     pub relayed: (Run, u64, u8),
     pub told_on: u64,
-    /// It counts among those who watch each other.
-    pub seated: bool,
     /// Its card came in a handshake, and is passed on with its first tick.
     pub unspread: bool,
     /// The newest tick known but for the words of members that were probably cut off, where those raised it.
@@ -65,6 +78,9 @@ pub struct Entry {
     pub budget: Budget,
 }
 
+/// Of a member with which this node has nothing to do.
+static FAR: Near = Near::new();
+
 /// How far the comparing of views with one peer is.
 #[derive(Clone, Copy, Debug)]
 pub struct Exchange {
@@ -80,27 +96,17 @@ pub struct Exchange {
     pub again_at: Time,
 }
 
-impl Entry {
-    #[must_use]
-    pub fn new(card: Signed<Card>, now: Now) -> Self {
-        let run = card.value().run;
+impl Near {
+    const fn new() -> Self {
         Self {
-            card,
             leave: None,
-            standing: Standing::new(run),
-            presence: None,
-            since: now.wall,
-            placed: now.time,
-            told: None,
-            basis: Vec::new(),
-            link: Link::new(now.time),
-            case: Case::default(),
+            link: Link::new(Time::ZERO),
+            case: Case::new(),
             suspected_tick: None,
             withdrawals: Vec::new(),
             verdict: Vec::new(),
-            relayed: (run, 0, 0),
+            relayed: (Run { incarnation: 0, boot: 0 }, 0, 0),
             told_on: 0,
-            seated: false,
             unspread: false,
             before_deaf: None,
             lost_deaf: None,
@@ -108,9 +114,101 @@ impl Entry {
             address: None,
             close_at: None,
             report_until: None,
-            exchange: Exchange { mismatches: 0, met: false, returned: false, seen: (0, 0), again_at: now.time },
+            exchange: Exchange { mismatches: 0, met: false, returned: false, seen: (0, 0), again_at: Time::ZERO },
             budget: Budget::full(),
         }
+    }
+
+    /// Whether nothing is lost by forgetting it but what was told on of a case that is over.
+    fn is_idle(&self, now: Time) -> bool {
+        self.link.is_unused()
+            && self.case.is_empty()
+            && self.exchange.mismatches == 0
+            && !(self.exchange.met || self.exchange.returned || self.unspread)
+            && self.withdrawals.is_empty()
+            && self.verdict.is_empty()
+            && self.leave.is_none()
+            && self.gone.is_none()
+            && self.address.is_none()
+            && self.suspected_tick.or(self.before_deaf).or(self.lost_deaf).is_none()
+            && self.close_at.or(self.report_until).is_none()
+            && !self.budget.is_touched(now)
+    }
+}
+
+impl Entry {
+    #[must_use]
+    pub fn new(card: Signed<Card>, now: Now) -> Self {
+        Self {
+            card,
+            near: None,
+            tick: 0,
+            left: false,
+            unreachable: false,
+            presence: None,
+            seated: false,
+            since: now.wall,
+            placed: now.time,
+            told: None,
+            basis: None,
+        }
+    }
+
+    /// What this node has to do with it; all of it at rest where that is nothing.
+    #[must_use]
+    pub fn near(&self) -> &Near {
+        self.near.as_deref().unwrap_or(&FAR)
+    }
+
+    /// The same, to be changed; kept from now on, until [`Entry::rest`].
+    pub fn near_mut(&mut self) -> &mut Near {
+        self.near.get_or_insert_with(|| Box::new(Near::new()))
+    }
+
+    /// The same, where there is something.
+    pub fn nearby(&mut self) -> Option<&mut Near> {
+        self.near.as_deref_mut()
+    }
+
+    /// Keeps nothing more than any member is worth, if there is nothing more to keep.
+    pub fn rest(&mut self, now: Time) {
+        if self.near.as_ref().is_some_and(|near| near.is_idle(now)) {
+            self.near = None;
+        }
+    }
+
+    /// How far it got.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        Standing { run: self.run(), left: self.left, tick: self.tick, unreachable: self.unreachable }
+    }
+
+    /// Puts it where `standing` says. The run is that of its card, always.
+    pub fn stand(&mut self, standing: Standing) {
+        debug_assert_eq!(standing.run, self.run(), "a standing is one of the card's run");
+        self.left = standing.left;
+        self.tick = standing.tick;
+        self.unreachable = standing.unreachable;
+    }
+
+    /// The event that told where it stands.
+    #[must_use]
+    pub fn told(&self) -> Option<EventNumber> {
+        self.told.map(NonZeroU64::get)
+    }
+
+    pub fn set_told(&mut self, n: EventNumber) {
+        self.told = NonZeroU64::new(n);
+    }
+
+    /// What its presence rests on.
+    #[must_use]
+    pub fn basis(&self) -> Vec<Evidence> {
+        self.basis.as_deref().map(|basis| basis.items(self.card.value())).unwrap_or_default()
+    }
+
+    pub fn set_basis(&mut self, items: Vec<Evidence>) {
+        self.basis = Basis::of(self.card.value(), items).map(Box::new);
     }
 
     #[must_use]
@@ -120,48 +218,59 @@ impl Entry {
 
     #[must_use]
     pub fn run(&self) -> Run {
-        self.standing.run
+        self.card.value().run
     }
 
-    /// Begins a higher run: what was known of the older one is without meaning.
-    pub fn begin_run(&mut self, now: Time) {
-        let run = self.card.value().run;
-        self.standing = self.standing.merge(Standing::new(run));
-        self.leave = None;
-        let watched = self.link.watched;
-        self.link = Link::new(now);
-        self.link.watched = watched;
-        self.case.clear();
-        self.suspected_tick = None;
-        self.withdrawals.clear();
-        self.verdict.clear();
-        self.relayed = (run, 0, 0);
-        self.told_on = 0;
-        self.before_deaf = None;
-        self.lost_deaf = None;
-        self.close_at = None;
-        self.report_until = None;
-        self.exchange.met = false;
-        self.exchange.mismatches = 0;
+    /// Takes a newer card. One of a higher run begins that run: what was known of the older one is without meaning.
+    pub fn take_card(&mut self, card: Signed<Card>, now: Time) {
+        let begins = card.value().run > self.run();
+        // Worked out anew, a basis would speak of the new card.
+        if let Some(basis) = &mut self.basis {
+            **basis = Basis::Items(basis.items(self.card.value()));
+        }
+        self.card = card;
+        if !begins {
+            return;
+        }
+        self.stand(Standing::new(self.run()));
+        if let Some(near) = &mut self.near {
+            let watched = near.link.watched;
+            **near = Near {
+                link: Link::new(now),
+                gone: near.gone,
+                address: near.address,
+                unspread: near.unspread,
+                exchange: Exchange { met: false, mismatches: 0, ..near.exchange },
+                budget: near.budget,
+                ..Near::new()
+            };
+            near.link.watched = watched;
+        }
     }
 
     /// Takes a tick that somebody knows; `is_deaf` says that it was probably cut off itself.
     pub fn learn(&mut self, tick: u64, is_deaf: bool) {
-        if tick > self.standing.tick {
-            self.before_deaf = is_deaf.then(|| self.before_deaf.unwrap_or(self.standing.tick));
+        let known = self.tick;
+        if tick > known && is_deaf {
+            let near = self.near_mut();
+            near.before_deaf = near.before_deaf.or(Some(known));
+        } else if tick > known
+            && let Some(near) = self.nearby()
+        {
+            near.before_deaf = None;
         }
-        self.standing = self.standing.merge(Standing::alive(self.run(), tick));
+        self.stand(self.standing().merge(Standing::alive(self.run(), tick)));
     }
 
     /// Takes back a verdict of those who were cut off, and what they said: somebody who was not holds it present.
     pub fn reinstate(&mut self, tick: u64) {
-        self.standing = Standing::alive(self.run(), tick);
+        self.stand(Standing::alive(self.run(), tick));
     }
 
     /// Whether a word for `tick` takes back the verdict on it, old as that tick may be.
     #[must_use]
     pub fn is_reinstated_by(&self, tick: u64) -> bool {
-        self.presence == Some(Presence::Unreachable) && self.lost_deaf.is_some_and(|known| tick >= known)
+        self.presence == Some(Presence::Unreachable) && self.near().lost_deaf.is_some_and(|known| tick >= known)
     }
 
     #[must_use]
@@ -182,12 +291,18 @@ impl Entry {
     /// Whether it is restored, and nothing was heard of it since.
     #[must_use]
     pub fn is_unvouched(&self) -> bool {
-        self.presence == Some(Presence::Suspect) && self.standing.tick == 0 && !self.link.watched
+        self.presence == Some(Presence::Suspect) && self.tick == 0 && !self.near().link.watched
+    }
+
+    /// What the rules make of the case against it.
+    pub fn rule(&mut self, now: Time, wall: Wall) -> Ruling {
+        let hearing = self.hearing(now);
+        self.nearby().map_or(Ruling::Clear, |near| near.case.rule(now, wall, hearing))
     }
 
     #[must_use]
-    pub fn hearing(&self, now: Time) -> Hearing {
-        Hearing { live: self.link.is_live(now), tick: self.standing.tick.max(self.link.tick) }
+    fn hearing(&self, now: Time) -> Hearing {
+        Hearing { live: self.near().link.is_live(now), tick: self.tick.max(self.near().link.tick) }
     }
 
     /// What it contributes to the fingerprint of the view; zero unless it is present.
@@ -212,22 +327,22 @@ impl Entry {
             member: card.member,
             run: card.run,
             version: card.version,
-            left: self.standing.left,
-            unreachable: self.standing.unreachable,
-            tick: if is_suspect { 0 } else { self.standing.tick },
+            left: self.left,
+            unreachable: self.unreachable,
+            tick: if is_suspect { 0 } else { self.tick },
         }
     }
 
     /// What to say of its presence beside its card: the newest tick, if it is held present.
     #[must_use]
     pub fn present_tick(&self) -> Option<u64> {
-        (self.presence == Some(Presence::Alive)).then_some(self.standing.tick)
+        (self.presence == Some(Presence::Alive)).then_some(self.tick)
     }
 
     /// Where to dial it, best first: where it was last met, then where it says it is.
     #[must_use]
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        let mut addresses: Vec<_> = self.address.into_iter().collect();
+        let mut addresses: Vec<_> = self.near().address.into_iter().collect();
         for &address in &self.card.value().addresses {
             if super::own::is_dialable(address) && !addresses.contains(&address) {
                 addresses.push(address);
@@ -253,9 +368,9 @@ impl Entry {
             run: card.run,
             presence,
             since: self.since,
-            told: self.told,
-            heard: self.link.heard.map(|(time, _)| time),
-            is_watched: self.link.watched,
+            told: self.told(),
+            heard: self.near().link.heard.map(|(time, _)| time),
+            is_watched: self.near().link.watched,
             degraded: self.is_degraded(now.time),
             addresses: self.addresses(),
             evidence: self.evidence(me, now),
@@ -267,15 +382,18 @@ impl Entry {
         if !self.is_present() {
             return false;
         }
-        let path = self.link.path;
-        let is_direct = self.link.is_open() && self.link.watched;
+        let path = self.near().link.path;
+        let is_direct = self.near().link.is_open() && self.near().link.watched;
         let lossy = is_direct && path.loss_in.max(path.loss_out).0 > DEGRADED_LOSS_PER_MILLE;
-        lossy || self.case.has_reports() || !self.link.contradictors.is_empty() || self.link.is_missed(now)
+        lossy
+            || self.near().case.has_reports()
+            || !self.near().link.contradictors.is_empty()
+            || self.near().link.is_missed(now)
     }
 
     /// What its presence rests on, and what stands for and against it now.
     fn evidence(&self, me: MemberId, now: Now) -> Vec<Evidence> {
-        let mut items = self.basis.clone();
+        let mut items = self.basis();
         // Others' word brought it back; that this node hears it itself since then is better.
         if self.presence == Some(Presence::Alive) && self.is_heard_since() {
             items.retain(|item| !matches!(item.kind, EvidenceKind::Contradiction | EvidenceKind::Withdrawal));
@@ -288,16 +406,16 @@ impl Entry {
         if let Some(heard) = self.heard_evidence(me) {
             add(heard);
         }
-        if self.is_present() && self.link.is_missed(now.time) {
+        if self.is_present() && self.near().link.is_missed(now.time) {
             add(self.silence_evidence(me, now));
         }
-        for item in self.case.report_evidence(false) {
+        for item in self.near().case.report_evidence(false) {
             add(item);
         }
-        for item in self.case.contradiction_evidence(self.run(), now.time, 0) {
+        for item in self.near().case.contradiction_evidence(self.run(), now.time, 0) {
             add(item);
         }
-        for &by in &self.link.contradictors {
+        for &by in &self.near().link.contradictors {
             let held = Evidence::new(
                 EvidenceKind::Contradiction,
                 by,
@@ -306,7 +424,7 @@ impl Entry {
                 "its word alone keeps this node from reporting it",
             );
             if !items.iter().any(|other| other.kind == EvidenceKind::Contradiction && other.by == by) {
-                items.push(held.tick(self.standing.tick));
+                items.push(held.tick(self.tick));
             }
         }
         items.truncate(EVIDENCE_MAX);
@@ -315,25 +433,25 @@ impl Entry {
 
     /// Whether it was heard here after it came to stand where it does.
     fn is_heard_since(&self) -> bool {
-        self.link.heard.is_some_and(|(_, wall)| wall > self.since)
+        self.near().link.heard.is_some_and(|(_, wall)| wall > self.since)
     }
 
     /// When it was last heard here, in this run.
     #[must_use]
     pub fn heard_evidence(&self, me: MemberId) -> Option<Evidence> {
-        let (_, wall) = self.link.heard?;
+        let (_, wall) = self.near().link.heard?;
         let heard = Evidence::new(EvidenceKind::Heard, me, self.run(), wall, "heard on this node's own link");
-        Some(if self.link.tick > 0 { heard.tick(self.link.tick) } else { heard })
+        Some(if self.near().link.tick > 0 { heard.tick(self.near().link.tick) } else { heard })
     }
 
     /// How long it has been silent here.
     #[must_use]
     pub fn silence_evidence(&self, me: MemberId, now: Now) -> Evidence {
-        let detail = match self.link.heard {
+        let detail = match self.near().link.heard {
             Some((at, _)) => format!("silent for {}", seconds(now.time.since(at))),
             None => "not heard by this node in this run".to_owned(),
         };
-        Evidence::new(EvidenceKind::Silence, me, self.run(), now.wall, detail).tick(self.standing.tick)
+        Evidence::new(EvidenceKind::Silence, me, self.run(), now.wall, detail).tick(self.tick)
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 use crate::base::{MemberId, Run, Wall};
-use crate::wire::OpenReport;
+use crate::wire::{Card, OpenReport};
 
 /// One item of evidence. Whoever gets all items of a verdict can work it out again.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -75,6 +75,18 @@ impl Evidence {
         self
     }
 
+    #[must_use]
+    pub fn card(card: &Card, at: Wall) -> Self {
+        let detail = format!("signed card, version {}", card.version);
+        Self::new(EvidenceKind::Card, card.member, card.run, at, detail)
+    }
+
+    /// The word of `by` for a tick.
+    #[must_use]
+    pub fn known_tick(by: MemberId, run: Run, at: Wall, tick: u64) -> Self {
+        Self::new(EvidenceKind::Heard, by, run, at, "knows this tick of it").tick(tick)
+    }
+
     /// A verdict of unreachable that `by` had come to.
     #[must_use]
     pub fn verdict(by: MemberId, run: Run, tick: u64, at: Wall) -> Self {
@@ -95,5 +107,57 @@ impl Evidence {
         let mut evidence = Self::new(EvidenceKind::Report, by, report.run, at, detail).tick(report.tick).via(via);
         evidence.mostly_deaf = report.mostly_deaf;
         evidence
+    }
+}
+
+/// What a member's presence rests on, in as little as it takes.
+#[derive(Clone, Debug)]
+pub enum Basis {
+    Items(Vec<Evidence>),
+    /// Its card, of the version that it has now, and somebody's word for a tick.
+    Word(Word),
+}
+
+/// Somebody's word that brought a member in: that of most members of a large room.
+#[derive(Clone, Debug)]
+pub struct Word {
+    by: MemberId,
+    via: Option<MemberId>,
+    tick: u64,
+    carded: Wall,
+    at: Wall,
+}
+
+impl Basis {
+    #[must_use]
+    pub fn of(card: &Card, items: Vec<Evidence>) -> Option<Self> {
+        if items.is_empty() {
+            return None;
+        }
+        let word = Word::of(&items).filter(|word| word.items(card)[..] == items);
+        Some(word.map_or(Self::Items(items), Self::Word))
+    }
+
+    /// The items, of a member that has this card.
+    #[must_use]
+    pub fn items(&self, card: &Card) -> Vec<Evidence> {
+        match self {
+            Self::Items(items) => items.clone(),
+            Self::Word(word) => word.items(card).into(),
+        }
+    }
+}
+
+impl Word {
+    /// The word that `items` may be; whether it is shows in what [`Word::items`] makes of it.
+    fn of(items: &[Evidence]) -> Option<Self> {
+        let [card, heard] = items else { return None };
+        Some(Self { by: heard.by, via: heard.via, tick: heard.tick?, carded: card.at, at: heard.at })
+    }
+
+    fn items(&self, card: &Card) -> [Evidence; 2] {
+        let mut heard = Evidence::known_tick(self.by, card.run, self.at, self.tick);
+        heard.via = self.via;
+        [Evidence::card(card, self.carded), heard]
     }
 }

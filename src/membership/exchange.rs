@@ -63,7 +63,7 @@ impl Membership {
         let Some(entry) = self.members.get_mut(&peer) else {
             return;
         };
-        let exchange = &mut entry.exchange;
+        let exchange = &mut entry.near_mut().exchange;
         let first = !exchange.met;
         exchange.met = true;
         let seen = std::mem::replace(&mut exchange.seen, (mine, view));
@@ -71,7 +71,7 @@ impl Membership {
         let Some(entry) = self.members.get_mut(&peer) else {
             return;
         };
-        let exchange = &mut entry.exchange;
+        let exchange = &mut entry.near_mut().exchange;
         if view == mine {
             exchange.mismatches = 0;
             // Whoever left while this member was gone, or this node was cut off, shows in no fingerprint.
@@ -174,7 +174,7 @@ impl Membership {
         for line in held.iter().filter(|line| !line.unreachable && !line.left && line.tick > 0) {
             let news = self.members.get(&line.member).is_some_and(|entry| {
                 entry.run() == line.run
-                    && (line.tick > entry.standing.tick || entry.is_reinstated_by(line.tick))
+                    && (line.tick > entry.standing().tick || entry.is_reinstated_by(line.tick))
                     && entry.presence != Some(Presence::Alive)
             });
             if news {
@@ -205,12 +205,12 @@ impl Membership {
     }
 
     fn may_answer(&mut self, step: &Step, peer: MemberId) -> bool {
-        self.members.get_mut(&peer).is_some_and(|entry| entry.budget.has_items(step.now.time))
+        self.members.get_mut(&peer).is_some_and(|entry| entry.near_mut().budget.has_items(step.now.time))
     }
 
     fn spend(&mut self, step: &Step, peer: MemberId, items: usize) {
         if let Some(entry) = self.members.get_mut(&peer) {
-            entry.budget.spend_items(step.now.time, u32::try_from(items).unwrap_or(u32::MAX));
+            entry.near_mut().budget.spend_items(step.now.time, u32::try_from(items).unwrap_or(u32::MAX));
         }
     }
 
@@ -290,7 +290,7 @@ impl Lacking {
         if line.is_some_and(|line| line.run > entry.run()) {
             return;
         }
-        if let Some(leave) = entry.leave.as_ref().filter(|_| newer_run || line.is_some_and(|line| !line.left)) {
+        if let Some(leave) = entry.near().leave.as_ref().filter(|_| newer_run || line.is_some_and(|line| !line.left)) {
             self.leaves.push(leave.bytes().to_vec());
             return;
         }
@@ -298,11 +298,12 @@ impl Lacking {
             return;
         }
         // Ticks that are newer here the other side learns from the list that it gets.
-        let tick = entry.standing.tick;
-        if !entry.standing.unreachable || entry.verdict.is_empty() || deaf || entry.lost_deaf.is_some() {
+        let tick = entry.standing().tick;
+        if !entry.standing().unreachable || entry.near().verdict.is_empty() || deaf || entry.near().lost_deaf.is_some()
+        {
             return;
         }
-        let outranks = |line: &HeldMember| line.tick <= tick || !entry.link.is_plausible(now, line.tick);
+        let outranks = |line: &HeldMember| line.tick <= tick || !entry.near().link.is_plausible(now, line.tick);
         let (silent, disputed) = match line.filter(|line| !line.unreachable) {
             // Who only suspects it, or has no more than its card, gives no word for it, so this speaks against none.
             Some(line) if line.tick == 0 => (true, false),
@@ -337,8 +338,8 @@ mod tests {
         let now = Now { time: Time::ZERO, wall: Wall(0), lag: Duration::ZERO };
         let card = card("bo", run(100), 1);
         let mut entry = Entry::new(card.clone(), now);
-        entry.standing = Standing::unreachable(run(100), 9);
-        entry.verdict = vec![Report { by: card.value().member, open: report_on("bo", 9) }];
+        entry.stand(Standing::unreachable(run(100), 9));
+        entry.near_mut().verdict = vec![Report { by: card.value().member, open: report_on("bo", 9) }];
         let mut lacking = Lacking::default();
         for _ in 0..2 * DISPUTES_PER_LIST_MAX {
             let line = HeldMember { tick: their_tick, left: false, unreachable: false, ..entry.held() };

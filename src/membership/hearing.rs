@@ -26,9 +26,9 @@ impl Membership {
         let Some(entry) = self.members.get_mut(&peer).filter(|entry| entry.run() == run && !entry.has_left()) else {
             return;
         };
-        entry.link.path = path;
-        entry.link.hear(now, step.now.wall);
-        if entry.link.reporting {
+        entry.near_mut().link.path = path;
+        entry.near_mut().link.hear(now, step.now.wall);
+        if entry.near().link.reporting {
             self.withdraw(step, peer);
         }
         self.undoubt(peer);
@@ -38,8 +38,8 @@ impl Membership {
         if entry.presence == Some(Presence::Alive) {
             return;
         }
-        if entry.link.ask_at.is_none() {
-            entry.link.ask_at = Some(now + ASK_AFTER);
+        if entry.near().link.ask_at.is_none() {
+            entry.near_mut().link.ask_at = Some(now + ASK_AFTER);
             self.wakes.no_later_than(peer, now + ASK_AFTER);
         }
         self.judge(step, peer);
@@ -52,9 +52,9 @@ impl Membership {
         let Some(entry) = self.members.get_mut(&peer) else {
             return;
         };
-        let silent = entry.link.silent_from;
-        let newer = entry.link.hear_tick(now, tick);
-        if std::mem::take(&mut entry.unspread) {
+        let silent = entry.near().link.silent_from;
+        let newer = entry.near_mut().link.hear_tick(now, tick);
+        if std::mem::take(&mut entry.near_mut().unspread) {
             self.spread(peer, tick);
         }
         let Some(entry) = self.members.get_mut(&peer) else {
@@ -65,16 +65,16 @@ impl Membership {
         }
         let run = entry.run();
         // Somebody was believed who said more than can be, when nothing was heard yet: the member knows better.
-        if !entry.link.is_plausible(now, entry.standing.tick) {
-            entry.standing = Standing::alive(run, tick);
+        if !entry.near().link.is_plausible(now, entry.standing().tick) {
+            entry.stand(Standing::alive(run, tick));
         }
-        let verdict = entry.standing;
+        let verdict = entry.standing();
         entry.learn(tick, false);
         let was = entry.presence;
         if was == Some(Presence::Alive) {
             return;
         }
-        if entry.standing.unreachable {
+        if entry.standing().unreachable {
             // Somebody took a tick for heard that was not sent yet; its owner gets ahead of it.
             let frame = entry.unreachable_frame();
             self.send(peer, frame);
@@ -101,15 +101,15 @@ impl Membership {
         self.update_deaf(now);
         self.reporting.retain(|id| {
             self.members.get_mut(id).is_some_and(|entry| {
-                entry.report_until = entry.report_until.filter(|&until| until > now);
-                entry.link.reporting || entry.report_until.is_some()
+                entry.near_mut().report_until = entry.near_mut().report_until.filter(|&until| until > now);
+                entry.near().link.reporting || entry.near().report_until.is_some()
             })
         });
         let reports = self.open_reports(step);
         let tick = self.own.tick(now);
         let watched: Vec<_> = self.watch.watched().iter().copied().collect();
         for id in watched {
-            let Some(link) = self.members.get(&id).map(|entry| &entry.link) else { continue };
+            let Some(link) = self.members.get(&id).map(|entry| &entry.near().link) else { continue };
             // Others may hear it well: then only the way that this session takes is gone.
             let is_silent = link.is_open() && now.since(link.quiet_since) > DEAD_SESSION;
             let is_open = link.is_open();
@@ -167,8 +167,8 @@ impl Membership {
             .take(count.min(REPORTS_PER_HEARTBEAT_MAX))
             .filter_map(|id| {
                 let entry = self.members.get(id)?;
-                let held = entry.case.report(me)?;
-                Some(OpenReport { tick: entry.standing.tick, mostly_deaf: self.deaf.is_deaf(), ..held.report })
+                let held = entry.near().case.report(me)?;
+                Some(OpenReport { tick: entry.standing().tick, mostly_deaf: self.deaf.is_deaf(), ..held.report })
             })
             .collect()
     }
@@ -178,22 +178,22 @@ impl Membership {
         let mut silent = Vec::new();
         // Whom nobody heard since this node started may be long gone. One that others heard is missed here, whether or
         // not a session with it ever opened.
-        let was_there = |entry: &Entry| entry.link.heard.is_some() || entry.standing.tick > 0;
+        let was_there = |entry: &Entry| entry.near().link.heard.is_some() || entry.standing().tick > 0;
         for id in self.watch.watched() {
             let Some(entry) = self.members.get(id).filter(|entry| was_there(entry)) else {
                 continue;
             };
             // One that is dialled only now is neither.
-            if entry.link.is_silent(now) {
+            if entry.near().link.is_silent(now) {
                 silent.push(*id);
-            } else if entry.link.is_live(now) {
+            } else if entry.near().link.is_live(now) {
                 live += 1;
             }
         }
         let was = self.deaf.is_deaf();
         let members = &self.members;
         let back = |id: MemberId| {
-            members.get(&id).is_none_or(|entry| entry.has_left() || !was_there(entry) || entry.link.is_live(now))
+            members.get(&id).is_none_or(|entry| entry.has_left() || !was_there(entry) || entry.near().link.is_live(now))
         };
         self.deaf.update(now, live, silent.into_iter(), back);
         if was != self.deaf.is_deaf() {

@@ -56,11 +56,13 @@ impl Membership {
         self.reporting.clear();
         self.accusations.clear();
         for (&id, entry) in &mut self.members {
-            entry.case.drop_reports();
-            entry.link.restart(now);
-            entry.link.reporting = false;
-            entry.report_until = None;
-            entry.exchange.mismatches = exchange::MISMATCHES_HIGHER;
+            if let Some(near) = entry.nearby() {
+                near.case.drop_reports();
+                near.link.restart(now);
+                near.link.reporting = false;
+                near.report_until = None;
+                near.exchange.mismatches = exchange::MISMATCHES_HIGHER;
+            }
             if !entry.is_gone() {
                 self.wakes.no_later_than(id, now);
             }
@@ -81,7 +83,7 @@ impl Membership {
         self.out.push(Output::Card(self.own.card().clone()));
         for id in self.watch.observed() {
             if let Some(entry) = self.members.get_mut(&id) {
-                entry.link.restart(step.now.time);
+                entry.near_mut().link.restart(step.now.time);
             }
             self.wakes.no_later_than(id, step.now.time);
         }

@@ -228,7 +228,7 @@ impl Membership {
         let Some(entry) = self.members.get_mut(&peer).filter(|entry| entry.run() == run) else {
             return;
         };
-        entry.exchange.met = false;
+        entry.near_mut().exchange.met = false;
         self.close_link(step.now.time, peer);
         self.connect_if_wanted(step.now.time, peer);
         self.wakes.no_later_than(peer, step.now.time);
@@ -426,7 +426,7 @@ impl Membership {
         } else if !stall.is_zero() {
             for id in self.watch.observed() {
                 if let Some(entry) = self.members.get_mut(&id) {
-                    entry.link.excuse(step.now.time, stall);
+                    entry.near_mut().link.excuse(step.now.time, stall);
                 }
             }
         }

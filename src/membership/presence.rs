@@ -1,6 +1,7 @@
 //! Where each member stands, and what moves it. Owns the transitions between alive, suspect, unreachable and
 //! left: whatever is heard or said ends here. Reads no frame.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::debug;
@@ -36,17 +37,21 @@ impl Membership {
         }
         let run = value.run;
         let mut entry = Entry::new(card.clone(), step.now);
-        entry.address = kept.address;
-        entry.gone = kept.gone;
-        entry.leave = kept
+        let leave = kept
             .leave
             .filter(|&(left, _)| left == run)
             .and_then(|(_, bytes)| Signed::<Leave>::open_trusted(&bytes).ok());
-        let (presence, kind, detail) = match entry.leave {
+        if kept.address.is_some() || kept.gone.is_some() || leave.is_some() {
+            let near = entry.near_mut();
+            near.address = kept.address;
+            near.gone = kept.gone;
+            near.leave = leave;
+        }
+        let (presence, kind, detail) = match &entry.near().leave {
             Some(_) => (Presence::Left, EvidenceKind::Leave, "said goodbye, before this node started"),
             None => (Presence::Suspect, EvidenceKind::Restored, "not heard since this node started"),
         };
-        entry.standing.left = entry.leave.is_some();
+        entry.stand(Standing { left: entry.near().leave.is_some(), ..entry.standing() });
         self.out.push(Output::Addresses { peer: id, addresses: entry.addresses() });
         self.out.push(Output::Retire(card));
         self.members.insert(id, entry);
@@ -63,33 +68,36 @@ impl Membership {
         self.watch_link(step, id);
         self.judge(step, id);
         let now = step.now.time;
-        if self.members.get(&id).is_some_and(|entry| entry.close_at.is_some_and(|at| at <= now)) {
+        if self.members.get(&id).is_some_and(|entry| entry.near().close_at.is_some_and(|at| at <= now)) {
             self.out.push(Output::Close(id));
             self.close_link(now, id);
-            self.change(id, |entry| entry.close_at = None);
+            self.change(id, |entry| entry.near_mut().close_at = None);
         }
         let Some(entry) = self.members.get_mut(&id) else {
             self.wakes.set(id, None);
             return;
         };
-        if entry.case.is_empty() {
+        if entry.near().case.is_empty() {
             self.disputed.remove(&id);
         }
-        let mut due = entry.close_at;
+        let mut due = entry.near().close_at;
         let mut sooner = |at: Option<Time>| due = due.into_iter().chain(at).min();
-        sooner(entry.link.ask_at);
+        sooner(entry.near().link.ask_at);
         if self.own.is_durable() {
-            if entry.link.is_observed() {
-                sooner(entry.link.next_look(now));
+            if entry.near().link.is_observed() {
+                sooner(entry.near().link.next_look(now));
             }
-            match entry.case.rule(now, step.now.wall, entry.hearing(now)) {
+            match entry.rule(now, step.now.wall) {
                 Ruling::Suspect { until } => sooner(Some(until)),
-                Ruling::Clear => sooner(entry.case.next_ruling(now)),
+                Ruling::Clear => sooner(entry.near().case.next_ruling(now)),
                 Ruling::Unreachable { .. } => sooner(Some(now)),
             }
         }
         if entry.is_gone() {
-            due = entry.close_at;
+            due = entry.near().close_at;
+        }
+        if due.is_none() {
+            entry.rest(now);
         }
         // What is overdue was our own doing; a deadline in the past would look like a stall.
         self.wakes.set(id, due.map(|at| at.max(now)));
@@ -101,9 +109,9 @@ impl Membership {
         let Some(entry) = self.members.get_mut(&id) else {
             return;
         };
-        if entry.link.ask_at.is_some_and(|at| at <= now) {
-            entry.link.ask_at = None;
-            if entry.presence != Some(Presence::Alive) && !entry.has_left() && entry.link.is_open() {
+        if entry.near().link.ask_at.is_some_and(|at| at <= now) {
+            entry.near_mut().link.ask_at = None;
+            if entry.presence != Some(Presence::Alive) && !entry.has_left() && entry.near().link.is_open() {
                 self.send(id, MembershipFrame::Probe);
             }
         }
@@ -111,10 +119,10 @@ impl Membership {
         if !self.own.is_durable() {
             return;
         }
-        let Some(entry) = self.members.get_mut(&id).filter(|entry| entry.link.is_observed()) else {
+        let Some(entry) = self.members.get_mut(&id).filter(|entry| entry.near().link.is_observed()) else {
             return;
         };
-        match entry.link.look(now) {
+        match entry.near_mut().link.look(now) {
             Look::Quiet | Look::Silent => {}
             Look::Probe => self.send(id, MembershipFrame::Probe),
             Look::Ask => self.ask_contradictors(step, id),
@@ -129,7 +137,7 @@ impl Membership {
         let Some(entry) = self.members.get_mut(&id).filter(|entry| !entry.is_gone()) else {
             return;
         };
-        match entry.case.rule(now, wall, entry.hearing(now)) {
+        match entry.rule(now, wall) {
             Ruling::Clear => {
                 let relief = entry.relief(me, now);
                 if entry.presence == Some(Presence::Suspect) && !relief.is_empty() {
@@ -137,17 +145,18 @@ impl Membership {
                 }
             }
             Ruling::Suspect { .. } => {
-                entry.suspected_tick = entry.suspected_tick.max(entry.case.accused_tick());
+                let near = entry.near_mut();
+                near.suspected_tick = near.suspected_tick.max(near.case.accused_tick());
                 if entry.presence == Some(Presence::Suspect) {
                     return;
                 }
-                entry.withdrawals.clear();
-                let basis = entry.case.report_evidence(true);
+                entry.near_mut().withdrawals.clear();
+                let basis = entry.near().case.report_evidence(true);
                 self.place(step, id, Presence::Suspect, basis);
             }
             Ruling::Unreachable { by } => {
-                let basis = entry.case.report_evidence(true);
-                let told = entry.case.told(VERDICT_REPORTS_MAX);
+                let basis = entry.near().case.report_evidence(true);
+                let told = entry.near().case.told(VERDICT_REPORTS_MAX);
                 let verdict = told.into_iter().map(|(by, open)| Report { by, open }).collect();
                 debug!(?id, reporters = ?by, "unreachable");
                 self.condemn(step, id, basis, verdict);
@@ -161,16 +170,16 @@ impl Membership {
         let is_deaf = self.deaf.is_deaf();
         let Some(frame) = self.change(id, |entry| {
             let run = entry.run();
-            let tick = entry.standing.tick.max(entry.case.accused_tick().unwrap_or(0));
-            let is_void = is_deaf && entry.case.is_word_of_the_deaf();
-            entry.lost_deaf = is_void.then(|| entry.before_deaf.unwrap_or(entry.standing.tick));
-            entry.standing = entry.standing.merge(Standing::unreachable(run, tick));
-            entry.verdict = verdict;
-            if entry.link.reporting {
-                entry.link.reporting = false;
-                entry.report_until = Some(now + REPORT_AFTER_VERDICT);
+            let tick = entry.standing().tick.max(entry.near().case.accused_tick().unwrap_or(0));
+            let is_void = is_deaf && entry.near().case.is_word_of_the_deaf();
+            entry.near_mut().lost_deaf = is_void.then(|| entry.near().before_deaf.unwrap_or(entry.standing().tick));
+            entry.stand(entry.standing().merge(Standing::unreachable(run, tick)));
+            entry.near_mut().verdict = verdict;
+            if entry.near().link.reporting {
+                entry.near_mut().link.reporting = false;
+                entry.near_mut().report_until = Some(now + REPORT_AFTER_VERDICT);
             }
-            entry.link.contradictors.clear();
+            entry.near_mut().link.contradictors.clear();
             entry.unreachable_frame()
         }) else {
             return;
@@ -190,25 +199,28 @@ impl Membership {
         let Some(entry) = self.members.get_mut(&id) else {
             return;
         };
-        entry.suspected_tick = None;
-        entry.withdrawals.clear();
-        entry.verdict.clear();
-        entry.before_deaf = None;
-        entry.lost_deaf = None;
-        if entry.report_until.take().is_some() {
-            self.reporting.remove(&id);
-        }
         let returns = entry.is_gone();
-        entry.exchange.returned |= returns;
-        if entry.presence != Some(Presence::Suspect) {
-            entry.case.drop_reports();
-            // Whoever is alive by somebody else's word is given a full silence before it is reported again.
-            if !entry.link.is_live(now) {
-                entry.link.restart(now);
+        let is_suspect = entry.presence == Some(Presence::Suspect);
+        if let Some(near) = entry.nearby() {
+            near.suspected_tick = None;
+            near.withdrawals.clear();
+            near.verdict.clear();
+            near.before_deaf = None;
+            near.lost_deaf = None;
+            if near.report_until.take().is_some() {
+                self.reporting.remove(&id);
             }
-        }
-        if entry.link.is_live(now) {
-            entry.case.withdraw(me);
+            near.exchange.returned |= returns;
+            if !is_suspect {
+                near.case.drop_reports();
+                // Whoever is alive by somebody else's word is given a full silence before it is reported again.
+                if !near.link.is_live(now) {
+                    near.link.restart(now);
+                }
+            }
+            if near.link.is_live(now) {
+                near.case.withdraw(me);
+            }
         }
         self.place(step, id, Presence::Alive, basis);
         if returns {
@@ -226,7 +238,7 @@ impl Membership {
             entry.presence = Some(presence);
             entry.since = wall;
             entry.placed = now;
-            entry.basis = basis;
+            entry.set_basis(basis);
             was
         }) else {
             return;
@@ -235,19 +247,19 @@ impl Membership {
             return;
         };
         let gone = entry.is_gone();
-        if gone && entry.gone.is_none() {
-            entry.gone = Some(wall);
+        if gone && entry.near().gone.is_none() {
+            entry.near_mut().gone = Some(wall);
             self.out.store(Record::Gone { member: id, at: wall });
         }
-        if !gone && presence == Presence::Alive && entry.gone.take().is_some() {
+        if !gone && presence == Presence::Alive && entry.nearby().is_some_and(|near| near.gone.take().is_some()) {
             self.out.store(Record::Returned { member: id });
         }
-        let card = entry.card.value();
+        let signed = entry.card.clone();
+        let card = signed.value();
         debug!(nick = card.nick, run = %card.run, ?was, ?presence, cause = ?step.cause, "presence");
-        let kind =
-            EventKind::Member { id, nick: card.nick.clone(), presence, run: card.run, evidence: entry.basis.clone() };
-        let n = self.out.tell(step, entry.told, kind);
-        entry.told = Some(n);
+        let kind = EventKind::Member { id, nick: card.nick.clone(), presence, run: card.run, evidence: entry.basis() };
+        let n = self.out.tell(step, entry.told(), kind);
+        entry.set_told(n);
         self.out.push(Output::Presence { member: id, run: card.run, presence, n });
         self.restored.remove(&id);
         self.note_gone(id, presence);
@@ -261,7 +273,7 @@ impl Membership {
     pub(super) fn lose_word(&mut self, now: Time, gone: MemberId) {
         for id in self.watch.observed() {
             let Some(entry) = self.members.get_mut(&id) else { continue };
-            if entry.link.contradictors.remove(&gone) && entry.link.contradictors.is_empty() {
+            if entry.near_mut().link.contradictors.remove(&gone) && entry.near().link.contradictors.is_empty() {
                 self.wakes.no_later_than(id, now);
             }
         }
@@ -271,35 +283,33 @@ impl Membership {
 impl Entry {
     /// What speaks for a suspect member now: news that is newer than what it is suspected for.
     fn relief(&self, me: MemberId, now: Time) -> Vec<Evidence> {
-        let Some(suspected) = self.suspected_tick else {
+        let Some(suspected) = self.near().suspected_tick else {
             return Vec::new();
         };
-        let mut relief = self.case.contradiction_evidence(self.run(), now, suspected);
-        relief.extend(self.withdrawals.iter().cloned());
-        if self.link.is_live(now) || self.link.tick > suspected {
+        let mut relief = self.near().case.contradiction_evidence(self.run(), now, suspected);
+        relief.extend(self.near().withdrawals.iter().cloned());
+        if self.near().link.is_live(now) || self.near().link.tick > suspected {
             relief.extend(self.heard_evidence(me));
         }
         relief
     }
 
     pub(super) fn note_withdrawal(&mut self, evidence: Evidence) {
-        if self.presence == Some(Presence::Suspect) && self.withdrawals.len() < WITHDRAWALS_MAX {
-            self.withdrawals.push(evidence);
+        if self.presence == Some(Presence::Suspect) && self.near().withdrawals.len() < WITHDRAWALS_MAX {
+            self.near_mut().withdrawals.push(evidence);
         }
     }
 
     pub(super) fn card_evidence(&self) -> Evidence {
-        let card = self.card.value();
-        let detail = format!("signed card, version {}", card.version);
-        Evidence::new(EvidenceKind::Card, card.member, card.run, self.since, detail)
+        Evidence::card(self.card.value(), self.since)
     }
 
     pub(super) fn unreachable_frame(&self) -> MembershipFrame {
         MembershipFrame::Unreachable {
             subject: self.id(),
             run: self.run(),
-            tick: self.standing.tick,
-            reports: self.verdict.clone(),
+            tick: self.standing().tick,
+            reports: self.near().verdict.clone(),
         }
     }
 
@@ -307,11 +317,11 @@ impl Entry {
     pub(super) fn records(&self) -> Vec<Record> {
         let member = self.id();
         let mut records = vec![self.card_record()];
-        if let Some(leave) = &self.leave {
+        if let Some(leave) = &self.near().leave {
             records.push(Record::Leave { member, run: leave.value().run, bytes: leave.bytes().to_vec() });
         }
-        records.extend(self.address.map(|address| Record::Address { member, address }));
-        records.push(match self.gone {
+        records.extend(self.near().address.map(|address| Record::Address { member, address }));
+        records.push(match self.near().gone {
             Some(at) => Record::Gone { member, at },
             None => Record::Returned { member },
         });
@@ -320,6 +330,6 @@ impl Entry {
 
     pub(super) fn card_record(&self) -> Record {
         let card = self.card.value();
-        Record::Card { member: card.member, run: card.run, version: card.version, bytes: self.card.bytes().to_vec() }
+        Record::Card { member: card.member, run: card.run, version: card.version, bytes: Arc::clone(self.card.bytes()) }
     }
 }

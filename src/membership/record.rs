@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +16,7 @@ pub enum Record {
     Run(Run),
     /// The newest card of another member, as the bytes that it signed. Whoever has a card is no longer
     /// forgotten.
-    Card { member: MemberId, run: Run, version: u32, bytes: Vec<u8> },
+    Card { member: MemberId, run: Run, version: u32, bytes: Arc<[u8]> },
     /// A leave of another member, as the bytes that it signed. It counts while the card is of the same run.
     Leave { member: MemberId, run: Run, bytes: Vec<u8> },
     /// Where a session with the member was last open.
@@ -47,7 +48,7 @@ pub struct RestoredMember {
     pub run: Run,
     pub version: u32,
     /// The card as signed; it was verified before it was stored.
-    pub card: Vec<u8>,
+    pub card: Arc<[u8]>,
     /// A leave as signed, and its run.
     pub leave: Option<(Run, Vec<u8>)>,
     pub address: Option<SocketAddr>,
@@ -65,7 +66,7 @@ impl Restored {
                 let kept = self.members.entry(*member).or_insert_with(|| RestoredMember {
                     run: *run,
                     version: *version,
-                    card: Vec::new(),
+                    card: Arc::default(),
                     leave: None,
                     address: None,
                     gone: None,
@@ -113,11 +114,11 @@ mod tests {
         for record in [
             Record::Gone { member: bo, at: Wall(1) },
             Record::Run(run(5)),
-            Record::Card { member: bo, run: run(3), version: 1, bytes: vec![1] },
+            Record::Card { member: bo, run: run(3), version: 1, bytes: [1].into() },
             Record::Address { member: bo, address },
             Record::Leave { member: bo, run: run(3), bytes: vec![9] },
             Record::Gone { member: bo, at: Wall(8) },
-            Record::Card { member: bo, run: run(4), version: 2, bytes: vec![2] },
+            Record::Card { member: bo, run: run(4), version: 2, bytes: [2].into() },
             Record::Returned { member: bo },
         ] {
             restored.apply(&record);
@@ -126,7 +127,7 @@ mod tests {
         let expected = RestoredMember {
             run: run(4),
             version: 2,
-            card: vec![2],
+            card: [2].into(),
             leave: Some((run(3), vec![9])),
             address: Some(address),
             gone: None,

@@ -195,9 +195,9 @@ impl Membership {
         let Some(entry) = self.members.get_mut(&id) else {
             return;
         };
-        if !entry.link.is_open() {
+        if !entry.near().link.is_open() {
             self.connect(id);
-        } else if now.since(entry.link.quiet_since) > DEAD_SESSION {
+        } else if now.since(entry.near().link.quiet_since) > DEAD_SESSION {
             self.close_link(now, id);
             self.out.push(Output::Close(id));
             self.connect(id);
@@ -217,7 +217,7 @@ impl Membership {
         let old: Vec<_> = self
             .members
             .iter()
-            .filter(|(_, entry)| entry.is_gone() && entry.gone.is_some_and(old))
+            .filter(|(_, entry)| entry.is_gone() && entry.near().gone.is_some_and(old))
             .map(|(&id, _)| id)
             .collect();
         for id in old {

@@ -26,7 +26,7 @@ impl Membership {
         }
         self.own.accept();
         if let Some(entry) = self.members.get_mut(&peer).filter(|_| !answer) {
-            entry.link.beaten = Some(step.now.time);
+            entry.near_mut().link.beaten = Some(step.now.time);
         }
         self.hear_tick(step, peer, tick);
         let complete = reports.len() < REPORTS_PER_HEARTBEAT_MAX;
@@ -66,13 +66,13 @@ impl Membership {
             self.doubt_on_hearsay(now, subject);
             return;
         }
-        let is_followed = by == via && self.members.get(&by).is_some_and(|entry| entry.link.beats(now));
+        let is_followed = by == via && self.members.get(&by).is_some_and(|entry| entry.near().link.beats(now));
         let Some(entry) = self.members.get_mut(&subject) else {
             return;
         };
         if run != entry.run() || entry.has_left() {
-            if by == via && run <= entry.run() && entry.budget.has_items(now) {
-                entry.budget.spend_items(now, 5);
+            if by == via && run <= entry.run() && entry.near_mut().budget.has_items(now) {
+                entry.near_mut().budget.spend_items(now, 5);
                 let frame = entry.shown();
                 let leave = entry.leave_frame();
                 self.send(via, frame);
@@ -85,14 +85,14 @@ impl Membership {
         if entry.presence == Some(Presence::Unreachable) {
             return;
         }
-        if !entry.link.is_plausible(now, tick) {
+        if !entry.near().link.is_plausible(now, tick) {
             self.answer_impossible(step, subject, by, via);
             return;
         }
-        let newer = (entry.link.tick > tick).then_some(entry.link.tick);
+        let newer = (entry.near().link.tick > tick).then_some(entry.near().link.tick);
         // Refuted by what is known here: its author did not hear of it, or it was overtaken on its way.
-        if tick < entry.standing.tick && (newer.is_none() || !is_followed) {
-            let (known, is_alive) = (entry.standing.tick, entry.presence == Some(Presence::Alive));
+        if tick < entry.standing().tick && (newer.is_none() || !is_followed) {
+            let (known, is_alive) = (entry.standing().tick, entry.presence == Some(Presence::Alive));
             let is_contested = entry.is_contested(now, tick);
             match newer {
                 Some(tick) => self.contradict(step, subject, tick, by, via),
@@ -107,20 +107,23 @@ impl Membership {
             return;
         }
         entry.learn(tick, report.mostly_deaf);
-        entry.case.lift(me, entry.standing.tick);
-        let news = entry.case.accuse(by, via, report, now, step.now.wall);
+        let known = entry.standing().tick;
+        entry.near_mut().case.lift(me, known);
+        let news = entry.near_mut().case.accuse(by, via, report, now, step.now.wall);
         if by == via && !is_followed {
-            entry.case.unfollow(by);
+            entry.near_mut().case.unfollow(by);
         }
         // Whoever can contradict answers it instead of passing it on.
         let relays = newer.is_none() && entry.count_relay(now, run, tick, news);
         self.disputed.insert(subject);
         // Quiet on somebody's word, and now another says the same as this node saw: join at once.
-        let joins = entry.link.is_silent(now) && !entry.link.contradictors.is_empty() && tick >= entry.standing.tick;
+        let joins = entry.near().link.is_silent(now)
+            && !entry.near().link.contradictors.is_empty()
+            && tick >= entry.standing().tick;
         if joins {
-            entry.link.contradictors.clear();
+            entry.near_mut().link.contradictors.clear();
         }
-        if is_followed && entry.case.report(by).is_some() {
+        if is_followed && entry.near().case.report(by).is_some() {
             self.accusations.entry(by).or_default().insert(subject);
         }
         if let Some(tick) = newer {
@@ -171,27 +174,27 @@ impl Membership {
         let Some(entry) = self.members.get_mut(&subject) else {
             return false;
         };
-        if entry.run() != run || entry.has_left() || !entry.link.is_plausible(now, tick) {
+        if entry.run() != run || entry.has_left() || !entry.near().link.is_plausible(now, tick) {
             return false;
         }
-        let verdict = entry.standing;
+        let verdict = entry.standing();
         let newer = tick > verdict.tick;
-        let refutes = entry.case.is_refuted_by(tick);
+        let refutes = entry.near().case.is_refuted_by(tick);
         entry.learn(tick, false);
-        if entry.case.has_reports() || !entry.link.is_live(now) {
-            entry.case.contradict(by, via, tick, now, step.now.wall);
+        if entry.near().case.has_reports() || !entry.near().link.is_live(now) {
+            entry.near_mut().case.contradict(by, via, tick, now, step.now.wall);
             self.disputed.insert(subject);
         }
-        let reported = entry.case.report(me).map(|held| held.report.tick);
-        let adopts = entry.link.reporting && reported.is_some_and(|reported| tick > reported);
-        let silent = entry.link.is_missed(now);
+        let reported = entry.near().case.report(me).map(|held| held.report.tick);
+        let adopts = entry.near().link.reporting && reported.is_some_and(|reported| tick > reported);
+        let silent = entry.near().link.is_missed(now);
         if adopts {
-            entry.link.reporting = false;
-            entry.case.withdraw(me);
+            entry.near_mut().link.reporting = false;
+            entry.near_mut().case.withdraw(me);
             self.reporting.remove(&subject);
         }
-        if adopts || (silent && newer && !entry.link.contradictors.is_empty()) {
-            entry.link.trust(now, by);
+        if adopts || (silent && newer && !entry.near().link.contradictors.is_empty()) {
+            entry.near_mut().link.trust(now, by);
         }
         let tells = refutes || adopts || (newer && entry.presence != Some(Presence::Alive));
         let evidence = |kind, detail: &str| Evidence::new(kind, by, run, step.now.wall, detail).tick(tick).via(via);
@@ -205,7 +208,7 @@ impl Membership {
                 self.revive(step, subject, basis);
             }
             // Not heard since this node started, but somebody else hears it.
-            Some(Presence::Suspect) if newer && entry.suspected_tick.is_none() => {
+            Some(Presence::Suspect) if newer && entry.near().suspected_tick.is_none() => {
                 let basis = vec![evidence(EvidenceKind::Heard, "knows this tick of it")];
                 self.revive(step, subject, basis);
             }
@@ -224,11 +227,11 @@ impl Membership {
 
     /// Passes a tick on that changes what others hold: once for each, and so often in a second.
     pub(super) fn tell_on(&mut self, step: &Step, except: &[MemberId], subject: MemberId, tick: u64, by: MemberId) {
-        let Some(entry) = self.members.get_mut(&subject).filter(|entry| entry.told_on < tick) else {
+        let Some(entry) = self.members.get_mut(&subject).filter(|entry| entry.near().told_on < tick) else {
             return;
         };
-        if entry.budget.spend_relay(step.now.time) {
-            entry.told_on = tick;
+        if entry.near_mut().budget.spend_relay(step.now.time) {
+            entry.near_mut().told_on = tick;
             let run = entry.run();
             self.relay(except, &MembershipFrame::Contradiction { subject, run, tick, by });
         }
@@ -243,13 +246,13 @@ impl Membership {
         let report = OpenReport {
             subject,
             run: entry.run(),
-            tick: entry.standing.tick,
+            tick: entry.standing().tick,
             probes_lost: 0,
             lag_ms: lag_ms(step),
             mostly_deaf: self.deaf.is_deaf(),
         };
         let by = self.own.id();
-        for to in entry.link.contradictors.clone() {
+        for to in entry.near().link.contradictors.clone() {
             self.send(to, MembershipFrame::Report(Report { by, open: report }));
             self.want_link(step.now.time, to);
         }
@@ -273,9 +276,9 @@ impl Membership {
         let Some(entry) = self.members.get_mut(&subject) else {
             return;
         };
-        if entry.case.withdraw(by) {
+        if entry.nearby().is_some_and(|near| near.case.withdraw(by)) {
             let evidence = Evidence::new(EvidenceKind::Withdrawal, by, entry.run(), step.now.wall, detail);
-            entry.note_withdrawal(evidence.tick(entry.standing.tick));
+            entry.note_withdrawal(evidence.tick(entry.standing().tick));
             self.review(step, subject);
         }
     }
@@ -312,12 +315,12 @@ impl Membership {
         if entry.run() != run || entry.has_left() {
             return;
         }
-        if !entry.link.is_plausible(now, tick) {
+        if !entry.near().link.is_plausible(now, tick) {
             self.answer_impossible(step, subject, via, via);
             return;
         }
-        if entry.standing.tick > tick {
-            let (newest, is_alive) = (entry.standing.tick, entry.presence == Some(Presence::Alive));
+        if entry.standing().tick > tick {
+            let (newest, is_alive) = (entry.standing().tick, entry.presence == Some(Presence::Alive));
             let is_contested = entry.is_present() && entry.is_contested(now, tick);
             // Who only suspects it gives no word for it.
             if is_alive {
@@ -328,10 +331,10 @@ impl Membership {
             }
             return;
         }
-        if entry.link.is_live(now) {
+        if entry.near().link.is_live(now) {
             return;
         }
-        if entry.standing >= Standing::unreachable(run, tick) {
+        if entry.standing() >= Standing::unreachable(run, tick) {
             return;
         }
         // Whoever holds it present weighs what the verdict rests on; others have nothing to set against it.
@@ -345,10 +348,10 @@ impl Membership {
         let mut basis = vec![Evidence::verdict(via, run, tick, wall), entry.silence_evidence(me, step.now)];
         basis.extend(reports.iter().map(|report| Evidence::report(report.by, via, &report.open, wall)));
         for report in reports.iter().filter(|report| report.by != me) {
-            entry.case.accuse(report.by, via, report.open, now, step.now.wall);
+            entry.near_mut().case.accuse(report.by, via, report.open, now, step.now.wall);
         }
         self.disputed.insert(subject);
-        entry.standing = entry.standing.merge(Standing::unreachable(run, tick));
+        entry.stand(entry.standing().merge(Standing::unreachable(run, tick)));
         debug!(?subject, ?via, tick, "taking over a verdict");
         self.condemn(step, subject, basis, reports.to_vec());
     }
@@ -356,8 +359,8 @@ impl Membership {
     /// `to` says that this node is silent: it shows that it is not, so often in a second. Says whether it did.
     pub(super) fn answer_for_self(&mut self, step: &mut Step, to: MemberId, run: Run, tick: u64) -> bool {
         let now = step.now.time;
-        let answers =
-            run == self.own.run() && self.members.get_mut(&to).is_some_and(|entry| entry.budget.spend_answer(now));
+        let answers = run == self.own.run()
+            && self.members.get_mut(&to).is_some_and(|entry| entry.near_mut().budget.spend_answer(now));
         if answers {
             self.own.outrun(now, tick);
             self.send_heartbeat(step, to, true);
@@ -377,20 +380,20 @@ impl Membership {
         let report = OpenReport {
             subject,
             run: entry.run(),
-            tick: entry.standing.tick,
+            tick: entry.standing().tick,
             probes_lost: u8::try_from(probes).unwrap_or(u8::MAX),
             lag_ms: lag_ms(step),
             mostly_deaf,
         };
-        entry.link.reporting = true;
-        entry.case.accuse(me, me, report, now.time, now.wall);
+        entry.near_mut().link.reporting = true;
+        entry.near_mut().case.accuse(me, me, report, now.time, now.wall);
         self.disputed.insert(subject);
         debug!(?subject, tick = report.tick, probes, mostly_deaf, "reporting");
         // Of one that it does not watch it says so to itself only: those who do would know better.
-        if !entry.link.watched {
+        if !entry.near().link.watched {
             return;
         }
-        let is_open = entry.link.is_open();
+        let is_open = entry.near().link.is_open();
         self.reporting.insert(subject);
         let frame = MembershipFrame::Report(Report { by: me, open: report });
         for to in self.audience() {
@@ -408,9 +411,9 @@ impl Membership {
         let Some(entry) = self.members.get_mut(&subject) else {
             return;
         };
-        entry.link.reporting = false;
-        entry.case.withdraw(me);
-        let (run, tick) = (entry.run(), entry.standing.tick);
+        entry.near_mut().link.reporting = false;
+        entry.near_mut().case.withdraw(me);
+        let (run, tick) = (entry.run(), entry.standing().tick);
         let evidence = Evidence::new(EvidenceKind::Withdrawal, me, run, step.now.wall, "heard again").tick(tick);
         entry.note_withdrawal(evidence);
         debug!(?subject, tick, "withdrawing");
@@ -433,15 +436,15 @@ impl Membership {
 impl Entry {
     /// Whether a report about (run, tick) is passed on: the first two are.
     fn count_relay(&mut self, now: Time, run: Run, tick: u64, news: bool) -> bool {
-        let (known_run, known_tick, count) = self.relayed;
+        let (known_run, known_tick, count) = self.near().relayed;
         if (known_run, known_tick) < (run, tick) {
-            self.relayed = (run, tick, 0);
+            self.near_mut().relayed = (run, tick, 0);
         } else if (known_run, known_tick) > (run, tick) || count >= RELAYS_PER_REPORT_MAX {
             return false;
         }
-        let relays = news && self.budget.spend_relay(now);
+        let relays = news && self.near_mut().budget.spend_relay(now);
         if relays {
-            self.relayed.2 += 1;
+            self.near_mut().relayed.2 += 1;
         }
         relays
     }

@@ -73,6 +73,11 @@ pub enum Ruling {
 }
 
 impl Case {
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { reports: BTreeMap::new(), contradictions: BTreeMap::new() }
+    }
+
     /// Takes a report, or renews it; says whether it is news. A report by somebody heard in person is not
     /// replaced by what others pass on in that name. One that comes over a second member has two voices from
     /// then on: a room in which news spread from member to member must tell one liar from many witnesses.

@@ -172,20 +172,20 @@ impl Membership {
         let me = self.own.id();
         for &id in before.difference(&fresh) {
             if let Some(entry) = self.members.get_mut(&id) {
-                entry.link.watched = false;
-                entry.link.contradictors.clear();
+                entry.near_mut().link.watched = false;
+                entry.near_mut().link.contradictors.clear();
                 self.wakes.no_later_than(id, now);
             }
         }
         for &id in fresh.difference(&before) {
             self.watch.doubted.remove(&id);
             if let Some(entry) = self.members.get_mut(&id) {
-                entry.link.watched = true;
-                entry.link.doubted = false;
-                entry.link.restart(now);
+                entry.near_mut().link.watched = true;
+                entry.near_mut().link.doubted = false;
+                entry.near_mut().link.restart(now);
                 // What it found so far it said to itself only: now it looks for all.
-                if !self.reporting.contains(&id) && std::mem::take(&mut entry.link.reporting) {
-                    entry.case.withdraw(me);
+                if !self.reporting.contains(&id) && std::mem::take(&mut entry.near_mut().link.reporting) {
+                    entry.near_mut().case.withdraw(me);
                 }
                 self.wakes.no_later_than(id, now);
             }
@@ -199,7 +199,7 @@ impl Membership {
     /// A session is open.
     pub(super) fn open_link(&mut self, id: MemberId) {
         if let Some(entry) = self.members.get_mut(&id) {
-            entry.link.open();
+            entry.near_mut().link.open();
             self.watch.open.insert(id);
             self.watch.wanted.remove(&id);
         }
@@ -209,7 +209,7 @@ impl Membership {
     pub(super) fn close_link(&mut self, now: Time, id: MemberId) {
         self.watch.open.remove(&id);
         if let Some(entry) = self.members.get_mut(&id) {
-            entry.link.close(now);
+            entry.near_mut().link.close(now);
         }
     }
 
@@ -226,7 +226,7 @@ impl Membership {
     }
 
     pub(super) fn connect_if_wanted(&mut self, now: Time, id: MemberId) {
-        let is_closed = self.members.get(&id).is_some_and(|entry| !entry.link.is_open() && !entry.is_gone());
+        let is_closed = self.members.get(&id).is_some_and(|entry| !entry.near().link.is_open() && !entry.is_gone());
         if is_closed && self.watch.wants(id) {
             self.watch.link_up_soon(now);
         }
@@ -299,7 +299,9 @@ impl Membership {
             .iter()
             .copied()
             .filter(|&id| !self.watch.wants(id))
-            .filter(|id| self.members.get(id).is_none_or(|entry| now.since(entry.link.quiet_since) > UNUSED_LINK))
+            .filter(|id| {
+                self.members.get(id).is_none_or(|entry| now.since(entry.near().link.quiet_since) > UNUSED_LINK)
+            })
             .collect();
         for id in unused {
             self.out.push(Output::Close(id));
@@ -347,7 +349,8 @@ impl Membership {
 
     fn next_to_doubt(&self, now: Time, all: bool) -> Option<MemberId> {
         let beyond = (self.watch.sweep_after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
-        let is_due = |entry: &Entry| entry.seated && !entry.link.is_observed() && !entry.link.is_live(now);
+        let is_due =
+            |entry: &Entry| entry.seated && !entry.near().link.is_observed() && !entry.near().link.is_live(now);
         if all {
             return self.members.range(beyond).find(|(_, entry)| is_due(entry)).map(|(&id, _)| id);
         }
@@ -362,12 +365,13 @@ impl Membership {
     }
 
     fn doubt(&mut self, now: Time, id: MemberId) {
-        let Some(entry) = self.members.get_mut(&id).filter(|entry| entry.seated && !entry.link.is_observed()) else {
+        let Some(entry) = self.members.get_mut(&id).filter(|entry| entry.seated && !entry.near().link.is_observed())
+        else {
             return;
         };
-        entry.link.doubted = true;
-        entry.link.restart(now);
-        let is_open = entry.link.is_open();
+        entry.near_mut().link.doubted = true;
+        entry.near_mut().link.restart(now);
+        let is_open = entry.near().link.is_open();
         self.watch.doubted.insert(id);
         self.wakes.no_later_than(id, now);
         if is_open {
@@ -381,7 +385,7 @@ impl Membership {
         if self.watch.doubted.remove(&id)
             && let Some(entry) = self.members.get_mut(&id)
         {
-            entry.link.doubted = false;
+            entry.near_mut().link.doubted = false;
         }
     }
 
@@ -390,15 +394,15 @@ impl Membership {
         let me = self.own.id();
         for id in std::mem::take(&mut self.watch.doubted) {
             let Some(entry) = self.members.get_mut(&id) else { continue };
-            entry.link.doubted = false;
-            if !std::mem::take(&mut entry.link.reporting) {
+            entry.near_mut().link.doubted = false;
+            if !std::mem::take(&mut entry.near_mut().link.reporting) {
                 continue;
             }
             debug!(?id, "no longer looked for");
-            entry.case.withdraw(me);
+            entry.near_mut().case.withdraw(me);
             let detail = "this node was cut off itself";
             let evidence = Evidence::new(EvidenceKind::Withdrawal, me, entry.run(), step.now.wall, detail);
-            let evidence = evidence.tick(entry.standing.tick);
+            let evidence = evidence.tick(entry.standing().tick);
             entry.note_withdrawal(evidence);
             self.review(step, id);
         }

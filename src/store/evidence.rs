@@ -245,7 +245,7 @@ mod tests {
 
     fn own_card(home: &Home) -> Vec<u8> {
         match kit::card(home.identity(), "ana", RUN(5), 1) {
-            node::Record::Membership(crate::membership::Record::Card { bytes, .. }) => bytes,
+            node::Record::Membership(crate::membership::Record::Card { bytes, .. }) => bytes.to_vec(),
             other => panic!("{other:?}"),
         }
     }

@@ -42,7 +42,7 @@ pub(super) fn card(of: &Identity, nick: &str, run: Run, version: u32) -> node::R
         addresses: vec!["192.168.1.5:4460".parse().unwrap()],
     };
     let bytes = Signed::sign(card, of).bytes().to_vec();
-    node::Record::Membership(membership::Record::Card { member: of.id(), run, version, bytes })
+    node::Record::Membership(membership::Record::Card { member: of.id(), run, version, bytes: bytes.into() })
 }
 
 pub(super) fn group(by: &Identity, run: Run, seq: Seq, prev: Option<MessageId>, text: &str) -> Signed<GroupMessage> {

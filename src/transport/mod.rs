@@ -49,7 +49,6 @@ pub struct Settings {
 }
 
 /// What transport wants done or known, in order.
-#[expect(clippy::large_enum_variant, reason = "an event is moved once; a box would cost more than the move")]
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Output {
     /// Send one datagram. `labels` are those of its frames, where they were given with them.

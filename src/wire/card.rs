@@ -3,7 +3,8 @@
 
 use std::net::SocketAddr;
 
-use super::layout::{Layout, LayoutError, Reader, SignedLayout, Writer};
+use super::kept;
+use super::layout::{Layout, LayoutError, Reader, Signed, SignedLayout, Writer};
 use crate::base::limits::{CARD_ADDRESSES_MAX, NICK_BYTES_MAX};
 use crate::base::{MemberId, RoomId, Run, text};
 use crate::crypto::NoiseKey;
@@ -68,6 +69,14 @@ impl Layout for Card {
 impl SignedLayout for Card {
     fn signer(&self) -> MemberId {
         self.member
+    }
+
+    fn find(bytes: &[u8]) -> Option<Signed<Self>> {
+        kept::find(bytes)
+    }
+
+    fn keep(read: &Signed<Self>) {
+        kept::keep(read);
     }
 }
 

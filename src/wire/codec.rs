@@ -12,6 +12,41 @@ use crate::base::limits::FRAME_BYTES_MAX;
 #[error("the frame does not decode")]
 pub struct CodecError;
 
+/// Bytes that are shared, written and read as a whole: in the form of any list of bytes, without a step for each.
+pub mod whole {
+    use std::fmt;
+    use std::sync::Arc;
+
+    use serde::de::{Deserializer, Error, Visitor};
+    use serde::ser::Serializer;
+
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(bytes: &Arc<[u8]>, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_bytes(bytes)
+    }
+
+    /// # Errors
+    /// Those of the deserializer.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<[u8]>, D::Error> {
+        from.deserialize_byte_buf(Whole)
+    }
+
+    struct Whole;
+
+    impl Visitor<'_> for Whole {
+        type Value = Arc<[u8]>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("bytes")
+        }
+
+        fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
+            Ok(bytes.into())
+        }
+    }
+}
+
 fn settings() -> impl Config {
     config::standard().with_limit::<FRAME_BYTES_MAX>()
 }

@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use crate::base::{MemberId, MessageId, RoomId, Run};
 use crate::crypto::{BadSignature, Identity, SIGNATURE_BYTES, Suite, verify};
@@ -25,6 +25,15 @@ pub trait Layout: Sized {
 /// A layout that its author signs.
 pub trait SignedLayout: Layout {
     fn signer(&self) -> MemberId;
+
+    /// What was read from these very bytes before, where such values are kept; verified or not.
+    #[must_use]
+    fn find(_bytes: &[u8]) -> Option<Signed<Self>> {
+        None
+    }
+
+    /// Keeps a value for whoever reads the same bytes.
+    fn keep(_read: &Signed<Self>) {}
 }
 
 /// The bytes are no value of the layout, or its signature does not hold.
@@ -67,9 +76,13 @@ pub fn layout_id<T: Layout>(bytes: &[u8]) -> MessageId {
     MessageId(*hasher.finalize().as_bytes())
 }
 
-/// A value with the very bytes that its author signed: layout, then 64 bytes of signature.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Signed<T> {
+/// A value with the very bytes that its author signed: layout, then 64 bytes of signature. A clone is the same value.
+pub struct Signed<T>(Arc<Read<T>>);
+
+/// One that others may hold.
+pub(super) struct WeakSigned<T>(Weak<Read<T>>);
+
+struct Read<T> {
     value: T,
     bytes: Arc<[u8]>,
 }
@@ -85,7 +98,9 @@ impl<T: SignedLayout> Signed<T> {
         let mut bytes = encode_layout(&value);
         let signature = identity.sign(T::DOMAIN, &bytes);
         bytes.extend_from_slice(&signature);
-        Self { value, bytes: bytes.into() }
+        let signed = Self(Arc::new(Read { value, bytes: bytes.into() }));
+        T::keep(&signed);
+        signed
     }
 
     /// Reads and verifies what came from outside.
@@ -101,10 +116,10 @@ impl<T: SignedLayout> Signed<T> {
     /// # Errors
     /// As [`Signed::open`].
     pub fn open_by(suite: Suite, bytes: &[u8]) -> Result<Self, LayoutError> {
+        let signed = Self::open_trusted(bytes)?;
         let (payload, signature) = bytes.split_last_chunk::<SIGNATURE_BYTES>().ok_or(LayoutError::Short)?;
-        let value: T = decode_layout(payload)?;
-        verify(suite, value.signer(), T::DOMAIN, payload, signature)?;
-        Ok(Self { value, bytes: bytes.into() })
+        verify(suite, signed.value().signer(), T::DOMAIN, payload, signature)?;
+        Ok(signed)
     }
 
     /// Reads without verifying, for bytes that this node verified before and kept on its own disk.
@@ -112,31 +127,65 @@ impl<T: SignedLayout> Signed<T> {
     /// # Errors
     /// [`LayoutError`], but never for its signature.
     pub fn open_trusted(bytes: &[u8]) -> Result<Self, LayoutError> {
+        if let Some(found) = T::find(bytes) {
+            return Ok(found);
+        }
         let (payload, _) = bytes.split_last_chunk::<SIGNATURE_BYTES>().ok_or(LayoutError::Short)?;
-        Ok(Self { value: decode_layout(payload)?, bytes: bytes.into() })
+        let signed = Self(Arc::new(Read { value: decode_layout(payload)?, bytes: bytes.into() }));
+        T::keep(&signed);
+        Ok(signed)
     }
 
     #[must_use]
     pub fn value(&self) -> &T {
-        &self.value
+        &self.0.value
     }
 
     /// The bytes as signed, with the signature behind them.
     #[must_use]
     pub fn bytes(&self) -> &Arc<[u8]> {
-        &self.bytes
+        &self.0.bytes
     }
 
     /// The hash of the bytes as signed, without the signature.
     #[must_use]
     pub fn id(&self) -> MessageId {
-        layout_id::<T>(&self.bytes[..self.bytes.len() - SIGNATURE_BYTES])
+        layout_id::<T>(&self.bytes()[..self.bytes().len() - SIGNATURE_BYTES])
+    }
+
+    pub(super) fn downgrade(&self) -> WeakSigned<T> {
+        WeakSigned(Arc::downgrade(&self.0))
     }
 }
 
+impl<T> WeakSigned<T> {
+    pub(super) fn upgrade(&self) -> Option<Signed<T>> {
+        self.0.upgrade().map(Signed)
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        self.0.strong_count() > 0
+    }
+}
+
+impl<T> Clone for Signed<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+/// The bytes decide: a value has exactly one form.
+impl<T> PartialEq for Signed<T> {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0.bytes == other.0.bytes
+    }
+}
+
+impl<T> Eq for Signed<T> {}
+
 impl<T: fmt::Debug> fmt::Debug for Signed<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Signed").field(&self.value).finish()
+        f.debug_tuple("Signed").field(&self.0.value).finish()
     }
 }
 

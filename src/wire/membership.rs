@@ -1,8 +1,11 @@
 //! The frames that membership speaks. Owns their byte form; `membership` owns their meaning, and how many
 //! entries of a list it takes.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
+use super::codec::whole;
 use crate::base::{MemberId, Run};
 
 /// A frame of subsystem 2.
@@ -93,7 +96,8 @@ pub struct Report {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ShownCard {
     /// As its owner signed it.
-    pub card: Vec<u8>,
+    #[serde(with = "whole")]
+    pub card: Arc<[u8]>,
     /// The newest tick known of the card's run where the sender holds the member present (zero: only its
     /// handshake was seen); `None` where it does not.
     pub present: Option<u64>,
@@ -156,8 +160,8 @@ mod tests {
             (MembershipFrame::Leaves(vec![vec![1, 2]]), "06010201 02".replace(' ', "")),
             (
                 MembershipFrame::Cards(vec![
-                    ShownCard { card: vec![9], present: Some(7) },
-                    ShownCard { card: vec![], present: None },
+                    ShownCard { card: [9].into(), present: Some(7) },
+                    ShownCard { card: [].into(), present: None },
                 ]),
                 "07020109010700 00".replace(' ', ""),
             ),

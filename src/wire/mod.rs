@@ -7,6 +7,7 @@ pub mod codec;
 mod damage;
 pub mod datagram;
 mod evidence;
+mod kept;
 mod label;
 mod layout;
 mod membership;

@@ -105,7 +105,7 @@ impl Bench {
 
     /// Has `via` pass the card of `name` on, with a tick that it knows.
     pub fn show(&mut self, via: &str, name: &str, run: Run, tick: u64) {
-        let shown = ShownCard { card: card(name, run, 1).bytes().to_vec(), present: Some(tick) };
+        let shown = ShownCard { card: card(name, run, 1).bytes().clone(), present: Some(tick) };
         self.frame(via, MembershipFrame::Cards(vec![shown]));
     }
 

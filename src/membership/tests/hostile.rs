@@ -73,7 +73,7 @@ fn forged_cards_and_leaves_change_nothing() {
     let mut forged = card("bo", run(200), 1).bytes().to_vec();
     let last = forged.len() - 1;
     forged[last] ^= 1;
-    bench.frame("mal", MembershipFrame::Cards(vec![ShownCard { card: forged, present: Some(7) }]));
+    bench.frame("mal", MembershipFrame::Cards(vec![ShownCard { card: forged.into(), present: Some(7) }]));
     assert_eq!(bench.machine.member(at(bench.now), identity("bo").id()).unwrap().run, run(100));
 
     let leave = Leave { room: ROOM, member: identity("bo").id(), run: run(100) };
@@ -118,7 +118,7 @@ fn a_stale_session_is_shown_the_newer_card_and_is_not_believed() {
     bench.open("bo");
     let shown = bench.outputs.iter().any(|output| match output {
         Output::Send { to, frame: MembershipFrame::Cards(cards) } => {
-            *to == newer.value().member && cards[0].card == newer.bytes().to_vec()
+            *to == newer.value().member && cards[0].card == *newer.bytes()
         }
         _ => false,
     });
@@ -130,7 +130,7 @@ fn a_higher_card_of_ones_own_that_comes_around_later_is_a_copied_home() {
     let mut bench = Bench::new();
     let mut higher = bench.machine.run();
     higher.incarnation += 1;
-    let copy = ShownCard { card: card("ana", higher, 1).bytes().to_vec(), present: Some(3) };
+    let copy = ShownCard { card: card("ana", higher, 1).bytes().clone(), present: Some(3) };
     bench.outputs.clear();
     bench.frame("bo", MembershipFrame::Cards(vec![copy]));
     let alarmed = bench
@@ -256,7 +256,9 @@ fn frame() -> impl Strategy<Value = MembershipFrame> {
             .prop_map(|((subject, run, tick), reports)| MembershipFrame::Unreachable { subject, run, tick, reports }),
         proptest::collection::vec(some_leave(), 0..4).prop_map(MembershipFrame::Leaves),
         proptest::collection::vec((some_card(), proptest::option::of(tick())), 0..4).prop_map(|cards| {
-            MembershipFrame::Cards(cards.into_iter().map(|(card, present)| ShownCard { card, present }).collect())
+            MembershipFrame::Cards(
+                cards.into_iter().map(|(card, present)| ShownCard { card: card.into(), present }).collect(),
+            )
         }),
         proptest::collection::vec(any::<u64>(), 0..70).prop_map(MembershipFrame::Buckets),
         (

@@ -256,7 +256,7 @@ fn six_hundred_members_that_are_gone_are_told_to_a_new_one() {
             addresses: Vec::new(),
         };
         let bytes = Signed::sign(card, &identity).bytes().to_vec();
-        home.apply(&Record::Card { member: identity.id(), run, version: 1, bytes });
+        home.apply(&Record::Card { member: identity.id(), run, version: 1, bytes: bytes.into() });
         ids.push(identity.id());
     }
     let mut world = World::new(11);

@@ -183,7 +183,7 @@ fn a_wall_clock_that_was_set_back_makes_nobody_a_fellow() {
 fn a_verdict_that_was_taken_over_yields_to_a_newer_tick_only() {
     let mut bench = Bench::new();
     let dee = identity("dee").id();
-    let shown = ShownCard { card: card("dee", run(100), 1).bytes().to_vec(), present: None };
+    let shown = ShownCard { card: card("dee", run(100), 1).bytes().clone(), present: None };
     bench.frame("bo", MembershipFrame::Cards(vec![shown]));
     let report = Report { by: identity("bo").id(), open: report_on("dee", 30) };
     bench.frame("bo", MembershipFrame::Unreachable { subject: dee, run: run(100), tick: 30, reports: vec![report] });
