@@ -205,6 +205,7 @@ impl Messaging {
         known.session = Some(run);
         known.heard = Some(step.now.time);
         known.digest = super::peer::SeenDigest::default();
+        known.begin_frontiers((run, self.run));
         self.recovery_opened(step, peer);
         self.all_receipts_due(step, peer);
         if self.peers[&peer].is_reachable() {

@@ -42,6 +42,8 @@ pub(super) struct Peer {
     pub allowance: Allowance,
     /// How often it was asked for receipts of the room since something was last left open.
     pub group_probes: u8,
+    /// Its run, and our own, when frontiers last went to it: who begins anew has nothing of what was said before.
+    frontier_runs: Option<(Run, Option<Run>)>,
     pub frontier_sent: Option<Time>,
     pub frontier_answered: Option<Time>,
     /// Its first frontier is here as a whole.
@@ -104,6 +106,15 @@ impl Peer {
     /// Whether it is worth sending to it now.
     pub fn is_reachable(&self) -> bool {
         self.session.is_some() && self.presence.is_some_and(Presence::is_reachable)
+    }
+
+    /// Its session opened in these runs of it and of this node. Where one of them is new, what was asked and answered
+    /// before was for another life.
+    pub fn begin_frontiers(&mut self, runs: (Run, Option<Run>)) {
+        if self.frontier_runs.replace(runs) != Some(runs) {
+            self.frontier_sent = None;
+            self.frontier_answered = None;
+        }
     }
 
     /// Whether it belongs to the roster of what is said now.

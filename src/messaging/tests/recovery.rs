@@ -109,6 +109,26 @@ fn a_home_that_was_rolled_back_gets_its_own_words_again() {
     world.check_folds();
 }
 
+/// The newest message hides from then on that an older run's are missing: the next one names no message of a run that
+/// the home forgot.
+#[test]
+fn a_home_that_was_rolled_back_at_once_asks_at_once() {
+    let mut world = World::new(41, &["ana", "bo"]);
+    world.say("ana", "one");
+    world.run_for(MS * 100);
+    let records = world.records("ana").len();
+    world.say("ana", "two");
+    world.run_for(MS * 100);
+    world.crash_with("ana", true);
+    world.roll_back("ana", records);
+    world.start("ana");
+    world.run_for(MS * 100);
+    world.say("ana", "three");
+    world.run_for(SEC * 5);
+    assert!(world.screen("ana").iter().skip(2).any(|line| line == "ana: two"), "{:?}", world.screen("ana"));
+    world.check_folds();
+}
+
 #[test]
 fn a_loop_that_was_stopped_ends_what_was_fetched_when_it_runs_again() {
     let mut world = World::new(50, &["ana", "bo"]);
