@@ -32,8 +32,10 @@ pub enum Output {
     },
     /// This card is proven: sessions with older runs of its member are over.
     Retire(Signed<Card>),
-    /// Drop the sessions with a member.
+    /// Drop the sessions with a member: it is done with them too.
     Close(MemberId),
+    /// Drop the sessions with a member that may still hold them open.
+    Release(MemberId),
     /// Drop all that is kept of it.
     Forget(MemberId),
     /// For messaging: where a member stands, at start for each that is remembered, then with each change.

@@ -199,7 +199,7 @@ impl Membership {
             self.connect(id);
         } else if now.since(entry.near().link.quiet_since) > DEAD_SESSION {
             self.close_link(now, id);
-            self.out.push(Output::Close(id));
+            self.out.push(Output::Release(id));
             self.connect(id);
         } else {
             self.send(id, MembershipFrame::Probe);

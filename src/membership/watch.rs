@@ -304,7 +304,7 @@ impl Membership {
             })
             .collect();
         for id in unused {
-            self.out.push(Output::Close(id));
+            self.out.push(Output::Release(id));
             self.close_link(now, id);
         }
     }

@@ -113,6 +113,7 @@ impl Node {
             membership::Output::Addresses { peer, addresses } => self.transport.set_addresses(peer, addresses),
             membership::Output::Retire(card) => self.transport.prove(step, &card),
             membership::Output::Close(peer) => self.transport.close(step, peer),
+            membership::Output::Release(peer) => self.transport.release(step, peer),
             membership::Output::Forget(peer) => {
                 self.transport.forget(peer);
                 self.messaging.handle_forgotten(step, peer);

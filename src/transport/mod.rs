@@ -201,11 +201,18 @@ impl Transport {
     }
 
     /// Drops the sessions with `peer`, and dials to it: it left. What still comes on them is stale.
-    pub fn close(&mut self, _step: &mut Step, peer: MemberId) {
-        self.drop_attempts_to(peer);
-        let sessions = self.peers.get(&peer).map(|known| known.sessions.clone()).unwrap_or_default();
-        for index in sessions {
+    pub fn close(&mut self, step: &mut Step, peer: MemberId) {
+        for index in self.peers.get(&peer).map(|known| known.sessions.clone()).unwrap_or_default() {
             self.retired.insert(index, ());
+        }
+        self.release(step, peer);
+    }
+
+    /// Drops the sessions with `peer`, and dials to it: nothing came on them for long. Should something come all the
+    /// same, the peer slept, and holds them open: it is dialled as for any unknown index.
+    pub fn release(&mut self, _step: &mut Step, peer: MemberId) {
+        self.drop_attempts_to(peer);
+        for index in self.peers.get(&peer).map(|known| known.sessions.clone()).unwrap_or_default() {
             self.drop_session(index);
         }
         self.reset_reassembly(peer);

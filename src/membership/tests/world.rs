@@ -459,7 +459,7 @@ impl World {
                     }
                     node.proven.insert(peer, card);
                 }
-                Output::Close(peer) => {
+                Output::Close(peer) | Output::Release(peer) => {
                     node.sessions.remove(&peer);
                 }
                 Output::Forget(peer) => {

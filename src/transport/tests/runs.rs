@@ -168,6 +168,22 @@ fn who_left_is_not_heard_any_more_and_not_dialled_for_what_comes_late() {
 }
 
 #[test]
+fn who_was_let_go_while_it_slept_is_dialled_when_it_speaks() {
+    let mut net = Net::pair();
+    net.introduce(1, 0);
+    let peer = net.id(1);
+    net.with(0, |transport, step| transport.release(step, peer));
+    assert_eq!(net.closed(0), 1);
+    net.send(1, 0, b"good morning");
+    net.run_for(SECOND);
+    assert_eq!((net.opened(0), net.opened(1)), (1, 1));
+    assert_eq!(net.nodes[0].transport.counters().stale, 0);
+    net.send(1, 0, b"are you there?");
+    net.run_for(SECOND);
+    assert_eq!(net.frames(0), [b"are you there?".to_vec()]);
+}
+
+#[test]
 fn a_forgotten_peer_leaves_nothing_behind() {
     let mut net = Net::pair();
     net.introduce(1, 0);
