@@ -154,6 +154,22 @@ fn a_cut_holds_whoever_restarts_behind_it_and_ends_when_it_is_healed() {
     assert!(story.fleet.status("ana").expect("it answers").faults.is_empty());
 }
 
+/// ana gives bo up, and dials it while it stands still. It is answered when it dials anew, and not for what it gave up.
+#[test]
+fn a_process_that_goes_on_knows_that_what_waits_for_it_is_old() {
+    let (mut story, _) = Story::of(["ana", "bo"]);
+    story.fleet.pause("bo").expect("it stops");
+    story.until("ana dials bo", |story| {
+        let counters = story.fleet.status("ana").expect("an answer").counters;
+        counters["dials"] > 0 && counters["dials_failed"] > 0
+    });
+    story.pass(Duration::from_secs(1));
+    story.fleet.resume("bo").expect("it goes on");
+    story.until("they see each other", |story| story.alive("ana") == 2 && story.alive("bo") == 2);
+    let late = story.fleet.status("bo").expect("an answer").counters["handshakes_late"];
+    assert!(late > 0, "it was not told how late it is");
+}
+
 #[test]
 fn a_paused_process_answers_nothing_and_goes_on_where_it_stood() {
     let (mut story, [_, bo]) = Story::of(["ana", "bo"]);

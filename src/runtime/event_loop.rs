@@ -38,6 +38,8 @@ pub(super) struct EventLoop {
     pub(super) has_input: bool,
     /// Turns in a row in which deadlines had to wait for input that was there before them.
     pub(super) postponed: u32,
+    /// How late the loop was when it began to drain what it still drains.
+    pub(super) drains_since_lag: Duration,
 }
 
 /// How far the life of the node has got.
@@ -80,7 +82,9 @@ impl EventLoop {
         while !self.is_over() {
             let due = self.due();
             self.wait(&mut events, due)?;
-            self.turn(&events, clock::lag(due, clock::time()))?;
+            let lag = clock::lag(due, clock::time());
+            self.drains_since_lag = if self.postponed > 0 { self.drains_since_lag.max(lag) } else { lag };
+            self.turn(&events, self.drains_since_lag)?;
         }
         // The node no longer answers; what it accepted still gets to the disk, and then another process may
         // have the home.
@@ -151,13 +155,19 @@ impl EventLoop {
     fn wait(&mut self, events: &mut Events, due: Option<Time>) -> io::Result<()> {
         let is_busy = self.has_input || self.control.is_ready();
         let timeout = if is_busy { Some(Duration::ZERO) } else { due.map(|due| due.since(clock::time())) };
-        match self.poll.poll(events, timeout) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-                events.clear();
-                Ok(())
-            }
-            polled => polled,
+        let is_interrupted =
+            |polled: &io::Result<()>| polled.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::Interrupted);
+        let mut polled = self.poll.poll(events, timeout);
+        if is_interrupted(&polled) {
+            // A process that was stopped is interrupted when it goes on: it looks at what came meanwhile before it does
+            // what has become due.
+            polled = self.poll.poll(events, Some(Duration::ZERO));
         }
+        if is_interrupted(&polled) {
+            events.clear();
+            return Ok(());
+        }
+        polled
     }
 
     /// One turn: what arrived comes before what is due, because what arrived late may be what a deadline

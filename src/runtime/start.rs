@@ -182,6 +182,7 @@ fn build(
         phase: Phase::Starting { held: Vec::new() },
         has_input: false,
         postponed: 0,
+        drains_since_lag: Duration::ZERO,
     })
 }
 

@@ -39,6 +39,12 @@ impl Transport {
             self.counters.undecodable += 1;
             return;
         };
+        // After a stall of our own the socket holds what was given up long ago, and answering it would use up what its
+        // sources may begin. Who still waits repeats itself.
+        if step.now.lag >= HALF_OPEN_LIFE {
+            self.counters.handshakes_late += 1;
+            return;
+        }
         match self.half_opens.admit(step.now.time, from, &ephemeral) {
             Admission::Admitted => {}
             Admission::Repeated(index) => {

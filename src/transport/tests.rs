@@ -25,6 +25,8 @@ type Judge = Box<dyn FnMut(usize, usize, &[u8]) -> bool>;
 
 struct Net {
     now: Time,
+    /// How late each node's loop is.
+    lag: Duration,
     nodes: Vec<Member>,
     underway: BTreeMap<(Time, u64), Datagram>,
     sent: Vec<Datagram>,
@@ -52,6 +54,7 @@ impl Net {
     fn new(members: u8) -> Self {
         let mut net = Self {
             now: Time::from_micros(1_000_000),
+            lag: Duration::ZERO,
             nodes: Vec::new(),
             underway: BTreeMap::new(),
             sent: Vec::new(),
@@ -122,7 +125,7 @@ impl Net {
 
     /// One input, the settle pass after it, and all that comes of it.
     fn with<R>(&mut self, who: usize, input: impl FnOnce(&mut Transport, &mut Step) -> R) -> R {
-        let now = Now { time: self.now, wall: Wall(0), lag: Duration::ZERO };
+        let now = Now { time: self.now, wall: Wall(0), lag: self.lag };
         let mut step = Step::new(now, None, 0);
         let node = &mut self.nodes[who];
         let result = input(&mut node.transport, &mut step);

@@ -328,3 +328,27 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_was_given_up_while_a_node_slept_does_not_keep_out_who_dials_it_then() {
+    let mut net = Net::new(2);
+    // Six dials of a minute, each given up before the next, lie in the socket of who sleeps.
+    net.judge = Box::new(|_, _, _| false);
+    for _ in 0..6 {
+        net.dial(0, 1);
+        net.run_for(10 * SECOND);
+    }
+    let (from, slept_through) = (net.nodes[0].address, net.sent_by(0));
+    assert_eq!(slept_through.len(), 30);
+    net.judge = Box::new(|_, _, _| true);
+    net.lag = 60 * SECOND;
+    for datagram in slept_through {
+        net.inject(1, from, &datagram.bytes);
+    }
+    assert!(net.sent_by(1).is_empty());
+    net.lag = Duration::ZERO;
+    net.dial(0, 1);
+    net.run_for(SECOND);
+    assert_eq!((net.opened(0), net.opened(1)), (1, 1));
+    assert_eq!(net.nodes[1].transport.counters().handshakes_late, 30);
+}
