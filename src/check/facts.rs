@@ -295,10 +295,15 @@ impl Facts {
         of.restored = of.ever_committed.clone();
         of.restored_gaps = of.noted_gaps.clone();
         if let (Some(member), Some(run)) = (of.member, run) {
-            let boot = *self.runs.entry(member).or_default().entry(run.incarnation).or_insert(run.boot);
-            if boot != run.boot {
-                self.collided.insert((member, run.incarnation));
-            }
+            self.note_run(member, run.incarnation, run.boot);
+        }
+    }
+
+    /// A process of the member has this incarnation.
+    fn note_run(&mut self, member: MemberId, incarnation: Incarnation, boot: u64) {
+        let first = *self.runs.entry(member).or_default().entry(incarnation).or_insert(boot);
+        if first != boot {
+            self.collided.insert((member, incarnation));
         }
     }
 
@@ -379,6 +384,14 @@ impl Facts {
             EventKind::Undone { id, .. } => {
                 let index = self.index_of(*id);
                 self.undo(node, index);
+            }
+            // Of a real process only its word is known; which of them it was does for its boot.
+            EventKind::Ready { incarnation, .. } if self.driver == Driver::Processes => {
+                let of = &self.nodes[node];
+                let process = u64::try_from(node).unwrap_or(u64::MAX).rotate_left(32) + u64::from(of.life);
+                if let Some(member) = of.member.filter(|_| of.incarnations.last() == Some(&None)) {
+                    self.note_run(member, *incarnation, process);
+                }
             }
             EventKind::Ready { .. }
             | EventKind::Member { .. }

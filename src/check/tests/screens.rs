@@ -1,6 +1,6 @@
 //! Checks 2, 3 and 4, and of 6 the places: what is shown, in which order, and what is called missing.
 
-use super::super::{Driver, Noted, What};
+use super::super::{Driver, Ended, Noted, What};
 use super::{NOTHING, Story};
 use crate::node::api::{EventKind, Message};
 
@@ -37,6 +37,28 @@ fn a_home_that_was_rolled_back_shows_anew() {
     story.roll_back("bo");
     story.take("bo", said);
     assert_eq!(story.found(), NOTHING);
+}
+
+#[test]
+fn two_real_processes_of_one_incarnation_share_its_places() {
+    let story = |incarnation| {
+        let mut story = Story::by(Driver::Processes, ["ana", "bo"]);
+        let forgotten = story.say("ana", 1);
+        story.take("bo", forgotten);
+        story.end("ana", Ended::Crashed);
+        story.line(Some("ana"), What::RolledBack { epoch: 1 });
+        story.line(Some("ana"), What::Started { epoch: 1, run: None });
+        let [nick, room, addr, ticket] = ["ana", "room", "", ""].map(ToOwned::to_owned);
+        story.event("ana", EventKind::Ready { id: story.id("ana"), nick, room, addr, incarnation, ticket });
+        let anew = story.write("ana", None, 1, "said anew");
+        story.accept("ana", anew);
+        story.store("ana", anew);
+        story.show("ana", anew);
+        story.take("bo", anew);
+        story.found()
+    };
+    assert_eq!(story(101), NOTHING);
+    assert!(story(102).iter().any(|found| found.starts_with("3 bo shows ana#1 after ana#1")), "{:?}", story(102));
 }
 
 #[test]
