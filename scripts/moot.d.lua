@@ -177,7 +177,7 @@ Said = {}
 Fault = {}
 
 ---Begins the scenario. It stands once, before all else.
----@param options table `name` (needed), `about`, `settle`: how long the room may take to come to rest at the end, or `false`; `swarm`: `true`, or a list of background faults; `crypto`: `"real"` or `"plain"`.
+---@param options table `name` (needed), `about`, `settle`: how long the room may take to come to rest at the end, or `false`; `swarm`: `true`, or a list of background faults; `crypto`: `"real"` or `"plain"`; `limit`: how long the run may take of its own time, where an hour is too short.
 function scenario(options) end
 
 ---Lets time pass.
@@ -343,6 +343,11 @@ function Node:screen() end
 ---@return moot.Message[] # oldest first
 function Node:log() end
 
+---In which states it told that the member is, since the run began, across restarts.
+---@param of Node The member.
+---@return string[] # `alive`, `suspect` and so on, in order
+function Node:saw(of) end
+
 ---What it warned its person of: an author that told different people different things, for one.
 ---@return string[] # oldest first, across restarts
 function Node:alarms() end
@@ -458,6 +463,12 @@ function expect.outcome(message, to, outcome) end
 ---@param subject Node At whom.
 ---@param state "alive"|"suspect"|"unreachable"|"left" 
 function expect.sees(observers, subject, state) end
+
+---None of the observers ever told that one of the members is so, since the run began. Nobody looks at itself.
+---@param observers Node|Node[] Who looks.
+---@param subjects Node|Node[] At whom.
+---@param state "alive"|"suspect"|"unreachable"|"left" 
+function expect.never_saw(observers, subjects, state) end
 
 ---The node refuses.
 ---@param fn fun() Has a node say or tell something.

@@ -179,6 +179,37 @@ fn what_waits_is_where_the_run_stands() {
 }
 
 #[test]
+fn what_was_told_before_is_looked_back_at() {
+    let crashed =
+        "cy:crash()\nwait_until('missed', '15s', function()\n  return ana:member(cy).state == 'unreachable'\nend)\n";
+    let met = format!(
+        "{crashed}cy:start()\nwait_until('back', '30s', room.converged)\n\
+         expect.never_saw({{ ana, bo }}, {{ ana, bo }}, 'suspect')\nexpect.never_saw(ana, cy, 'left')\n\
+         local saw = ana:saw(cy)\nexpect.equal({{ saw[#saw - 1], saw[#saw] }}, {{ 'unreachable', 'alive' }})\n\
+         expect.equal(ana:alarms(), {{}})"
+    );
+    assert_eq!(three(&met).run(&[]).status.code(), Some(0), "{:?}", three(&met).says(&[]));
+    let unmet = format!("{crashed}expect.never_saw({{ bo, ana }}, {{ bo, cy }}, 'unreachable')");
+    let sentence = "ana was never to see cy unreachable, and saw it alive, suspect, unreachable";
+    let (code, text) = three(&unmet).says(&[]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains(sentence) || text.contains(&sentence.replacen("ana", "bo", 1)), "{text}");
+    assert_says(&three("expect.never_saw(ana, bo, 'gone')"), 2, "s.lua:4, at ", "knows no state \"gone\"");
+}
+
+#[test]
+fn a_scenario_has_the_time_that_it_says_it_needs_where_that_is_free() {
+    let desk = Desk::with("scenario{ name = 'long', limit = '3h', settle = false }\nroom.homes{ 'ana' }\nwait('2h')\n");
+    assert_eq!(desk.run(&[]).status.code(), Some(0));
+    let (code, text) = desk.says(&["--limit", "30m"]);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("the run reached its limit of 1800.000 s"), "{text}");
+    let (code, text) = desk.says(&["--on", "processes"]);
+    assert_eq!(code, Some(4), "{text}");
+    assert!(text.contains("it needs up to 10800.000 s of its own time"), "{text}");
+}
+
+#[test]
 fn no_pcall_swallows_a_failure() {
     assert_says(&three("pcall(function() expect.equal(1, 2) end)"), 1, "s.lua:4, at ", "expected 2, and found 1");
     assert_says(&three("pcall(function() room.node('zed') end)"), 2, "s.lua:4, at ", "no node is called zed");

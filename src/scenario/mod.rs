@@ -18,6 +18,7 @@ mod steps;
 mod stop;
 mod swarm;
 mod sweep;
+mod told;
 mod words;
 
 pub use fleet::{Change, Death, Fleet, FleetError, Flood, Forgery, Lie, Lied, MadeUp, Unsynced};

@@ -41,6 +41,8 @@ pub struct Settings {
     pub crypto: Suite,
     pub settle: Settle,
     pub swarm: Swarm,
+    /// How long the run may take of its own time, where that is more than is usual.
+    pub limit: Option<Duration>,
 }
 
 /// How the nodes of a simulated run encrypt.

@@ -12,9 +12,10 @@ use super::statement;
 use super::steps::{Step, Timed};
 use super::stop::{About, Place, Stop, Why, seconds};
 use super::swarm::Background;
+use super::told::Told;
 use crate::base::{MemberId, MessageId, Rng};
-use crate::check::{Checker, Line, LineNumber, Name, What};
-use crate::node::api::{Command, EventKind, Message, Reply};
+use crate::check::{Checker, Driver, Line, LineNumber, Name, What};
+use crate::node::api::{Command, Reply};
 
 /// Makes the fleet of a run, once it is known what the scenario needs.
 pub(super) type Open = Box<dyn FnOnce(&Settings) -> Result<Box<dyn Fleet>, FleetError> + Send>;
@@ -37,10 +38,7 @@ pub(super) struct Stage {
     befallen: BTreeSet<Name>,
     /// What mends each machine's disk, loop and own faults at the end, where they were changed.
     pub(super) mending: BTreeMap<Name, Vec<Change>>,
-    /// What was shown on each machine, across restarts, oldest first.
-    shown: BTreeMap<Name, Vec<Message>>,
-    /// What each node warned its person of, across restarts, oldest first.
-    alarms: BTreeMap<Name, Vec<String>>,
+    pub(super) told: Told,
     /// Rises with each line that an answer about who sees whom may depend on.
     pub(super) views_version: u64,
     pub(super) converged_at: Option<(u64, bool)>,
@@ -115,8 +113,7 @@ impl Stage {
             swarm: Vec::new(),
             befallen: BTreeSet::new(),
             mending: BTreeMap::new(),
-            shown: BTreeMap::new(),
-            alarms: BTreeMap::new(),
+            told: Told::default(),
             views_version: 0,
             converged_at: None,
             suspect: 0,
@@ -144,10 +141,35 @@ impl Stage {
         let mut fleet = open(&settings).map_err(stop_of)?;
         let began = What::Began { scenario: settings.name.clone(), driver: fleet.driver(), seed: self.options.seed };
         fleet.note(None, None, began);
+        let driver = fleet.driver();
         self.fleet = Some(fleet);
         self.settings = settings;
         self.watch()?;
+        self.need_time(driver)?;
         self.draw_swarm()
+    }
+
+    /// Takes the time that the scenario says it needs, where that costs nobody any.
+    fn need_time(&mut self, driver: Driver) -> Result<(), Stop> {
+        let (limit, needed) = (self.options.limit, self.settings.limit);
+        let Some(needed) = needed.map(in_micros).filter(|&needed| needed > limit) else { return Ok(()) };
+        match driver {
+            // A limit that was asked for stays.
+            Driver::Sim if limit == Options::default().limit => {
+                self.options.limit = needed;
+                Ok(())
+            }
+            Driver::Sim => Ok(()),
+            Driver::Processes => Err(Stop::new(
+                Why::Cannot,
+                format!(
+                    "it needs up to {} of its own time, which real processes take in full, and the limit is {}; raise it with \
+                     --limit, or use the simulator",
+                    seconds(needed),
+                    seconds(limit)
+                ),
+            )),
+        }
     }
 
     pub(super) fn has_begun(&self) -> bool {
@@ -179,19 +201,9 @@ impl Stage {
         self.fleet.as_ref().is_some_and(|fleet| fleet.is_running(name))
     }
 
-    /// What was shown on `name` so far, across restarts.
-    pub(super) fn shown(&self, name: &str) -> &[Message] {
-        self.shown.get(name).map_or(&[], Vec::as_slice)
-    }
-
-    /// What the node on `name` warned its person of so far, across restarts.
-    pub(super) fn alarms(&self, name: &str) -> &[String] {
-        self.alarms.get(name).map_or(&[], Vec::as_slice)
-    }
-
     /// How often a message was shown on `name`, since its home was last rolled back.
     pub(super) fn times_shown(&self, name: &str, said: &Said) -> usize {
-        self.shown(name).iter().filter(|message| message.id == said.id).count()
+        self.told.messages(name).iter().filter(|message| message.id == said.id).count()
     }
 
     /// What was done, and the lines. A step that ended the run is among what was done.
@@ -390,16 +402,9 @@ impl Stage {
     fn learn(&mut self, line: &Line) {
         let Some(node) = &line.node else { return };
         match &line.what {
-            What::Told { event } => match &event.kind {
-                EventKind::Message(message) => {
-                    self.shown.entry(node.clone()).or_default().push(message.clone());
-                }
-                EventKind::Alarm { text } => self.alarms.entry(node.clone()).or_default().push(text.clone()),
-                EventKind::Member { .. } | EventKind::Ready { .. } => self.views_version += 1,
-                _ => {}
-            },
+            What::Told { event } => self.views_version += u64::from(self.told.handle(node, &event.kind)),
             What::Started { .. } | What::Ended { .. } => self.views_version += 1,
-            What::RolledBack { .. } => drop(self.shown.remove(node)),
+            What::RolledBack { .. } => self.told.roll_back(node),
             _ => {}
         }
     }

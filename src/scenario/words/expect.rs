@@ -40,11 +40,7 @@ pub(super) fn table(lua: &Lua) -> mlua::Result<Table> {
     word(lua, &table, "sees", |lua, values| {
         let args = Args::new("expect.sees", values).at_most(3)?;
         let (observers, subject) = (args.nodes(0, "who looks")?, args.node(1, "at whom")?);
-        let wanted = args.text(2, "a state")?;
-        let states = Presence::ALL.map(Presence::word);
-        if !states.contains(&wanted.as_str()) {
-            return Err(args.wrong(format!("knows no state {wanted:?}; there are {}", states.join(", "))));
-        }
+        let wanted = state(&args, 2)?;
         let asked = Asked::new("sees", &Name::from(""), &args.known());
         expected(lua, format!("sees {subject} {wanted}"), |stage| {
             stage.asked.push(asked);
@@ -57,7 +53,35 @@ pub(super) fn table(lua: &Lua) -> mlua::Result<Table> {
             Ok(Ok(()))
         })
     })?;
+    word(lua, &table, "never_saw", |lua, values| {
+        let args = Args::new("expect.never_saw", values).at_most(3)?;
+        let (observers, subjects) = (args.nodes(0, "who looks")?, args.nodes(1, "at whom")?);
+        let wanted = state(&args, 2)?;
+        let asked = Asked::new("never_saw", &Name::from(""), &args.known());
+        expected(lua, format!("never_saw {} {wanted}", subjects.join(" ")), |stage| {
+            stage.asked.push(asked);
+            for (observer, subject) in observers.iter().flat_map(|one| subjects.iter().map(move |other| (one, other))) {
+                let id = stage.known(subject)?;
+                let told = stage.told.states(observer, id);
+                if told.iter().any(|state| state.word() == wanted) {
+                    let told = told.iter().map(|state| state.word()).collect::<Vec<_>>().join(", ");
+                    return Ok(Err(format!("{observer} was never to see {subject} {wanted}, and saw it {told}")));
+                }
+            }
+            Ok(Ok(()))
+        })
+    })?;
     Ok(table)
+}
+
+/// The word of a state.
+fn state(args: &Args, at: usize) -> Result<String, Stop> {
+    let wanted = args.text(at, "a state")?;
+    let states = Presence::ALL.map(Presence::word);
+    if !states.contains(&wanted.as_str()) {
+        return Err(args.wrong(format!("knows no state {wanted:?}; there are {}", states.join(", "))));
+    }
+    Ok(wanted)
 }
 
 fn add_values(lua: &Lua, table: &Table) -> mlua::Result<()> {

@@ -176,7 +176,7 @@ fn distance(a: &str, b: &str) -> usize {
 
 fn scenario(lua: &Lua, values: MultiValue) -> Result<(), Stop> {
     let args = Args::new("scenario", values).at_most(1)?;
-    let fields = args.fields(0, &["name", "about", "settle", "swarm", "crypto"])?;
+    let fields = args.fields(0, &["name", "about", "settle", "swarm", "crypto", "limit"])?;
     let name = fields.text("name")?.ok_or_else(|| args.wrong("wants a name: scenario{ name = \"…\" }"))?;
     let settle = match fields.value("settle") {
         Value::Boolean(false) => Settle::Never,
@@ -198,7 +198,8 @@ fn scenario(lua: &Lua, values: MultiValue) -> Result<(), Stop> {
         Some(other) => return Err(args.wrong(format!("knows no crypto {other:?}; there are real and plain"))),
     };
     let about = fields.text("about")?.unwrap_or_default();
-    on_stage(lua, |stage| stage.begin(Settings { name, about, crypto, settle, swarm }))
+    let limit = fields.span("limit")?;
+    on_stage(lua, |stage| stage.begin(Settings { name, about, crypto, settle, swarm, limit }))
 }
 
 fn log(lua: &Lua, values: MultiValue) -> Result<(), Stop> {

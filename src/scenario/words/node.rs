@@ -211,7 +211,7 @@ fn add_answers<M: UserDataMethods<Node>>(methods: &mut M) {
     });
     answers(methods, "alarms", |stage, node, args| {
         args.none()?;
-        Ok(Some(stage.alarms(node).to_vec()))
+        Ok(Some(stage.told.alarms(node).to_vec()))
     });
     answers(methods, "log", |stage, node, args| {
         args.none()?;
@@ -220,12 +220,17 @@ fn add_answers<M: UserDataMethods<Node>>(methods: &mut M) {
     answers(methods, "screen", |stage, node, args| {
         args.none()?;
         let own = stage.known(node)?;
-        let others = stage.shown(node).iter().filter(|message| message.from != own);
+        let others = stage.told.messages(node).iter().filter(|message| message.from != own);
         Ok(Some(others.map(|message| format!("{}: {}", message.nick, message.text)).collect::<Vec<_>>()))
     });
     answers(methods, "shows", |stage, node, args| {
         let said = args.message(0, "a message")?;
         Ok(Some(stage.times_shown(node, &said) > 0))
+    });
+    answers(methods, "saw", |stage, node, args| {
+        let of = args.node(0, "a member")?;
+        let id = stage.known(&of)?;
+        Ok(Some(stage.told.states(node, id).iter().map(|state| state.word()).collect::<Vec<_>>()))
     });
     does(methods, "why", |lua, node, values| {
         let args = Args::new("node:why", values).at_most(1)?;

@@ -31,6 +31,7 @@ const UNSYNCED: Param = param(
     "What becomes of what was not synced: it got there (the default), it is lost, or some of it is.",
 );
 const OF_MESSAGE: Param = param("message", "Said", "As `say` or `tell` gave it.");
+const STATE: Param = param("state", "\"alive\"|\"suspect\"|\"unreachable\"|\"left\"", "");
 const WHAT: Param = param("what?", "string", "What it is about; the failure says it.");
 const FAULTS: Param = param(
     "faults",
@@ -56,7 +57,7 @@ pub const SCENARIOS: Surface = Surface {
             &[param(
                 "options",
                 "table",
-                "`name` (needed), `about`, `settle`: how long the room may take to come to rest at the end, or `false`; `swarm`: `true`, or a list of background faults; `crypto`: `\"real\"` or `\"plain\"`.",
+                "`name` (needed), `about`, `settle`: how long the room may take to come to rest at the end, or `false`; `swarm`: `true`, or a list of background faults; `crypto`: `\"real\"` or `\"plain\"`; `limit`: how long the run may take of its own time, where an hour is too short.",
             )],
             "Begins the scenario. It stands once, before all else.",
         ),
@@ -215,6 +216,13 @@ pub const SCENARIOS: Surface = Surface {
             "Its durable log, its own messages included; the node may be down.",
         ),
         gives(
+            "Node:saw",
+            &[param("of", "Node", "The member.")],
+            "string[]",
+            "`alive`, `suspect` and so on, in order",
+            "In which states it told that the member is, since the run began, across restarts.",
+        ),
+        gives(
             "Node:alarms",
             &[],
             "string[]",
@@ -344,12 +352,13 @@ pub const SCENARIOS: Surface = Surface {
         ),
         does(
             "expect.sees",
-            &[
-                param("observers", NODES, "Who looks."),
-                param("subject", "Node", "At whom."),
-                param("state", "\"alive\"|\"suspect\"|\"unreachable\"|\"left\"", ""),
-            ],
+            &[param("observers", NODES, "Who looks."), param("subject", "Node", "At whom."), STATE],
             "The observers hold the member so.",
+        ),
+        does(
+            "expect.never_saw",
+            &[param("observers", NODES, "Who looks."), param("subjects", NODES, "At whom."), STATE],
+            "None of the observers ever told that one of the members is so, since the run began. Nobody looks at itself.",
         ),
         does(
             "expect.refused",
