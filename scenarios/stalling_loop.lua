@@ -1,0 +1,39 @@
+-- bo's machine is overloaded: its loop stands still for seconds, goes on for a moment, and stands still again. Elsewhere such a node takes its
+-- own stall for the silence of everybody else and calls the whole room dead. Here it judges nobody before it has read what waited for
+-- it; the others may miss it, and take it back.
+scenario{
+  name = "stalling loop",
+  about = "a node whose own loop stalls accuses nobody, and is back a second after each stall",
+  swarm = true,
+}
+local ana, bo, cy, dee, eve = room.nodes{ "ana", "bo", "cy", "dee", "eve" }
+local others = { ana, cy, dee, eve }
+net.default{ delay = "20ms", jitter = "10ms" }
+wait_until("all see all", "30s", room.converged)
+
+for _, stall in ipairs{ 0.8, 3, 1.5, 10, 2.5, 5, 0.3, 8, 4, 20 } do
+  bo:pause()
+  wait(stall)
+  bo:resume()
+  -- Before anything else could happen it sees those that it saw.
+  for _, node in ipairs(others) do expect.sees(bo, node, "alive") end
+  wait_until("all see all after " .. stall .. " s", "3s", room.converged)
+  wait(0.5 + rng.below(20) / 10)
+end
+wait("5s")
+expect.is_true(room.converged(), "it stays so")
+expect.never_saw(bo, others, "suspect")
+expect.never_saw(others, others, "suspect")
+
+-- A stall too short to be missed for is nothing to anybody.
+local times = #ana:saw(bo)
+for _ = 1, 20 do
+  bo:pause()
+  wait("700ms")
+  bo:resume()
+  wait("700ms")
+end
+expect.equal(#ana:saw(bo), times, "changes that ana saw of bo")
+local m = bo:say("still here")
+wait_until("all have it", "30s", function() return ana:shows(m) and cy:shows(m) and dee:shows(m) and eve:shows(m) end)
+expect.shown_once(room.all(), m)
