@@ -248,11 +248,12 @@ fn note_shown(line: &Line, id: MessageId, left: &mut Option<Time>, shown: &mut V
     }
 }
 
-/// What one's node keeps of members that died with messages on their way to them.
+/// What one's node keeps of members that died with messages on their way to them, after those lived their life.
 pub(super) fn dead(amount: Amount) {
     println!(
-        "| members that died | deliveries open at first | after 8 days | datagrams in the last hour |\n|---:|---:|---:|---:|"
+        "| members that died | deliveries open at first | expired | unknown for good | under way | sessions | dials | members kept | datagrams in the last hour |"
     );
+    println!("|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
     for members in [10, 50] {
         let names = names(members + 1);
         let options = Options { keeps_told: false, suite: Suite::Plain, ..Options::new(amount.seeds) };
@@ -260,19 +261,28 @@ pub(super) fn dead(amount: Amount) {
         for name in &names[1..] {
             world.crash(name, Unsynced::Lose);
         }
-        for name in &names[1..] {
-            world.tell("m0", name, TEXT);
-        }
+        // Half of them are told something while they still seem to be there.
+        let (early, late) = names[1..].split_at(members / 2);
+        early.iter().for_each(|name| drop(world.tell("m0", name, TEXT)));
         world.say("m0", TEXT);
         world.run_for(Duration::from_secs(60));
-        let open = |world: &World| {
-            let deliveries = world.status("m0").deliveries;
-            deliveries.waiting + deliveries.sending + deliveries.unknown
-        };
-        let first = open(&world);
+        late.iter().for_each(|name| drop(world.tell("m0", name, TEXT)));
+        let first = world.status("m0").deliveries;
+        let open = first.waiting + first.sending + first.unknown;
         world.run_for(Duration::from_hours(8 * 24 - 1));
         let sent = world.datagrams();
         world.run_for(Duration::from_hours(1));
-        println!("| {members} | {first} | {} | {} |", open(&world), world.datagrams() - sent);
+        let status = world.status("m0");
+        let used = |table: &str| status.counters[&format!("{table}_used")];
+        println!(
+            "| {members} | {open} | {} | {} | {} | {} | {} | {} | {} |",
+            status.deliveries.expired,
+            status.deliveries.unknown,
+            used("under_way_to_a_peer"),
+            used("sessions"),
+            used("dials"),
+            used("members"),
+            world.datagrams() - sent
+        );
     }
 }

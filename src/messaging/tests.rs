@@ -2,6 +2,7 @@
 //! are slow, full or lose what was not synced. The world knows the truth and checks every claim against it.
 
 mod claims;
+mod dead;
 mod delivery;
 mod forks;
 mod gaps;
