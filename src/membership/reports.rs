@@ -48,6 +48,10 @@ impl Membership {
 
     /// `by` does not hear somebody, says `via`.
     pub(super) fn handle_report(&mut self, step: &mut Step, via: MemberId, by: MemberId, report: OpenReport) {
+        self.take_report(step, via, by, report, Rides::Open);
+    }
+
+    fn take_report(&mut self, step: &mut Step, via: MemberId, by: MemberId, report: OpenReport, rides: Rides) {
         let now = step.now.time;
         let me = self.own.id();
         let OpenReport { subject, run, tick, .. } = report;
@@ -66,7 +70,9 @@ impl Membership {
             self.doubt_on_hearsay(now, subject);
             return;
         }
-        let is_followed = by == via && self.members.get(&by).is_some_and(|entry| entry.near().link.beats(now));
+        let is_followed = rides == Rides::Open
+            && by == via
+            && self.members.get(&by).is_some_and(|entry| entry.near().link.beats(now));
         let Some(entry) = self.members.get_mut(&subject) else {
             return;
         };
@@ -340,7 +346,7 @@ impl Membership {
         // Whoever holds it present weighs what the verdict rests on; others have nothing to set against it.
         if entry.is_present() {
             for report in reports {
-                self.handle_report(step, via, report.by, report.open);
+                self.take_report(step, via, report.by, report.open, Rides::Closed);
             }
             return;
         }
@@ -431,6 +437,15 @@ impl Membership {
             self.send(id, frame.clone());
         }
     }
+}
+
+/// How a report comes here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Rides {
+    /// Its author has it open: it rides each of its heartbeats, and one without it takes it back.
+    Open,
+    /// It led to a verdict, after which it rides no longer: heartbeats without it take nothing back.
+    Closed,
 }
 
 impl Entry {

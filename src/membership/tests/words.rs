@@ -195,6 +195,27 @@ fn a_verdict_that_was_taken_over_yields_to_a_newer_tick_only() {
 }
 
 #[test]
+fn heartbeats_that_carry_a_report_no_longer_take_nothing_back_of_a_verdict() {
+    let mut bench = Bench::crowded();
+    let far = bench.far();
+    let subject = identity(&far).id();
+    let reports = ["bo", "mal"].map(|by| Report { by: identity(by).id(), open: report_on(&far, 3) }).to_vec();
+    let verdict = MembershipFrame::Unreachable { subject, run: run(100), tick: 3, reports };
+    bench.outputs.clear();
+    // Both reported it long ago, and show the verdict again as long as the views differ.
+    for tick in 11..20 {
+        for name in ["bo", "mal"] {
+            bench.beat(name, tick);
+            bench.frame(name, verdict.clone());
+            bench.pass(Duration::from_millis(490));
+        }
+    }
+    assert_eq!(bench.presence(&far), Some(Presence::Unreachable));
+    let is_about_it = |output: &&Output| matches!(output, Output::Presence { member, .. } if *member == subject);
+    assert_eq!(bench.outputs.iter().filter(is_about_it).count(), 2, "suspect, and then unreachable");
+}
+
+#[test]
 fn who_only_suspects_a_member_gives_no_word_for_it() {
     let mut bench = Bench::new();
     bench.beat("bo", 12);
