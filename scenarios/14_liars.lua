@@ -3,7 +3,7 @@
 -- one needs the simulator: a real node has no way to do any of it.
 scenario{
   name = "liars",
-  about = "a member that forges, equivocates, boasts, replays and floods deceives nobody and stops nobody",
+  about = "a member that forges, equivocates, boasts, slanders, replays and floods deceives nobody and stops nobody",
   swarm = { "delay=15ms±15ms", "duplicate=3%", "disk=20ms" },
 }
 local ana, bo, cy, mallory = room.nodes{ "ana", "bo", "cy", "mallory" }
@@ -70,6 +70,17 @@ expect.equal(#ana:gaps(), 0, "gaps")
 expect.is_true(counted(ana, "recovery_pulls") - asked < 20, "ana does not ask for ever")
 expect.equal(counted(ana, "offers_used"), 0, "what ana still wants of it")
 
+-- It lies about who is there: cy said goodbye, it shows, or restarted; and neither it nor ana hears cy. What it cannot sign
+-- counts for nothing, and whom they hear themselves nobody talks them out of.
+mallory:forge{ to = { ana, bo }, as = cy, leave = true }
+mallory:forge{ to = { ana, bo }, as = cy, card = true }
+for _ = 1, 5 do
+  mallory:slander{ to = bo, of = cy, as = ana, verdict = true }
+  mallory:slander{ to = ana, of = cy }
+  wait("1s")
+  for _, node in ipairs{ ana, bo } do expect.differ(node:member(cy).state, "unreachable", "cy, who is heard") end
+end
+
 -- It replays all that it remembers, some of it from before bo's restart. Every copy is turned away, and nothing is shown
 -- twice.
 local before = counted(ana, "replayed") + counted(bo, "replayed") + counted(cy, "replayed")
@@ -77,7 +88,24 @@ expect.is_true(mallory:replay() > 0, "something was heard")
 wait("1s")
 local after = counted(ana, "replayed") + counted(bo, "replayed") + counted(cy, "replayed")
 expect.is_true(after > before, "copies are counted")
-bo:restart()
+
+-- While bo is down it says that it has just heard bo. Nobody else does, so bo shows as degraded, kept alive by mallory's word;
+-- when that ends, bo is unreachable.
+bo:crash()
+local function on_mallorys_word(node)
+  local member = node:member(bo)
+  local evidence = member.evidence[1]
+  return member.degraded and evidence.kind == "contradiction" and evidence.nick == "mallory"
+end
+for _ = 1, 20 do
+  mallory:vouch{ to = { ana, cy }, of = bo }
+  wait("500ms")
+end
+expect.is_true(on_mallorys_word(ana) or on_mallorys_word(cy), "on whose word bo is alive")
+wait_until("bo is missed", "30s", function()
+  return ana:member(bo).state == "unreachable" and cy:member(bo).state == "unreachable"
+end)
+bo:start()
 wait_until("bo is back", "60s", room.converged)
 mallory:replay{ to = bo }
 wait("1s")

@@ -389,8 +389,8 @@ function Node:crash_at_commit(when) end
 function Node:stall(lag) end
 
 ---Has the member send to `to` what it signs itself, in the name of another. Needs the simulator, as all lies do.
----@param options { to: Node|Node[], as: Node?, text: string?, private: boolean?, of: Said?, receipt: Said? } `as` and `text`: a message in another's name, to the room or with `private = true` to `to` alone; `of` and `text`: a message of the room with another text under its own signature; `as` and `receipt`: a receipt in another's name for a message of `to`.
----@return Said? # the message that nobody said; nil for a receipt
+---@param options { to: Node|Node[], as: Node?, text: string?, private: boolean?, of: Said?, receipt: Said?, leave: boolean?, card: boolean? } `as` and `text`: a message in another's name, to the room or with `private = true` to `to` alone; `of` and `text`: a message of the room with another text under its own signature; `as` and `receipt`: a receipt in another's name for a message of `to`; `as` and `leave = true` or `card = true`: another's goodbye, or its card of a later run.
+---@return Said? # the message that nobody said, where it is one
 function Node:forge(options) end
 
 ---Has the member sign two messages to the room under one number, and send one to each of two others.
@@ -401,6 +401,14 @@ function Node:equivocate(options) end
 ---Has the member claim that it holds, and can give, messages that do not exist.
 ---@param options { to: Node|Node[], of: Node, more: integer } Whom it tells, whose messages it claims to hold, and how many more than it knows.
 function Node:boast(options) end
+
+---Has the member say that another is silent.
+---@param options { to: Node|Node[], of: Node, as: Node?, verdict: boolean? } Whom it tells, and of whom; with `as`, that this one reports it; with `verdict = true` too, that both do, and it is unreachable.
+function Node:slander(options) end
+
+---Has the member say that it heard another just now.
+---@param options { to: Node|Node[], of: Node, ahead: integer? } Whom it tells, of whom, and how many heartbeats further than can be.
+function Node:vouch(options) end
 
 ---Has the member remember the datagrams that leave on some links from now on, the newest 4,096.
 ---@param options? { from: Node?, to: Node? } Which links; without both, its own.

@@ -7,7 +7,7 @@ use crate::base::{MemberId, MessageId};
 use crate::check::{Driver, Line, LineNumber, What};
 use crate::faults::Rule;
 use crate::node::api::{Command, Gap, Message, Refusal, Reply, Status, WhyMember, WhyMessage};
-pub use crate::sim::{DISK_LATENCY, Death, Flood, Forgery, Lie, Lied, MadeUp, Unsynced};
+pub use crate::sim::{DISK_LATENCY, Death, Flood, Forgery, Lie, Lied, MadeUp, Slander, Unsynced};
 
 /// Nodes by name, and the network between them.
 ///

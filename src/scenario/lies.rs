@@ -1,7 +1,7 @@
 //! Members that lie: what a scenario has one do, and the statement that does it again in a shrunk scenario. What a lie is
 //! made of is the simulator's matter.
 
-use super::fleet::{Forgery, Lie, Lied};
+use super::fleet::{Forgery, Lie, Lied, Slander};
 use super::stage::{Said, Stage};
 use super::steps::{Step, list, local, quoted};
 use super::stop::Stop;
@@ -37,30 +37,17 @@ impl Stage {
 fn lie_about(lie: &Lie) -> Option<MessageId> {
     match lie {
         Lie::Forge { forgery: Forgery::Changed { of, .. } | Forgery::Receipt { of, .. }, .. } => Some(*of),
-        Lie::Forge { forgery: Forgery::Message { .. } | Forgery::Private { .. }, .. }
+        Lie::Forge {
+            forgery: Forgery::Message { .. } | Forgery::Private { .. } | Forgery::Leave { .. } | Forgery::Card { .. },
+            ..
+        }
         | Lie::Equivocate { .. }
         | Lie::Boast { .. }
+        | Lie::Slander { .. }
+        | Lie::Vouch { .. }
         | Lie::Listen { .. }
         | Lie::Replay { .. }
         | Lie::Flood { .. } => None,
-    }
-}
-
-/// The nodes that a lie cannot do without.
-pub(super) fn names(lie: &Lie) -> Vec<&Name> {
-    match lie {
-        Lie::Forge { to, forgery } => {
-            let named = match forgery {
-                Forgery::Message { author, .. } | Forgery::Private { author, .. } => Some(author),
-                Forgery::Receipt { by, .. } => Some(by),
-                Forgery::Changed { .. } => None,
-            };
-            to.iter().chain(named).collect()
-        }
-        Lie::Equivocate { to, .. } => to.iter().collect(),
-        Lie::Boast { to, of, .. } => to.iter().chain([of]).collect(),
-        Lie::Listen { from, to } | Lie::Replay { from, to, .. } => from.iter().chain(to).collect(),
-        Lie::Flood { to, .. } => to.iter().collect(),
     }
 }
 
@@ -92,6 +79,8 @@ pub(super) fn statement(node: &Name, lie: &Lie, message: usize, about: Option<us
                 Forgery::Receipt { by, .. } => {
                     format!("{node}:forge{{ to = {to}, as = {}, receipt = {about} }}", local(by))
                 }
+                Forgery::Leave { of } => format!("{node}:forge{{ to = {to}, as = {}, leave = true }}", local(of)),
+                Forgery::Card { of } => format!("{node}:forge{{ to = {to}, as = {}, card = true }}", local(of)),
             }
         }
         Lie::Equivocate { to, texts: [one, other] } => format!(
@@ -103,6 +92,17 @@ pub(super) fn statement(node: &Name, lie: &Lie, message: usize, about: Option<us
         ),
         Lie::Boast { to, of, more } => {
             format!("{node}:boast{{ to = {}, of = {}, more = {more} }}", list(to), local(of))
+        }
+        Lie::Slander { to, of, slander } => {
+            let rest = match slander {
+                Slander::Report => String::new(),
+                Slander::Relayed { by } => format!(", as = {}", local(by)),
+                Slander::Verdict { with } => format!(", as = {}, verdict = true", local(with)),
+            };
+            format!("{node}:slander{{ to = {}, of = {}{rest} }}", list(to), local(of))
+        }
+        Lie::Vouch { to, of, ahead } => {
+            format!("{node}:vouch{{ to = {}, of = {}, ahead = {ahead} }}", list(to), local(of))
         }
         Lie::Listen { from, to } => format!("{node}:listen{{ {} }}", ends(from.as_ref(), to.as_ref()).join(", ")),
         Lie::Replay { from, to, last } => {
@@ -148,6 +148,21 @@ mod tests {
         assert_eq!(says(both, None), wanted);
         let boast = Lie::Boast { to: vec![ana.clone()], of: bo.clone(), more: 7 };
         assert_eq!(says(boast, None), "mallory:boast{ to = { ana }, of = bo, more = 7 }");
+        let slander = |slander| Lie::Slander { to: vec![bo.clone()], of: ana.clone(), slander };
+        assert_eq!(says(slander(Slander::Report), None), "mallory:slander{ to = { bo }, of = ana }");
+        let verdict = Slander::Verdict { with: "cy".into() };
+        let wanted = "mallory:slander{ to = { bo }, of = ana, as = cy, verdict = true }";
+        assert_eq!(says(slander(verdict), None), wanted);
+        let vouch = Lie::Vouch { to: vec![bo.clone()], of: ana.clone(), ahead: 3 };
+        assert_eq!(says(vouch, None), "mallory:vouch{ to = { bo }, of = ana, ahead = 3 }");
+        assert_eq!(
+            says(forge(Forgery::Leave { of: ana.clone() }), None),
+            "mallory:forge{ to = { bo }, as = ana, leave = true }"
+        );
+        assert_eq!(
+            says(forge(Forgery::Card { of: ana.clone() }), None),
+            "mallory:forge{ to = { bo }, as = ana, card = true }"
+        );
         assert_eq!(says(Lie::Listen { from: None, to: None }, None), "mallory:listen{  }");
         let replay = Lie::Replay { from: Some(ana), to: None, last: Some(2) };
         assert_eq!(says(replay, None), "mallory:replay{ from = ana, last = 2 }");

@@ -21,7 +21,7 @@ mod sweep;
 mod told;
 mod words;
 
-pub use fleet::{Change, Death, Fleet, FleetError, Flood, Forgery, Lie, Lied, MadeUp, Unsynced};
+pub use fleet::{Change, Death, Fleet, FleetError, Flood, Forgery, Lie, Lied, MadeUp, Slander, Unsynced};
 pub use options::{Keeps, Options, Settings, Settle, Suite, Swarm, Tape};
 pub use processes::ProcessFleet;
 pub use script::{Run, Script, run};

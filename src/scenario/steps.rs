@@ -109,7 +109,7 @@ impl Step {
             | Self::Change { node, .. } => vec![node],
             Self::Join { node, through } => vec![node, through],
             Self::Tell { node, to, .. } => vec![node, to],
-            Self::Lie { node, lie, .. } => [node].into_iter().chain(lies::names(lie)).collect(),
+            Self::Lie { node, lie, .. } => [node].into_iter().chain(lie.names()).collect(),
             Self::Links { links, .. } => links.from.iter().chain(&links.to).collect(),
             Self::Default { .. } | Self::DefaultOff { .. } | Self::Heal { .. } => Vec::new(),
         }

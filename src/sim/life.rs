@@ -20,6 +20,7 @@ impl World {
         let first = self.machines[0].address;
         let now = self.now(index);
         let labels_frames = self.recorder.is_on();
+        self.machines[index].born = self.time;
         self.machines[index].start(now, labels_frames);
         let (epoch, run) = (self.machines[index].home.epoch, self.machines[index].running().run());
         let line = self.done(Some(index), None, What::Started { epoch, run: Some(run) });

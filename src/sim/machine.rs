@@ -23,6 +23,8 @@ pub(super) struct Machine {
     pub home: Home,
     pub clock: Clock,
     pub process: Option<Process>,
+    /// When its last process began.
+    pub born: Time,
     /// Counts processes; what was scheduled for an earlier one is void.
     pub life: u32,
     /// All that the nodes of this home told, across restarts.
@@ -140,6 +142,7 @@ impl Machine {
             home,
             clock: Clock::new(),
             process: None,
+            born: Time::ZERO,
             life: 0,
             told: Vec::new(),
             stall: Duration::ZERO,

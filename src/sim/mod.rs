@@ -18,6 +18,6 @@ mod tests;
 
 pub use crate::crypto::Suite;
 pub use disk::{DISK_LATENCY, Unsynced};
-pub use liar::{Flood, Forgery, Lie, Lied, MadeUp};
+pub use liar::{Flood, Forgery, Lie, Lied, MadeUp, Slander};
 pub use machine::Death;
 pub use world::{Options, World};

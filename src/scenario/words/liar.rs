@@ -6,7 +6,7 @@ use super::node::{Node, does};
 use super::on_stage;
 use super::values::{Args, Fields};
 use crate::check::Name;
-use crate::scenario::fleet::{Flood, Forgery, Lie};
+use crate::scenario::fleet::{Flood, Forgery, Lie, Slander};
 use crate::scenario::stop::Stop;
 
 /// What a flood sends at most at one moment.
@@ -33,6 +33,26 @@ pub(super) fn add<M: UserDataMethods<Node>>(methods: &mut M) {
         let (to, of) = (receivers(&args, &fields)?, one(&args, &fields, "of")?);
         let more = count(&args, &fields, "more")?.ok_or_else(|| args.wrong("wants more = how many it makes up"))?;
         on_stage(lua, |stage| stage.lie(node, &Lie::Boast { to, of, more: u64::from(more) }).map(|_| ()))
+    });
+    does(methods, "slander", |lua, node, values| {
+        let args = Args::new("node:slander", values).at_most(1)?;
+        let fields = args.fields(0, &["to", "of", "as", "verdict"])?;
+        let (to, of, by) = (receivers(&args, &fields)?, one(&args, &fields, "of")?, end(&args, &fields, "as")?);
+        let slander = match (by, fields.flag("verdict")?.unwrap_or(false)) {
+            (None, false) => Slander::Report,
+            (Some(by), false) => Slander::Relayed { by },
+            (Some(with), true) => Slander::Verdict { with },
+            (None, true) => return Err(args.wrong("wants as = the other who is to have reported, for a verdict")),
+        };
+        on_stage(lua, |stage| stage.lie(node, &Lie::Slander { to, of, slander }).map(|_| ()))
+    });
+    does(methods, "vouch", |lua, node, values| {
+        let args = Args::new("node:vouch", values).at_most(1)?;
+        let fields = args.fields(0, &["to", "of", "ahead"])?;
+        let (to, of) = (receivers(&args, &fields)?, one(&args, &fields, "of")?);
+        let ahead = fields.integer("ahead")?.unwrap_or(0);
+        let ahead = u64::try_from(ahead).map_err(|_| args.wrong("wants ahead from 0"))?;
+        on_stage(lua, |stage| stage.lie(node, &Lie::Vouch { to, of, ahead }).map(|_| ()))
     });
     does(methods, "listen", |lua, node, values| {
         let args = Args::new("node:listen", values).at_most(1)?;
@@ -62,16 +82,19 @@ pub(super) fn add<M: UserDataMethods<Node>>(methods: &mut M) {
 }
 
 fn forge(args: &Args) -> Result<Lie, Stop> {
-    let fields = args.fields(0, &["to", "as", "text", "of", "receipt", "private"])?;
+    let fields = args.fields(0, &["to", "as", "text", "of", "receipt", "private", "leave", "card"])?;
     let to = receivers(args, &fields)?;
     let (of, receipt) = (fields.message("of")?, fields.message("receipt")?);
-    let private = fields.flag("private")?.unwrap_or(false);
+    let is = |key| Ok::<bool, Stop>(fields.flag(key)?.unwrap_or(false));
+    let author = || one(args, &fields, "as");
     let text = || fields.text("text")?.ok_or_else(|| args.wrong("wants a text"));
     let forgery = match (of, receipt) {
-        (None, None) if private => Forgery::Private { author: one(args, &fields, "as")?, text: text()? },
-        (None, None) => Forgery::Message { author: one(args, &fields, "as")?, text: text()? },
+        (None, None) if is("private")? => Forgery::Private { author: author()?, text: text()? },
+        (None, None) if is("leave")? => Forgery::Leave { of: author()? },
+        (None, None) if is("card")? => Forgery::Card { of: author()? },
+        (None, None) => Forgery::Message { author: author()?, text: text()? },
         (Some(said), None) => Forgery::Changed { of: said.id, text: text()? },
-        (None, Some(said)) => Forgery::Receipt { by: one(args, &fields, "as")?, of: said.id },
+        (None, Some(said)) => Forgery::Receipt { by: author()?, of: said.id },
         (Some(_), Some(_)) => return Err(args.wrong("takes either of or receipt")),
     };
     Ok(Lie::Forge { to, forgery })

@@ -278,11 +278,11 @@ pub const SCENARIOS: Surface = Surface {
             "Node:forge",
             &[param(
                 "options",
-                "{ to: Node|Node[], as: Node?, text: string?, private: boolean?, of: Said?, receipt: Said? }",
-                "`as` and `text`: a message in another's name, to the room or with `private = true` to `to` alone; `of` and `text`: a message of the room with another text under its own signature; `as` and `receipt`: a receipt in another's name for a message of `to`.",
+                "{ to: Node|Node[], as: Node?, text: string?, private: boolean?, of: Said?, receipt: Said?, leave: boolean?, card: boolean? }",
+                "`as` and `text`: a message in another's name, to the room or with `private = true` to `to` alone; `of` and `text`: a message of the room with another text under its own signature; `as` and `receipt`: a receipt in another's name for a message of `to`; `as` and `leave = true` or `card = true`: another's goodbye, or its card of a later run.",
             )],
             "Said?",
-            "the message that nobody said; nil for a receipt",
+            "the message that nobody said, where it is one",
             "Has the member send to `to` what it signs itself, in the name of another. Needs the simulator, as all lies do.",
         ),
         gives(
@@ -300,6 +300,24 @@ pub const SCENARIOS: Surface = Surface {
                 "Whom it tells, whose messages it claims to hold, and how many more than it knows.",
             )],
             "Has the member claim that it holds, and can give, messages that do not exist.",
+        ),
+        does(
+            "Node:slander",
+            &[param(
+                "options",
+                "{ to: Node|Node[], of: Node, as: Node?, verdict: boolean? }",
+                "Whom it tells, and of whom; with `as`, that this one reports it; with `verdict = true` too, that both do, and it is unreachable.",
+            )],
+            "Has the member say that another is silent.",
+        ),
+        does(
+            "Node:vouch",
+            &[param(
+                "options",
+                "{ to: Node|Node[], of: Node, ahead: integer? }",
+                "Whom it tells, of whom, and how many heartbeats further than can be.",
+            )],
+            "Has the member say that it heard another just now.",
         ),
         does(
             "Node:listen",

@@ -7,6 +7,7 @@ use crate::check::Name;
 use crate::crypto::Handshake;
 use crate::sim::World;
 use crate::sim::drive::Parcel;
+use crate::transport::Channel;
 use crate::wire::datagram::{FIRST_PADDING_BYTES, data_header, first_datagram};
 use crate::wire::{MessagingFrame, Signed};
 
@@ -78,7 +79,7 @@ impl World {
                     // No frame begins so: there are no 251 kinds.
                     let frame: [u8; 32] =
                         [[250; 1].as_slice(), &telling.rng.bytes::<31>()].concat().try_into().expect("32");
-                    to.iter().try_for_each(|to| self.send_frame_bytes(&telling, to, &frame, None))?;
+                    to.iter().try_for_each(|to| self.send_bytes(&telling, to, (Channel::Messaging, &frame), None))?;
                 }
             }
             Flood::Forgeries => {

@@ -5,12 +5,13 @@ use super::{Lied, MadeUp, Telling};
 use crate::base::{MemberId, MessageId, Run, Seq};
 use crate::check::Name;
 use crate::crypto::Identity;
+use crate::membership;
 use crate::messaging;
 use crate::node::Record;
 use crate::sim::World;
 use crate::wire::{
-    GroupMessage, Held, HeldRange, MessagingFrame, Prev, PrivateMessage, Receipt, Signed, SignedLayout, decode_layout,
-    encode_layout, layout_id,
+    Card, GroupMessage, Held, HeldRange, Leave, MembershipFrame, MessagingFrame, Prev, PrivateMessage, Receipt,
+    ShownCard, Signed, SignedLayout, decode_layout, encode_layout, layout_id,
 };
 
 /// What is forged.
@@ -24,6 +25,10 @@ pub enum Forgery {
     Changed { of: MessageId, text: String },
     /// A receipt in the name of `by`, for the message `of` of whom it is sent to.
     Receipt { by: Name, of: MessageId },
+    /// A leave in the name of `of`: it said goodbye.
+    Leave { of: Name },
+    /// A card in the name of `of`, of a run after its present one: it restarted.
+    Card { of: Name },
 }
 
 /// Where a member's next message to the room stands, as one home knows it.
@@ -42,6 +47,7 @@ impl Forgery {
         match self {
             Self::Message { author, .. } | Self::Private { author, .. } => Some(author),
             Self::Receipt { by, .. } => Some(by),
+            Self::Leave { of } | Self::Card { of } => Some(of),
             Self::Changed { .. } => None,
         }
     }
@@ -52,6 +58,8 @@ impl Forgery {
             Self::Private { author, text } => format!("a private “{text}” in the name of {author}"),
             Self::Changed { of, text } => format!("“{text}” as the text of {}", of.handle(4)),
             Self::Receipt { by, of } => format!("a receipt of {by} for {}", of.handle(4)),
+            Self::Leave { of } => format!("a goodbye of {of}"),
+            Self::Card { of } => format!("a card of a later run of {of}"),
         }
     }
 }
@@ -107,6 +115,20 @@ impl World {
                     self.send_frame(telling, to, &MessagingFrame::Receipt(bytes))?;
                 }
                 Ok(Lied::default())
+            }
+            Forgery::Leave { of } => {
+                let (room, member) = (self.machines[telling.liar].home.room, self.id(of));
+                let run = self.run_known_to(telling.liar, member).ok_or_else(|| format!("it does not know {of}"))?;
+                let leave = signed_by(&self.machines[telling.liar].home.identity, &Leave { room, member, run });
+                self.send_word_to_all(telling, to, &MembershipFrame::Leaves(vec![leave]))
+            }
+            Forgery::Card { of } => {
+                let held = self.card(telling.liar, self.id(of)).ok_or_else(|| format!("it has no card of {of}"))?;
+                let run = Run { incarnation: held.run.incarnation + 1, boot: telling.rng.split("boot").next_u64() };
+                let card = Card { run, version: 1, ..held };
+                let card = signed_by(&self.machines[telling.liar].home.identity, &card);
+                let shown = vec![ShownCard { card: card.into(), present: Some(1) }];
+                self.send_word_to_all(telling, to, &MembershipFrame::Cards(shown))
             }
         }
     }
@@ -224,6 +246,16 @@ impl World {
                 decode_layout::<PrivateMessage>(bytes).is_ok() && layout_id::<PrivateMessage>(bytes) == id
             }
             Record::Messaging(_) | Record::Membership(_) => false,
+        })
+    }
+
+    /// The newest card of a member on the liar's disk.
+    fn card(&self, liar: usize, of: MemberId) -> Option<Card> {
+        self.machines[liar].home.disk.durable().iter().rev().find_map(|record| match record {
+            Record::Membership(membership::Record::Card { member, bytes, .. }) if *member == of => {
+                Signed::<Card>::open_trusted(bytes).ok().map(|card| card.value().clone())
+            }
+            Record::Membership(_) | Record::Messaging(_) => None,
         })
     }
 

@@ -5,6 +5,7 @@
 mod ear;
 mod flood;
 mod forgery;
+mod hearsay;
 #[cfg(test)]
 mod tests;
 
@@ -13,11 +14,12 @@ use super::drive::Because;
 use crate::base::{MemberId, MessageId, Rng, Run, Seq};
 use crate::check::{Name, What};
 use crate::transport::Channel;
-use crate::wire::{FrontierEntry, Label, MessagingFrame, codec};
+use crate::wire::{FrontierEntry, Label, MembershipFrame, MessagingFrame, codec};
 
 pub(super) use ear::Ear;
 pub use flood::Flood;
 pub use forgery::Forgery;
+pub use hearsay::Slander;
 
 /// What a member that lies does.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -28,6 +30,10 @@ pub enum Lie {
     Equivocate { to: [Name; 2], texts: [String; 2] },
     /// Says that it holds and can give all that `of` said in its present run, and `more` that `of` never said.
     Boast { to: Vec<Name>, of: Name, more: u64 },
+    /// Says that a member who may well be heard is not.
+    Slander { to: Vec<Name>, of: Name, slander: Slander },
+    /// Says that it heard a member just now, `ahead` ticks further than that can be.
+    Vouch { to: Vec<Name>, of: Name, ahead: u64 },
     /// Remembers each datagram from now on that leaves `from` for `to`, any machine where that is none; where both are
     /// none, what leaves itself or is for itself. The newest `ear::HEARD_MAX` are kept.
     Listen { from: Option<Name>, to: Option<Name> },
@@ -98,6 +104,8 @@ impl World {
             Lie::Forge { to, forgery } => self.forge(&telling, to, forgery),
             Lie::Equivocate { to, texts } => self.equivocate(&telling, to, texts),
             Lie::Boast { to, of, more } => self.boast(telling, to, of, *more),
+            Lie::Slander { to, of, slander } => self.slander(&telling, to, of, slander),
+            Lie::Vouch { to, of, ahead } => self.vouch(&telling, to, of, *ahead),
             Lie::Listen { from, to } => {
                 self.listen(liar, from.as_deref(), to.as_deref());
                 Ok(Lied::default())
@@ -148,20 +156,26 @@ impl World {
     /// Sends a frame over the liar's own session with `to`.
     fn send_frame(&mut self, telling: &Telling, to: &str, frame: &MessagingFrame) -> Result<(), String> {
         let label = telling.is_labelled.then(|| frame.label());
-        self.send_frame_bytes(telling, to, &codec::encode(frame), label)
+        self.send_bytes(telling, to, (Channel::Messaging, &codec::encode(frame)), label)
     }
 
-    fn send_frame_bytes(
+    /// The same for a frame about members.
+    fn send_word(&mut self, telling: &Telling, to: &str, frame: &MembershipFrame) -> Result<(), String> {
+        let label = telling.is_labelled.then(|| frame.label());
+        self.send_bytes(telling, to, (Channel::Membership, &codec::encode(frame)), label)
+    }
+
+    fn send_bytes(
         &mut self,
         telling: &Telling,
         to: &str,
-        frame: &[u8],
+        (channel, frame): (Channel, &[u8]),
         label: Option<Label>,
     ) -> Result<(), String> {
         let (now, member) = (self.now(telling.liar), self.id(to));
         let machine = &mut self.machines[telling.liar];
         let Some(process) = machine.process.as_mut() else { return Err("it does not run".to_owned()) };
-        if !process.host.utter(now, member, Channel::Messaging, frame, label) {
+        if !process.host.utter(now, member, channel, frame, label) {
             return Err(format!("{} has no session with {to} to lie to it over", machine.name));
         }
         self.drain(telling.liar, &telling.because);
@@ -171,15 +185,16 @@ impl World {
 
 impl Lie {
     /// The machines that it names.
-    fn names(&self) -> Vec<&str> {
-        let names: Vec<&Name> = match self {
+    #[must_use]
+    pub fn names(&self) -> Vec<&Name> {
+        match self {
             Self::Forge { to, forgery } => to.iter().chain(forgery.name()).collect(),
             Self::Equivocate { to, .. } => to.iter().collect(),
-            Self::Boast { to, of, .. } => to.iter().chain([of]).collect(),
+            Self::Boast { to, of, .. } | Self::Vouch { to, of, .. } => to.iter().chain([of]).collect(),
+            Self::Slander { to, of, slander } => to.iter().chain([of]).chain(slander.name()).collect(),
             Self::Listen { from, to } | Self::Replay { from, to, .. } => from.iter().chain(to).collect(),
             Self::Flood { to, .. } => to.iter().collect(),
-        };
-        names.into_iter().map(|name| &**name).collect()
+        }
     }
 
     /// In a sentence whose subject is the liar.
@@ -192,6 +207,8 @@ impl Lie {
                 format!("tells {one} “{first}” and {other} “{second}” under one number")
             }
             Self::Boast { to, of, more } => format!("claims to {} that it holds {more} more of {of}", all(to)),
+            Self::Slander { to, of, slander } => format!("{} to {} that {of} is silent", slander.words(), all(to)),
+            Self::Vouch { to, of, .. } => format!("tells {} that it heard {of} just now", all(to)),
             Self::Listen { from: None, to: None } => "remembers what it sends and gets".to_owned(),
             Self::Listen { from, to } => format!("listens from {} to {}", any(from), any(to)),
             Self::Replay { from, to, .. } => format!("replays what it heard from {} to {}", any(from), any(to)),

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Flood, Forgery, Lie, Lied};
+use super::{Flood, Forgery, Lie, Lied, Slander};
 use crate::base::{MemberId, MessageId, Presence};
 use crate::check::{Line, Name, What, check_trace};
-use crate::node::api::{EventKind, Outcome};
-use crate::sim::{Options, World};
+use crate::node::api::{EventKind, EvidenceKind, Outcome};
+use crate::sim::{Options, Unsynced, World};
 use crate::wire::FrameKind;
 
 const HONEST: [&str; 3] = ["ana", "bo", "cy"];
@@ -116,6 +116,50 @@ fn what_nobody_signed_is_asked_for_and_then_no_more() {
     world.run_for(Duration::from_secs(600));
     assert_eq!(counter(&world, "ana", "recovery_pulls"), pulls);
     assert_eq!((counter(&world, "ana", "offers_used"), world.gaps("ana")), (0, vec![]));
+    assert_holds(&mut world);
+}
+
+#[test]
+fn what_is_said_of_a_member_that_others_hear_makes_it_neither_gone_nor_new() {
+    let mut world = room(20);
+    let run = world.view("bo", "cy").expect("known").incarnation;
+    for _ in 0..10 {
+        for forgery in [Forgery::Leave { of: "cy".into() }, Forgery::Card { of: "cy".into() }] {
+            forge(&mut world, &["ana", "bo"], forgery);
+        }
+        let by = Name::from("ana");
+        for slander in [Slander::Report, Slander::Relayed { by: by.clone() }, Slander::Verdict { with: by }] {
+            lie(&mut world, &Lie::Slander { to: names(&["ana", "bo"]), of: "cy".into(), slander });
+        }
+        world.run_for(Duration::from_millis(700));
+        for name in ["ana", "bo"] {
+            assert!(matches!(world.presence(name, "cy"), Some(Presence::Alive | Presence::Suspect)), "{name}");
+        }
+    }
+    world.run_for(Duration::from_secs(5));
+    for name in ["ana", "bo"] {
+        assert_eq!(world.presence(name, "cy"), Some(Presence::Alive));
+        assert_eq!(world.view(name, "cy").expect("known").incarnation, run);
+    }
+    assert_holds(&mut world);
+}
+
+#[test]
+fn whom_a_liar_alone_vouches_for_is_alive_on_its_word_and_no_longer() {
+    let mut world = room(21);
+    world.crash("bo", Unsynced::Keep);
+    for _ in 0..20 {
+        lie(&mut world, &Lie::Vouch { to: names(&["ana", "cy"]), of: "bo".into(), ahead: 0 });
+        world.run_for(Duration::from_millis(500));
+    }
+    let view = world.view("ana", "bo").expect("known");
+    assert_eq!((view.state, view.degraded), (Presence::Alive, true));
+    assert_eq!((view.evidence[0].kind, &*view.evidence[0].nick), (EvidenceKind::Contradiction, "mallory"));
+    lie(&mut world, &Lie::Vouch { to: names(&["ana", "cy"]), of: "bo".into(), ahead: 1 << 30 });
+    world.run_for(Duration::from_secs(30));
+    for name in ["ana", "cy"] {
+        assert_eq!(world.presence(name, "bo"), Some(Presence::Unreachable), "{name}");
+    }
     assert_holds(&mut world);
 }
 
