@@ -81,6 +81,7 @@
 ---@field handle string Short, for people.
 ---@field kind "group"|"private"
 ---@field deliveries table[] One item a receiver, with its `nick`, `outcome` and `attempts`.
+---@field sample_of? integer Of how many members the deliveries are a sample, where the room is too large to ask all of it.
 
 ---A member as this node sees it. What is not known is missing.
 ---@class moot.MemberStatus

@@ -8,10 +8,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use folkmoot::base::limits::{
-    CARD_ADDRESSES_MAX, DATAGRAM_BYTES_MAX, EVERYONE_WATCHES_MAX, FRAME_BYTES_MAX, HALF_OPEN_MAX,
-    HALF_OPEN_PER_SOURCE_MAX, HANDSHAKES_PER_SOURCE_PER_MINUTE, NICK_BYTES_MAX, REASSEMBLY_BYTES_MAX,
-    RECEIPT_COMMITMENTS_MAX, RECEIPT_RANGES_MAX, REPLAY_WINDOW, SESSION_DATAGRAMS_MAX, TEXT_BYTES_MAX,
-    TOUCHED_MEMBERS_MAX, WITNESS_RINGS,
+    CARD_ADDRESSES_MAX, DATAGRAM_BYTES_MAX, EVERYONE_WATCHES_MAX, FLOODED_RINGS, FRAME_BYTES_MAX, HALF_OPEN_MAX,
+    HALF_OPEN_PER_SOURCE_MAX, HANDSHAKES_PER_SOURCE_PER_MINUTE, HOP_ACKS_PER_FRAME_MAX, NICK_BYTES_MAX,
+    REASSEMBLY_BYTES_MAX, RECEIPT_COMMITMENTS_MAX, RECEIPT_HOPS_MAX, RECEIPT_RANGES_MAX, RECEIPTS_PER_BUNDLE_MAX,
+    REPLAY_WINDOW, SAMPLED_MEMBERS_MAX, SESSION_DATAGRAMS_MAX, TEXT_BYTES_MAX, TOUCHED_MEMBERS_MAX, WITNESS_RINGS,
 };
 use folkmoot::base::{MemberId, MessageId, Rng, RoomId, Run, Wall};
 use folkmoot::crypto::{AeadKey, Handshake, Identity, RoomSecret, SIGNATURE_BYTES, TAG_BYTES};
@@ -53,6 +53,11 @@ fn the_constants_of_the_document_are_those_of_the_code() {
         EVERYONE_WATCHES_MAX,
         WITNESS_RINGS,
         TOUCHED_MEMBERS_MAX,
+        FLOODED_RINGS,
+        SAMPLED_MEMBERS_MAX,
+        RECEIPT_HOPS_MAX,
+        RECEIPTS_PER_BUNDLE_MAX,
+        HOP_ACKS_PER_FRAME_MAX,
         GATE_BYTES,
         FIRST_BYTES,
         FIRST_PADDING_BYTES,
@@ -420,6 +425,9 @@ fn messaging_frames() -> Vec<MessagingFrame> {
             last: 10,
             lacking: vec![Lacking { first: 10, last: 10, had: true }],
         },
+        MessagingFrame::Flood { number: 300, asked: u64::MAX, bytes: vec![1, 2, 3] },
+        MessagingFrame::Receipts { number: 301, hops: 2, receipts: vec![vec![1, 2, 3], vec![4]] },
+        MessagingFrame::HopAck { numbers: vec![300, 301] },
     ]
 }
 

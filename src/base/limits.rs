@@ -30,6 +30,9 @@ pub const EVERYONE_WATCHES_MAX: usize = 7;
 pub const WITNESS_RINGS: usize = 3;
 /// Members of a room in which each pair keeps a session, so that a message to all goes to each directly.
 pub const TOUCHED_MEMBERS_MAX: usize = 64;
+/// Of the rings of a larger room, those over whose links messages are flooded: with four ways to each member a loss, or
+/// a relay that hides, costs a hop, and with more of them each member is sent more copies.
+pub const FLOODED_RINGS: usize = 2;
 /// Addresses dialled to join a room: four tickets of four.
 pub const JOIN_ADDRESSES_MAX: usize = 16;
 
@@ -95,6 +98,16 @@ pub const RECEIPTS_KEPT_PER_RUN_MAX: usize = 4;
 /// Commitments or ranges in one receipt.
 pub const RECEIPT_COMMITMENTS_MAX: usize = 64;
 pub const RECEIPT_RANGES_MAX: usize = 32;
+/// Members whose receipts are wanted for a message that is flooded; in a larger room as many of them, a sample, so that what
+/// comes back to an author stays within 60 KB a message.
+pub const SAMPLED_MEMBERS_MAX: usize = 256;
+/// Hops that a receipt takes to its author; the rings of 16,384 members are some ten hops across.
+pub const RECEIPT_HOPS_MAX: u8 = 16;
+/// Receipts in one bundle: those that fit a datagram are five at most.
+pub const RECEIPTS_PER_BUNDLE_MAX: usize = 16;
+/// Numbers in one hop ack, and those remembered of what came from one hop: twice what may be in flight from it.
+pub const HOP_ACKS_PER_FRAME_MAX: usize = 64;
+pub const HOP_NUMBERS_KEPT_MAX: usize = 1_024;
 /// Runs tracked of one author: a member that restarts once a day is covered for two weeks.
 pub const RUNS_PER_AUTHOR_MAX: usize = 16;
 

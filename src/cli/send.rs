@@ -42,7 +42,8 @@ pub(super) fn send(home: &Path, send: SendArgs, output: Output) -> Result<Exit, 
         Form::Json => out::json(&errand.sent)?,
         Form::Text => {
             let view = output.view(node.names()?);
-            out::line(&view.delivery(&errand.sent.handle, &errand.sent.deliveries, errand.reason.as_deref()))?;
+            let Sent { handle, deliveries, sample_of, .. } = &errand.sent;
+            out::line(&view.sampled_delivery(handle, deliveries, *sample_of, errand.reason.as_deref()))?;
         }
     }
     Ok(exit)
@@ -166,7 +167,8 @@ impl Errand {
         Ok(match self.wait {
             Wait::None => Exit::Well,
             Wait::Any if delivered > 0 => Exit::Well,
-            Wait::All if delivered > 0 && delivered == all => Exit::Well,
+            // Of a sample all is not all of the room.
+            Wait::All if delivered > 0 && delivered == all && self.sent.sample_of.is_none() => Exit::Well,
             Wait::All if delivered > 0 => Exit::Some,
             Wait::Any | Wait::All => Exit::None,
         })
@@ -191,7 +193,7 @@ mod tests {
 
     fn errand(wait: Wait, outcomes: &[Outcome]) -> Errand {
         let deliveries = (2..).zip(outcomes).map(|(member, &outcome)| delivery(member, outcome)).collect();
-        Errand::new(Sent { id: ID, handle: "k7f3".into(), kind: MessageKind::Group, deliveries }, wait)
+        Errand::new(Sent { id: ID, handle: "k7f3".into(), kind: MessageKind::Group, deliveries, sample_of: None }, wait)
     }
 
     fn durable(errand: &mut Errand) {
@@ -233,6 +235,14 @@ mod tests {
         assert_eq!(end(Wait::All, &[Delivered, Waiting]), (true, Exit::Some));
         assert_eq!(end(Wait::All, &[Unknown, Refused]), (true, Exit::None));
         assert_eq!(end(Wait::All, &[Delivered, Sending]), (false, Exit::Some));
+    }
+
+    #[test]
+    fn all_of_a_sample_is_not_all_of_the_room() {
+        let mut errand = errand(Wait::All, &[Delivered, Delivered]);
+        errand.sent.sample_of = Some(300);
+        durable(&mut errand);
+        assert_eq!((errand.is_over(), errand.exit().unwrap()), (true, Exit::Some));
     }
 
     #[test]

@@ -243,6 +243,11 @@ pub const HOOKS: Surface = Surface {
                 param("handle", "string", "Short, for people."),
                 param("kind", "\"group\"|\"private\"", ""),
                 param("deliveries", "table[]", "One item a receiver, with its `nick`, `outcome` and `attempts`."),
+                param(
+                    "sample_of?",
+                    "integer",
+                    "Of how many members the deliveries are a sample, where the room is too large to ask all of it.",
+                ),
             ],
         },
         Class {
@@ -406,7 +411,10 @@ mod tests {
         let gap = Gap { author: member, nick: nick.clone(), incarnation: 1, first: 1, last: 2, asked: Vec::new() };
         fits("moot.Gap", &event(EventKind::Gap(gap)));
         fits("moot.Datagram", &Datagram { way: Direction::Out, peer: Some(nick.clone()), bytes: 1, n: 1 });
-        fits("moot.Sent", &Sent { id, handle, kind: MessageKind::Private, deliveries: vec![delivery] });
+        fits(
+            "moot.Sent",
+            &Sent { id, handle, kind: MessageKind::Private, deliveries: vec![delivery], sample_of: Some(300) },
+        );
         fits(
             "moot.MemberStatus",
             &MemberStatus {

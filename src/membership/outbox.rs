@@ -1,6 +1,6 @@
 //! What membership wants done, in order. Owns the queue and the numbering of records; decides nothing.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
 use super::evidence::Evidence;
@@ -44,6 +44,12 @@ pub enum Output {
         run: Run,
         presence: Presence,
         n: EventNumber,
+    },
+    /// For messaging: over whom this node passes on what is for all, and whether the room is too large to send to each
+    /// directly. At start there are none, and it is not.
+    Links {
+        neighbours: BTreeSet<MemberId>,
+        is_large: bool,
     },
     /// A process with a copy of this home is alive: send nothing more.
     Silent,

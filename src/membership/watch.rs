@@ -51,6 +51,8 @@ pub struct Watch {
     open: BTreeSet<MemberId>,
     /// Wanted by others in this node, until then.
     wanted: BTreeMap<MemberId, Time>,
+    /// Over whom messaging was told to pass on what is for all, and whether the room was large then.
+    flooded: (BTreeSet<MemberId>, bool),
     link_up_at: Option<Time>,
     sweep_at: Option<Time>,
     sweeps_all: bool,
@@ -66,6 +68,7 @@ impl Watch {
             doubted: BTreeSet::new(),
             open: BTreeSet::new(),
             wanted: BTreeMap::new(),
+            flooded: (BTreeSet::new(), false),
             link_up_at: None,
             sweep_at: Some(now),
             sweeps_all: false,
@@ -150,6 +153,7 @@ impl Membership {
             if self.watch.rings.add(id) {
                 self.rewatch(now);
             }
+            self.tell_links();
         } else if was && !is {
             self.unseat(now, id);
         }
@@ -163,6 +167,17 @@ impl Membership {
         self.watch.wanted.remove(&id);
         if changed {
             self.rewatch(now);
+        }
+        self.tell_links();
+    }
+
+    /// Tells messaging over whom to pass on what is for all, if that changed.
+    fn tell_links(&mut self) {
+        let is_large = self.watch.rings.is_large();
+        let neighbours = self.watch.rings.flooded();
+        if self.watch.flooded != (neighbours.clone(), is_large) {
+            self.watch.flooded = (neighbours.clone(), is_large);
+            self.out.push(Output::Links { neighbours, is_large });
         }
     }
 

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use crate::base::MemberId;
-use crate::base::limits::{EVERYONE_WATCHES_MAX, TOUCHED_MEMBERS_MAX, WITNESS_RINGS};
+use crate::base::limits::{EVERYONE_WATCHES_MAX, FLOODED_RINGS, TOUCHED_MEMBERS_MAX, WITNESS_RINGS};
 
 /// Where a member stands on each ring.
 type Places = [u64; WITNESS_RINGS];
@@ -94,6 +94,20 @@ impl Rings {
     #[must_use]
     pub fn touched(&self) -> &BTreeSet<MemberId> {
         &self.all
+    }
+
+    /// The neighbours over whom what is for all is passed on, where it does not go to each directly: mutual too, and in a
+    /// room of some size at most four.
+    #[must_use]
+    pub fn flooded(&self) -> BTreeSet<MemberId> {
+        let near = self.next.iter().take(FLOODED_RINGS).chain(self.before.iter().take(FLOODED_RINGS));
+        near.flatten().map(|&(_, id)| id).collect()
+    }
+
+    /// Whether there are too many for each pair to keep a session.
+    #[must_use]
+    pub fn is_large(&self) -> bool {
+        !self.touches_all()
     }
 
     /// Whether this node would watch `id`, which is not among the members now, if it were.
@@ -215,6 +229,27 @@ mod tests {
             hops += 1;
         }
         assert!(hops <= 7, "{hops} hops");
+    }
+
+    #[test]
+    fn what_is_flooded_reaches_everyone_over_at_most_four_links_a_member_also_without_a_tenth_of_them() {
+        let all = room(1_000);
+        let gone: BTreeSet<MemberId> = (1..=100).map(|n| id(n * 7)).collect();
+        let links: std::collections::BTreeMap<_, _> = all.iter().map(|&me| (me, rings(me, &all).flooded())).collect();
+        for (me, mine) in &links {
+            assert!((2..=4).contains(&mine.len()) && mine.iter().all(|other| links[other].contains(me)));
+            assert!(mine.is_subset(&rings(*me, &all).watched()));
+        }
+        let mut reached = BTreeSet::from([id(0)]);
+        let mut edge = reached.clone();
+        let mut hops = 0;
+        while !edge.is_empty() {
+            let fresh = |id: &MemberId| !reached.contains(id) && !gone.contains(id);
+            edge = edge.iter().flat_map(|id| &links[id]).copied().filter(fresh).collect();
+            reached.extend(&edge);
+            hops += 1;
+        }
+        assert!(reached.len() >= 895 && hops <= 12, "{} in {hops} hops", reached.len());
     }
 
     #[test]

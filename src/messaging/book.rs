@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use super::flood::Reach;
 use super::record::Outcome;
 use crate::base::limits::{SETTLED_MESSAGES_MAX, TRIES_MAX};
 use crate::base::{Cause, EventNumber, MemberId, MessageId, MessageKey, Run, Seq, Stream, Time, Wall};
@@ -28,6 +29,10 @@ pub(super) struct Outgoing {
     /// It is on disk, so it may be sent.
     pub is_durable: bool,
     pub deliveries: BTreeMap<MemberId, Delivery>,
+    /// It goes from hop to hop, in a room of so many.
+    pub reach: Option<Reach>,
+    /// Of how many members `deliveries` is a sample; `None` where it is all of them.
+    pub sample_of: Option<u32>,
     open: usize,
 }
 
@@ -62,8 +67,18 @@ pub struct Try {
     pub at: Wall,
     /// From 1.
     pub attempt: u32,
-    /// The receiver asked for the message.
-    pub asked_for: bool,
+    pub way: Way,
+}
+
+/// How an attempt went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Straight to the receiver, by this node's own decision.
+    Pushed,
+    /// Straight to the receiver, because it asked.
+    AskedFor,
+    /// To the next hops, to be passed on to all.
+    Flooded,
 }
 
 /// A receipt as it came in.
@@ -72,6 +87,8 @@ pub struct ReceiptSeen {
     pub at: Wall,
     /// The receiver's run in which it signed.
     pub run: Run,
+    /// Who passed it on to this node, where that was not the receiver itself. Not kept on disk.
+    pub via: Option<MemberId>,
     /// A `Signed<Receipt>`.
     pub bytes: Arc<[u8]>,
 }
@@ -94,20 +111,30 @@ impl Delivery {
 
     /// The message goes to its receiver now.
     pub(super) fn attempt(&mut self, at: Wall) {
-        self.note_try(at, false);
+        self.note_try(at, Way::Pushed);
     }
 
     /// The same, because the receiver asked for it.
     pub(super) fn attempt_asked_for(&mut self, at: Wall) {
-        self.note_try(at, true);
+        self.note_try(at, Way::AskedFor);
     }
 
-    fn note_try(&mut self, at: Wall, asked_for: bool) {
+    /// It goes to the next hops, to be passed on to its receiver with all others.
+    pub(super) fn attempt_flooded(&mut self, at: Wall) {
+        self.note_try(at, Way::Flooded);
+    }
+
+    /// It is tried, and no change of that is on its way to the disk.
+    pub(super) fn is_sending(&self) -> bool {
+        self.outcome == Outcome::Sending && self.changing.is_none()
+    }
+
+    fn note_try(&mut self, at: Wall, way: Way) {
         self.attempts = self.attempts.saturating_add(1);
         if self.tries.len() >= TRIES_MAX {
             self.tries.remove(0);
         }
-        self.tries.push(Try { at, attempt: self.attempts, asked_for });
+        self.tries.push(Try { at, attempt: self.attempts, way });
     }
 }
 
@@ -144,6 +171,8 @@ pub(super) struct Book {
     by_place: BTreeMap<(Run, Seq), OutId>,
     settled: VecDeque<OutId>,
     counts: OutcomeCounts,
+    /// Messages of whose receivers only a sample is asked.
+    sampled: u64,
 }
 
 impl Book {
@@ -177,6 +206,8 @@ impl Book {
             shown: None,
             is_durable: false,
             deliveries,
+            reach: None,
+            sample_of: None,
             open,
         };
         self.messages.insert(out, message);
@@ -213,6 +244,18 @@ impl Book {
 
     pub fn delivery_mut(&mut self, out: OutId, to: MemberId) -> Option<&mut Delivery> {
         self.messages.get_mut(&out)?.deliveries.get_mut(&to)
+    }
+
+    /// The deliveries of a message are a sample of so many members.
+    pub fn note_sample(&mut self, out: OutId, sample_of: Option<u32>) {
+        if let (Some(message), Some(_)) = (self.messages.get_mut(&out), sample_of) {
+            message.sample_of = sample_of;
+            self.sampled += 1;
+        }
+    }
+
+    pub const fn sampled(&self) -> u64 {
+        self.sampled
     }
 
     /// In the order in which they were said.
@@ -273,6 +316,7 @@ impl Book {
         for delivery in message.deliveries.values() {
             *self.counts.of(delivery.outcome) -= 1;
         }
+        self.sampled -= u64::from(message.sample_of.is_some());
         Some(message)
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::book::{OutId, Outgoing};
 use super::flight::Flight;
+use super::flood::is_passed_on;
 use super::machine::{Messaging, Pending};
 use super::outbox::{DeliveryChange, EventKind};
 use super::own::wall_before;
@@ -16,7 +17,7 @@ use crate::base::{Cause, MemberId, MessageId, Step, Stream, Time};
 use crate::wire::{MessagingFrame, RefusedReason};
 
 /// A loop that is later than this was stopped: what did not arrive meanwhile may lie in the socket.
-const LAG_JUDGED: Duration = Duration::from_millis(250);
+pub(super) const LAG_JUDGED: Duration = Duration::from_millis(250);
 
 impl Messaging {
     /// A delivery that is `Sending` on disk goes under way.
@@ -43,7 +44,8 @@ impl Messaging {
                 next = Some(now + wait);
                 break;
             }
-            let is_open = self.book.delivery(out, to).is_some_and(|delivery| !delivery.outcome.is_final());
+            let is_open =
+                is_passed_on(out) || self.book.delivery(out, to).is_some_and(|delivery| !delivery.outcome.is_final());
             if !is_open || !self.transmit(step, to, out) {
                 self.land(to, out);
                 continue;
@@ -58,7 +60,8 @@ impl Messaging {
 
     fn plan_copies(&mut self, now: Time, to: MemberId, out: OutId, copies: u8) {
         let Some(flight) = self.peers.get_mut(&to).and_then(|peer| peer.flights.flight_mut(out)) else { return };
-        flight.copies_left = copies - 1;
+        // What is passed on comes over other hops too.
+        flight.copies_left = if is_passed_on(out) { 0 } else { copies - 1 };
         flight.copy_at = now + COPY_GAP;
         let due = flight.due();
         self.timers.set(Timer::Flight(to, out), due);
@@ -98,6 +101,11 @@ impl Messaging {
     /// One attempt; false if nothing is left to be sent.
     fn transmit(&mut self, step: &mut Step, to: MemberId, out: OutId) -> bool {
         let Some(frame) = self.frame_of(out) else { return false };
+        if is_passed_on(out) {
+            self.counters.hops += 1;
+            self.out.send(to, frame);
+            return true;
+        }
         let Some(delivery) = self.book.delivery_mut(out, to) else { return false };
         delivery.attempt(step.now.wall);
         tracing::trace!(%to, out, attempt = delivery.attempts, "attempt");
@@ -107,6 +115,9 @@ impl Messaging {
     }
 
     fn frame_of(&self, out: OutId) -> Option<MessagingFrame> {
+        if is_passed_on(out) {
+            return self.flood.frame(out);
+        }
         let message = self.book.message(out)?;
         let bytes = message.bytes.as_ref()?.to_vec();
         Some(match message.key.stream {
@@ -153,7 +164,11 @@ impl Messaging {
     /// Takes a delivery out of queue, window and timers; what follows it may be sent.
     pub(super) fn land(&mut self, to: MemberId, out: OutId) -> Option<Flight> {
         let peer = self.peers.get_mut(&to)?;
-        let flight = peer.land(out)?;
+        let flight = peer.land(out);
+        if is_passed_on(out) {
+            self.flood.release(to, out);
+        }
+        let flight = flight?;
         self.timers.cancel(Timer::Flight(to, out));
         self.dirty.insert(to);
         Some(flight)

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::book::{Book, OutId};
+use super::flood::Flood;
 use super::log::Log;
 use super::outbox::{Outbox, Output};
 use super::own::Own;
@@ -68,6 +69,7 @@ pub struct Messaging {
     /// Peers to whom something may be sent at the end of this input.
     pub(super) dirty: BTreeSet<MemberId>,
     pub(super) receipts: ReceiptsDue,
+    pub(super) flood: Flood,
     pub(super) recovery: Recovery,
     pub(super) counters: Counters,
     /// Authors with a gap to be told, and peers with something to be given, once records are on disk.
@@ -156,6 +158,7 @@ impl Messaging {
             peers: BTreeMap::new(),
             dirty: BTreeSet::new(),
             receipts: ReceiptsDue::default(),
+            flood: Flood::default(),
             recovery: Recovery::default(),
             counters: Counters::default(),
             gated: BTreeSet::new(),
@@ -202,6 +205,9 @@ impl Messaging {
             return;
         }
         let known = self.peers.entry(peer).or_default();
+        if known.session != Some(run) {
+            known.seen_numbers = super::carry::SeenNumbers::default();
+        }
         known.session = Some(run);
         known.heard = Some(step.now.time);
         known.digest = super::peer::SeenDigest::default();
@@ -268,7 +274,7 @@ impl Messaging {
             MessagingFrame::Group(bytes) => self.handle_group(step, peer, &bytes, false),
             MessagingFrame::Recovered(bytes) => self.handle_group(step, peer, &bytes, true),
             MessagingFrame::Private(bytes) => self.handle_private(step, peer, run, &bytes),
-            MessagingFrame::Receipt(bytes) => self.handle_receipt(step, &bytes),
+            MessagingFrame::Receipt(bytes) => self.handle_receipt(step, peer, &bytes),
             MessagingFrame::Refused { id, reason } => self.handle_refused(step, peer, id, reason),
             MessagingFrame::Digest(digest) => self.handle_digest(step, peer, digest),
             MessagingFrame::Frontier { answer, entries, more } => {
@@ -278,6 +284,11 @@ impl Messaging {
             MessagingFrame::PullEnd { author, run, first, last, lacking } => {
                 self.handle_pull_end(step, peer, (author, run, first), last, &lacking);
             }
+            MessagingFrame::Flood { number, asked, bytes } => self.handle_flood(step, peer, number, asked, &bytes),
+            MessagingFrame::Receipts { number, hops, receipts } => {
+                self.handle_receipts(step, peer, number, hops, &receipts);
+            }
+            MessagingFrame::HopAck { numbers } => self.handle_hop_ack(step, peer, &numbers),
         }
         self.finish(step);
     }
@@ -315,6 +326,8 @@ impl Messaging {
                 Timer::Stalled(peer) => self.peer_stalled(step, peer),
                 Timer::Resend(peer) => self.resend_due(step, peer),
                 Timer::Receipts(author) => self.send_receipts(step, author),
+                Timer::Flooded(out) => self.flooded_due(step, out),
+                Timer::Bundle(hop) => self.send_bundle(step, hop),
                 Timer::Hold(author) => self.advance_author(step, author),
                 Timer::HoldPrivate(author) => self.advance_private(step, author),
                 Timer::Seek => self.seek(step),
@@ -378,6 +391,7 @@ impl Messaging {
     /// The end of every input: what became possible to send is sent.
     pub(super) fn finish(&mut self, step: &mut Step) {
         self.send_receipts_ready(step);
+        self.send_hop_acks();
         while let Some(peer) = self.dirty.pop_first() {
             self.pump(step, peer);
             self.give(step, peer);

@@ -2,11 +2,13 @@
 //! receipts and recovery. Decides nothing about who is a member and moves no datagram itself.
 //!
 //! Read `machine` first; then `own` (saying), `deliver`, `flight` and `resend` (until it is settled), `receive` and `order` (showing),
-//! `receipts`, `frontier`, `recovery` and `pull` (asking), `give` (answering), and `forks` (authors who say two things). The other files hold what these work on.
+//! `receipts`, `flood` and `carry` (passing on, in a large room), `frontier`, `recovery` and `pull` (asking), `give` (answering), and `forks` (authors who say two things). The other files hold what these work on.
 
 mod book;
+mod carry;
 mod deliver;
 mod flight;
+mod flood;
 mod forks;
 mod frontier;
 mod give;
@@ -31,7 +33,7 @@ mod status;
 mod tests;
 mod timers;
 
-pub use book::{Delivery, OutcomeCounts, ReceiptSeen, Try};
+pub use book::{Delivery, OutcomeCounts, ReceiptSeen, Try, Way};
 pub use machine::{Messaging, Settings};
 pub use outbox::{Alarm, DeliveryChange, Event, EventKind, Output, Shown};
 pub use own::Refused;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::book::{Delivery, OutId, ReceiptSeen};
+use super::flood::Reach;
 use super::log::Kept;
 use super::machine::{Messaging, Pending};
 use super::outbox::EventKind;
@@ -100,20 +101,33 @@ impl Messaging {
         let key = message.key();
         let signed = Signed::sign(message, &self.identity);
         let (id, bytes) = (signed.id(), signed.bytes().clone());
+        let reach = self.flood.is_large().then(|| self.reach(id));
+        let has_hops = self.hops(bytes.len()).next().is_some();
         let mut roster = Vec::new();
         for (&member, peer) in &self.peers {
-            if peer.is_member() {
-                let pushed = peer.is_reachable() && peer.has_room(bytes.len());
+            if peer.is_member() && reach.is_none_or(|reach| reach.includes(id, member)) {
+                let pushed = match reach {
+                    None => peer.is_reachable() && peer.has_room(bytes.len()),
+                    Some(_) => peer.is_present() && has_hops,
+                };
                 roster.push((member, if pushed { Outcome::Sending } else { Outcome::Waiting }));
             }
         }
         let deliveries = roster.iter().map(|&(member, outcome)| (member, Delivery::begun(outcome))).collect();
         let out = self.book.add(id, key, bytes.clone(), step.now.wall, step.cause, deliveries);
+        let sample_of = reach.and_then(Reach::sample_of);
+        self.book.note_sample(out, sample_of);
+        if let Some(message) = self.book.message_mut(out) {
+            message.reach = reach;
+        }
         self.own.provisional.push_back((out, self.own.head));
         self.own.provisional_bytes += bytes.len();
         self.own.head = Some((run, seq, id));
         tracing::debug!(%id, seq, members = roster.len(), "said");
-        self.store(Record::GroupSent { bytes, roster, order: lamport, at: step.now.wall }, Pending::Own(out));
+        self.store(
+            Record::GroupSent { bytes, roster, sample_of, order: lamport, at: step.now.wall },
+            Pending::Own(out),
+        );
         Ok(id)
     }
 
@@ -194,6 +208,10 @@ impl Messaging {
         if waiting >= OUTSTANDING_MESSAGES_MAX || self.own.provisional_bytes + bytes > OUTSTANDING_BYTES_MAX {
             return Err(Refused::Full { waiting });
         }
+        if self.flood.is_large() {
+            let is_full = self.hops_are_full(bytes);
+            return if is_full { Err(Refused::Full { waiting: OUTSTANDING_MESSAGES_MAX }) } else { Ok(()) };
+        }
         let mut reachable = self.peers.values().filter(|peer| peer.is_reachable()).peekable();
         if reachable.peek().is_some() && reachable.all(|peer| !peer.has_room(bytes)) {
             return Err(Refused::Full { waiting: OUTSTANDING_MESSAGES_MAX });
@@ -210,7 +228,7 @@ impl Messaging {
         let Some(message) = self.book.message_mut(out) else { return };
         message.committed = Some(step.now.time);
         message.is_durable = true;
-        let (id, key, at, cause) = (message.id, message.key, message.at, message.cause);
+        let (id, key, at, cause, reach) = (message.id, message.key, message.at, message.cause, message.reach);
         let Some(bytes) = message.bytes.clone() else { return };
         let deliveries: Vec<(MemberId, Outcome)> =
             message.deliveries.iter().map(|(&member, delivery)| (member, delivery.outcome)).collect();
@@ -247,7 +265,9 @@ impl Messaging {
                 Stream::To(_) => {}
             }
             if outcome == Outcome::Sending {
-                self.begin_sending(step, member, out, bytes.len());
+                if reach.is_none() {
+                    self.begin_sending(step, member, out, bytes.len());
+                }
             } else if peer.is_reachable() {
                 // It came back while the message was on its way to the disk, or is slower than the room.
                 match key.stream {
@@ -258,7 +278,21 @@ impl Messaging {
                 self.seek_session(step, member);
             }
         }
+        if let Some(reach) = reach {
+            self.flood_own(step, out, reach.asked, &bytes);
+        }
         self.book.retire_if_settled(out);
+    }
+
+    /// Sends one's own message to the next hops: with that it is on its way to all to whom it is being sent.
+    fn flood_own(&mut self, step: &mut Step, out: OutId, asked: u64, bytes: &Arc<[u8]>) {
+        let Some(id) = self.book.message(out).map(|message| message.id) else { return };
+        let hops = self.pass_on(step, id, asked, bytes, |_| false);
+        let Some(message) = self.book.message_mut(out) else { return };
+        for delivery in message.deliveries.values_mut().filter(|delivery| hops > 0 && delivery.is_sending()) {
+            delivery.attempt_flooded(step.now.wall);
+        }
+        self.timers.set(Timer::Flooded(out), step.now.time + DELIVERY_DEADLINE);
     }
 
     fn note_shown(&mut self, out: OutId, n: EventNumber) {
@@ -323,6 +357,7 @@ impl Messaging {
                 });
                 let key = MessageKey { author, run, stream: Stream::Room, seq };
                 let out = self.book.add(kept.id, key, kept.bytes.clone(), kept.at, None, deliveries.collect());
+                self.book.note_sample(out, kept.sample_of);
                 self.restored_is_durable(out);
                 for (&member, delivery) in kept.deliveries.iter().filter(|(_, d)| d.outcome != Outcome::Delivered) {
                     self.peers.entry(member).or_default().group.insert((run, seq), out);
@@ -394,7 +429,7 @@ fn restored_receipts(restored: &Restored) -> BTreeMap<(Run, MemberId), Covers> {
                 Held::Group { ranges, .. } => ranges.iter().map(|range| (range.first, range.last)).collect(),
                 Held::Private { .. } => Vec::new(),
             };
-            let seen = ReceiptSeen { at: kept.at, run: kept.receiver_run, bytes: kept.bytes.clone() };
+            let seen = ReceiptSeen { at: kept.at, run: kept.receiver_run, via: None, bytes: kept.bytes.clone() };
             Some((ranges, Arc::new(seen)))
         });
         all.insert((run, receiver), covers.collect());

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::book::OutId;
+use super::carry::SeenNumbers;
 use super::flight::{Flight, Flights};
 use super::pto::Pace;
 use crate::base::limits::{
@@ -49,6 +50,8 @@ pub(super) struct Peer {
     /// Its first frontier is here as a whole.
     pub has_said_all: bool,
     pub digest: SeenDigest,
+    /// Of the receipts that it passed on.
+    pub seen_numbers: SeenNumbers,
 }
 
 /// A frame that was pulled.
@@ -105,7 +108,12 @@ impl Allowance {
 impl Peer {
     /// Whether it is worth sending to it now.
     pub fn is_reachable(&self) -> bool {
-        self.session.is_some() && self.presence.is_some_and(Presence::is_reachable)
+        self.session.is_some() && self.is_present()
+    }
+
+    /// Whether it is there, be there a session with it or not.
+    pub fn is_present(&self) -> bool {
+        self.presence.is_some_and(Presence::is_reachable)
     }
 
     /// Its session opened in these runs of it and of this node. Where one of them is new, what was asked and answered
@@ -214,6 +222,15 @@ impl Peer {
     pub fn attempt(&mut self, out: OutId, now: Time, is_retry: bool) -> u8 {
         self.pace.sent(now, self.stage.get(&out).copied().unwrap_or(0));
         self.pace.copies(now, self.path.loss_out, is_retry)
+    }
+
+    /// It has what was in flight, and what it said of that came now.
+    pub fn receipted(&mut self, now: Time, landed: &[Flight]) {
+        // By what was known before: a receipt that came late because its message was lost would put off the others.
+        self.flights.receipted(now, landed.iter().copied(), self.pace.timeouts(&self.path));
+        for flight in landed.iter().filter(|flight| flight.is_pushed) {
+            self.pace.receipted(now.since(flight.began), flight.attempts, &self.path);
+        }
     }
 
     /// What is queued or in flight.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::book::{OutId, ReceiptSeen};
+use super::carry::Carry;
 use super::flight::Flight;
 use super::machine::{Messaging, Pending};
 use super::outbox::{Alarm, EventKind};
@@ -23,6 +24,8 @@ const IDS_PER_DATAGRAM: usize = 30;
 const RECEIPT_GAP: Duration = Duration::from_millis(1);
 /// A receipt is given again no sooner than this: after the last copy of what it receipts, which leaves 10 ms after the first.
 const REPEAT_GAP: Duration = Duration::from_millis(12);
+/// In a large room each receipt costs as many hops as its author is away.
+const CARRIED_GAP: Duration = Duration::from_millis(20);
 
 /// What is to be receipted, and what was receipted to this node.
 #[derive(Debug, Default)]
@@ -82,7 +85,7 @@ impl ReceiptsDue {
 impl Messaging {
     /// Messages of the author's run are to be receipted: new ones, or again.
     pub(super) fn group_receipt_due(&mut self, author: MemberId, run: Run) {
-        if self.has_session(author) {
+        if self.has_way(author) {
             self.receipts.due.entry(author).or_default().runs.insert(run);
             self.receipts.fresh.insert(author);
         }
@@ -97,7 +100,7 @@ impl Messaging {
 
     /// The author sent again what is held.
     pub(super) fn group_receipt_repeated(&mut self, step: &mut Step, author: MemberId, run: Run) {
-        if self.has_session(author) {
+        if self.has_way(author) {
             self.receipts.due.entry(author).or_default().runs.insert(run);
             self.repeat_receipts(step.now.time, author);
         }
@@ -135,6 +138,11 @@ impl Messaging {
         }
     }
 
+    /// Whether a receipt can go to the member: straight, or in a large room from hop to hop.
+    fn has_way(&self, author: MemberId) -> bool {
+        self.has_session(author) || (self.flood.is_large() && author != self.me)
+    }
+
     fn has_session(&self, member: MemberId) -> bool {
         member != self.me && self.peers.get(&member).is_some_and(|peer| peer.session.is_some())
     }
@@ -143,7 +151,8 @@ impl Messaging {
     pub(super) fn send_receipts_ready(&mut self, step: &mut Step) {
         while let Some(author) = self.receipts.fresh.pop_first() {
             let Some(due) = self.receipts.due.get(&author) else { continue };
-            let next = due.sent.map_or(Time::ZERO, |sent| sent + RECEIPT_GAP);
+            let gap = if self.flood.is_large() { CARRIED_GAP } else { RECEIPT_GAP };
+            let next = due.sent.map_or(Time::ZERO, |sent| sent + gap);
             if step.now.time >= next || due.ids.len() >= IDS_PER_DATAGRAM {
                 self.send_receipts(step, author);
             } else {
@@ -160,7 +169,8 @@ impl Messaging {
         let Some(due) = self.receipts.due.get_mut(&author) else { return };
         let runs = std::mem::take(&mut due.runs);
         let ids: Vec<MessageId> = std::mem::take(&mut due.ids).into_iter().collect();
-        if !is_open {
+        let is_carried = self.flood.is_large();
+        if !is_open && !is_carried {
             return;
         }
         due.sent = Some(step.now.time);
@@ -168,12 +178,21 @@ impl Messaging {
             let ranges = self.held_ranges(author, of);
             (!ranges.is_empty()).then_some(Held::Group { run: of, ranges })
         });
+        let ids: &[MessageId] = if is_open { &ids } else { &[] };
         let private = ids.chunks(IDS_PER_DATAGRAM).map(|ids| Held::Private { ids: ids.to_vec() });
         for held in group.chain(private).collect::<Vec<_>>() {
+            let of = match &held {
+                Held::Group { run, ranges } => ranges.last().map(|range| (*run, range.last)),
+                Held::Private { .. } => None,
+            };
             let receipt = Receipt { room: self.room, receiver: self.me, run, author, held };
             let signed = Signed::sign(receipt, &self.identity);
+            let bytes = signed.bytes().to_vec();
             self.counters.receipts_sent += 1;
-            self.out.send(author, MessagingFrame::Receipt(signed.bytes().to_vec()));
+            match of.filter(|_| is_carried) {
+                Some((of, last)) => self.carry(step, (author, of, self.me), Carry { hops: 0, last, bytes }, None),
+                None => self.out.send(author, MessagingFrame::Receipt(bytes)),
+            }
         }
     }
 
@@ -195,8 +214,8 @@ impl Messaging {
         ranges
     }
 
-    /// A receipt came in, from its receiver or passed on. It is verified only if it would settle something.
-    pub(super) fn handle_receipt(&mut self, step: &mut Step, bytes: &[u8]) {
+    /// A receipt came in, from its receiver or passed on by `via`. It is verified only if it would settle something.
+    pub(super) fn handle_receipt(&mut self, step: &mut Step, via: MemberId, bytes: &[u8]) {
         let Ok(claimed) = Signed::<Receipt>::open_trusted(bytes) else {
             self.counters.strange += 1;
             return;
@@ -224,7 +243,7 @@ impl Messaging {
             return;
         }
         self.counters.receipts_taken += 1;
-        self.settle(step, signed.value(), signed.bytes().clone(), &settles);
+        self.settle(step, via, signed.value(), signed.bytes().clone(), &settles);
     }
 
     /// Whether the receipt names a message that this node never said. In an earlier run it may have said more than
@@ -275,18 +294,21 @@ impl Messaging {
         }
     }
 
-    fn settle(&mut self, step: &mut Step, receipt: &Receipt, bytes: Arc<[u8]>, settles: &[(OutId, Seq)]) {
+    fn settle(
+        &mut self,
+        step: &mut Step,
+        via: MemberId,
+        receipt: &Receipt,
+        bytes: Arc<[u8]>,
+        settles: &[(OutId, Seq)],
+    ) {
         let now = step.now.time;
         let receiver = receipt.receiver;
         let mut settled = Vec::with_capacity(settles.len());
         let mut waiting = Vec::with_capacity(settles.len());
         let landed: Vec<Flight> = settles.iter().filter_map(|&(out, _)| self.land(receiver, out)).collect();
         if let Some(peer) = self.peers.get_mut(&receiver) {
-            // By what was known before: a receipt that came late because its message was lost would put off the others.
-            peer.flights.receipted(now, landed.iter().copied(), peer.pace.timeouts(&peer.path));
-            for flight in landed.iter().filter(|flight| flight.is_pushed) {
-                peer.pace.receipted(now.since(flight.began), flight.attempts, &peer.path);
-            }
+            peer.receipted(now, &landed);
         }
         for &(out, seq) in settles {
             let Some(message) = self.book.message_mut(out) else { continue };
@@ -307,7 +329,8 @@ impl Messaging {
         };
         let at = step.now.wall;
         tracing::debug!(from = %receiver, settles = settled.len(), "receipt");
-        let seen = Arc::new(ReceiptSeen { at, run: receipt.run, bytes: bytes.clone() });
+        let seen =
+            Arc::new(ReceiptSeen { at, run: receipt.run, via: (via != receiver).then_some(via), bytes: bytes.clone() });
         let record =
             ReceiptRecord { receiver, receiver_run: receipt.run, author: self.me, group, bytes, replaces, settled, at };
         let pending = Pending::Receipt { receiver, settled: waiting, seen, cause: step.cause };

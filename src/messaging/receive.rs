@@ -44,21 +44,22 @@ impl Messaging {
             return;
         }
         match self.log.known(place, id) {
-            Known::Held => {
-                self.counters.duplicates += 1;
-                if let Some(kept) = self.log.kept_mut(place, id) {
-                    kept.duplicates += 1;
-                }
-                self.group_receipt_repeated(step, author, run);
-            }
-            Known::HeldUnnamed => {
-                self.counters.duplicates += 1;
+            Known::Held | Known::HeldUnnamed => {
+                self.note_duplicate(place, id);
                 self.group_receipt_repeated(step, author, run);
             }
             Known::Incoming => self.counters.duplicates += 1,
             Known::Below => self.refuse(peer, author, id),
             Known::Other => self.take_fork(step, peer, bytes, place, id, given),
             Known::New => self.take_group(step, peer, bytes, place, id, given),
+        }
+    }
+
+    /// A message that is held came again.
+    pub(super) fn note_duplicate(&mut self, place: Place, id: MessageId) {
+        self.counters.duplicates += 1;
+        if let Some(kept) = self.log.kept_mut(place, id) {
+            kept.duplicates += 1;
         }
     }
 
@@ -176,6 +177,7 @@ impl Messaging {
             if arrival.recovered {
                 self.recovery_got(step, arrival.via, 0, None);
             }
+            self.flood_not_stored(arrival.id);
             return;
         }
         let (id, via, recovered, at) = (arrival.id, arrival.via, arrival.recovered, arrival.at);
@@ -186,9 +188,10 @@ impl Messaging {
         if recovered {
             self.counters.recovered += 1;
         }
-        if message.author != self.me {
+        if message.author != self.me && self.is_asked(id) {
             self.group_receipt_due(message.author, message.run);
         }
+        self.flood_stored(step, id, message.author, &arrival.bytes);
         match linked {
             Linked::Added => {}
             Linked::Broken => self.chain_broken(step, place),
@@ -208,6 +211,7 @@ impl Messaging {
         }
         self.provisional_messages -= 1;
         self.provisional_bytes -= arrival.bytes.len();
+        self.flood_not_stored(arrival.id);
         let signed = Signed::<GroupMessage>::open_trusted(&arrival.bytes).expect("it was verified when it came");
         let message = signed.value();
         if let Some(known) = self.log.run_mut(message.author, message.run) {

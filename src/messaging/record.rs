@@ -66,7 +66,16 @@ pub enum Record {
     },
     /// A group message of one's own, with its roster: who was a member then, and whether it is pushed to
     /// that member (`Sending`) or waits to be fetched by it (`Waiting`).
-    GroupSent { bytes: Arc<[u8]>, roster: Vec<(MemberId, Outcome)>, order: u64, at: Wall },
+    /// In a room too large to ask all of it for receipts the roster is of those who were asked, and `sample_of` says how
+    /// many members there were.
+    GroupSent {
+        bytes: Arc<[u8]>,
+        roster: Vec<(MemberId, Outcome)>,
+        #[serde(default)]
+        sample_of: Option<u32>,
+        order: u64,
+        at: Wall,
+    },
     /// A private message to this node: it is shown now.
     PrivateReceived {
         /// A `PrivateMessage` layout.
@@ -232,6 +241,8 @@ pub struct GroupKept {
     pub at: Wall,
     /// One's own only: the roster and how each delivery stands.
     pub deliveries: BTreeMap<MemberId, DeliveryKept>,
+    /// Of how many members the roster is a sample; `None` where it is all of them.
+    pub sample_of: Option<u32>,
 }
 
 /// How one delivery of a group message stands on disk.
@@ -279,14 +290,16 @@ impl Restored {
         }
         match record {
             Record::GroupReceived { bytes, via, recovered, at, order: _ } => {
-                self.keep_group(bytes, *via, *recovered, *at, BTreeMap::new());
+                self.keep_group(bytes, *via, *recovered, *at);
             }
-            Record::GroupSent { bytes, roster, at, order: _ } => {
+            Record::GroupSent { bytes, roster, sample_of, at, order: _ } => {
                 let begun = |&(member, outcome): &(MemberId, Outcome)| {
                     (member, DeliveryKept { outcome, attempts: 0, latency_us: None, reason: None })
                 };
                 let author = open_group(bytes).value().author;
-                self.keep_group(bytes, author, false, *at, roster.iter().map(begun).collect());
+                let kept = self.keep_group(bytes, author, false, *at);
+                kept.deliveries = roster.iter().map(begun).collect();
+                kept.sample_of = *sample_of;
             }
             Record::PrivateReceived { bytes, order, at } => {
                 let (message, id) = open_private(bytes);
@@ -333,21 +346,17 @@ impl Restored {
         }
     }
 
-    fn keep_group(
-        &mut self,
-        bytes: &Arc<[u8]>,
-        via: MemberId,
-        recovered: bool,
-        at: Wall,
-        deliveries: BTreeMap<MemberId, DeliveryKept>,
-    ) {
+    fn keep_group(&mut self, bytes: &Arc<[u8]>, via: MemberId, recovered: bool, at: Wall) -> &mut GroupKept {
         let signed = open_group(bytes);
         let message = signed.value();
         let id = signed.id();
         let chain = self.chains.entry((message.author, message.run)).or_default();
         chain.insert(message.seq, id, prev_in_run(message));
-        let kept = GroupKept { id, bytes: bytes.clone(), via, recovered, at, deliveries };
-        self.group.entry((message.author, message.run, message.seq)).or_default().push(kept);
+        let deliveries = BTreeMap::new();
+        let kept = GroupKept { id, bytes: bytes.clone(), via, recovered, at, deliveries, sample_of: None };
+        let versions = self.group.entry((message.author, message.run, message.seq)).or_default();
+        versions.push(kept);
+        versions.last_mut().expect("it was just kept")
     }
 
     fn apply_delivery(&mut self, delivery: &DeliveryRecord) {

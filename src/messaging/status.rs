@@ -25,6 +25,12 @@ pub struct Counters {
     pub copies: u64,
     /// Group messages sent to ask for receipts.
     pub probes: u64,
+    /// Flooded messages of others sent on, counted by hop; and all that was sent to hops, again or for the first time.
+    pub passed_on: u64,
+    pub hops: u64,
+    /// Receipts passed on, one's own included, and those for which there was no way, or too long a one.
+    pub receipts_carried: u64,
+    pub receipts_stranded: u64,
     pub receipts_sent: u64,
     pub receipts_taken: u64,
     /// Receipts that said nothing new.
@@ -59,6 +65,10 @@ impl Counters {
             ("delivery_retries", self.retries),
             ("delivery_copies", self.copies),
             ("delivery_probes", self.probes),
+            ("messages_passed_on", self.passed_on),
+            ("hop_attempts", self.hops),
+            ("receipts_carried", self.receipts_carried),
+            ("receipts_stranded", self.receipts_stranded),
             ("receipts_sent", self.receipts_sent),
             ("receipts_taken", self.receipts_taken),
             ("receipts_old", self.receipts_old),
@@ -77,6 +87,8 @@ pub struct KnownMessage {
     pub key: MessageKey,
     /// One's own: how it stands with each member of the roster.
     pub deliveries: BTreeMap<MemberId, Delivery>,
+    /// Of how many members these are a sample; `None` where they are all.
+    pub sample_of: Option<u32>,
     /// Somebody else's: how it came here.
     pub source: Option<Source>,
     /// When its author claims to have said it; `None` where the text is no longer held.
@@ -116,6 +128,12 @@ impl Messaging {
         self.book.counts()
     }
 
+    /// Messages of one's own, of those kept in memory, of whose receivers only a sample was asked for receipts.
+    #[must_use]
+    pub const fn sampled(&self) -> u64 {
+        self.book.sampled()
+    }
+
     /// What is missing here, as far as it was told: by author, run and first.
     pub fn gaps(&self) -> impl Iterator<Item = GapRecord> + '_ {
         self.gaps.values().flat_map(|gap| {
@@ -130,8 +148,8 @@ impl Messaging {
     pub fn message(&self, id: MessageId) -> Option<KnownMessage> {
         if let Some(message) = self.book.find(id).and_then(|out| self.book.message(out)) {
             let deliveries = message.deliveries.clone();
-            let (key, said_at) = (message.key, Some(message.at));
-            return Some(KnownMessage { key, deliveries, source: None, said_at, rivals: Vec::new() });
+            let (key, sample_of, said_at) = (message.key, message.sample_of, Some(message.at));
+            return Some(KnownMessage { key, deliveries, sample_of, source: None, said_at, rivals: Vec::new() });
         }
         if let Some(place) = self.log.place_of(id) {
             let kept = self.log.kept(place, id)?;
@@ -146,13 +164,14 @@ impl Messaging {
             let said_at = Some(signed.value().said_at);
             let versions = self.log.run(author, run).into_iter().flat_map(|of| of.versions(seq));
             let rivals = versions.map(|version| version.id).filter(|&other| other != id).collect();
-            return Some(KnownMessage { key, deliveries: BTreeMap::new(), source: Some(source), said_at, rivals });
+            let (deliveries, source) = (BTreeMap::new(), Some(source));
+            return Some(KnownMessage { key, deliveries, sample_of: None, source, said_at, rivals });
         }
         let ((author, run, seq), kept) = self.privates.find(id)?;
         let source = Source { via: author, at: kept.at, recovered: false, duplicates: kept.duplicates };
         let key = MessageKey { author, run, stream: Stream::To(self.me), seq };
         let (deliveries, source) = (BTreeMap::new(), Some(source));
-        Some(KnownMessage { key, deliveries, source, said_at: None, rivals: Vec::new() })
+        Some(KnownMessage { key, deliveries, sample_of: None, source, said_at: None, rivals: Vec::new() })
     }
 
     /// Whether the signature of a kept receipt holds.
@@ -190,6 +209,7 @@ impl Messaging {
         let (messages, bytes) = self.log.size();
         let (quests, offers) = self.recovery_size();
         let under_way = self.peers.values().map(|peer| peer.under_way().count()).max().unwrap_or(0);
+        let hops_max = self.peers.len().max(1);
         vec![
             Fill { name: "retained_messages", used: messages, max: limits::RETAINED_MESSAGES_MAX },
             Fill { name: "retained_bytes", used: bytes, max: limits::RETAINED_BYTES_MAX },
@@ -201,6 +221,7 @@ impl Messaging {
                 max: limits::PROVISIONAL_MESSAGES_MAX,
             },
             Fill { name: "provisional_bytes", used: self.provisional_bytes, max: limits::PROVISIONAL_BYTES_MAX },
+            Fill { name: "passed_on", used: self.flood.len(), max: limits::OUTSTANDING_MESSAGES_MAX * hops_max },
             Fill { name: "gaps", used: self.gaps.len(), max: limits::GAPS_MAX },
             Fill { name: "quests", used: quests, max: super::recovery::QUESTS_MAX },
             Fill { name: "offers", used: offers, max: limits::OFFERS_PER_PEER_MAX * self.peers.len().max(1) },

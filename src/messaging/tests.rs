@@ -4,12 +4,14 @@
 mod claims;
 mod dead;
 mod delivery;
+mod flood;
 mod forks;
 mod gaps;
 mod hostile;
 mod load;
 mod privates;
 mod recovery;
+mod rings;
 mod seeds;
 mod stories;
 mod world;

@@ -13,6 +13,10 @@ pub(super) enum Timer {
     Flight(MemberId, OutId),
     /// Something in flight to the member may have to be sent again, or more may leave.
     Again(MemberId),
+    /// A message of one's own was flooded, and who has not receipted it will be unknown.
+    Flooded(OutId),
+    /// Receipts have waited for others that go over the same hop.
+    Bundle(MemberId),
     /// The member has been out of reach for as long as an attempt at delivery lasts.
     Stalled(MemberId),
     /// Unknown messages for the member are sent again.

@@ -43,6 +43,10 @@ pub struct Sent {
     pub handle: String,
     pub kind: MessageKind,
     pub deliveries: Vec<Delivery>,
+    /// Set where the room is too large to ask all of it for receipts: the number of the other members, of whom
+    /// `deliveries` are a sample.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample_of: Option<u32>,
 }
 
 /// Why a command was not carried out. Nothing changed.
@@ -157,6 +161,11 @@ pub enum EventKind {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
 const fn is_false(value: &bool) -> bool {
     !*value
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+const fn is_zero(value: &u64) -> bool {
+    *value == 0
 }
 
 /// A message as it is shown.
@@ -293,6 +302,9 @@ pub struct MessageCounts {
     pub recovered: u64,
     pub duplicates: u64,
     pub stale: u64,
+    /// Of one's own: those whose deliveries are a sample of the room, because it was too large to ask all of it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub sampled: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -320,6 +332,9 @@ pub struct WhyMessage {
     pub known_from: Remembered,
     /// The roster: all who were members when it was said, or the one whom it was told.
     pub deliveries: Vec<DeliveryEvidence>,
+    /// Set where the room was too large to ask all of it: the number of the other members, of whom the roster is a sample.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample_of: Option<u32>,
     /// How a message of somebody else came here.
     pub sources: Vec<Source>,
     /// What else its author signed under the same number: it told different people different things.
@@ -355,8 +370,11 @@ pub struct Try {
     pub at: Wall,
     /// The number of the attempt, from 1.
     pub attempt: u32,
-    /// The member asked for it; else this node sent it of itself. Either way it went straight to it.
+    /// The member asked for it; else this node sent it of itself. Either way it went straight to it, unless:
     pub asked_for: bool,
+    /// It went to this node's neighbours on the rings, which pass on to all what is said in a room of more than 64.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub flooded: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -368,6 +386,16 @@ pub struct ReceiptEvidence {
     pub first: Option<u64>,
     pub last: Option<u64>,
     pub signature: SignatureState,
+    /// Who passed it on to this node, where that was not its signer; not known any more after a restart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<Hop>,
+}
+
+/// A member that passes on what is others'.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hop {
+    pub member: MemberId,
+    pub nick: String,
 }
 
 /// What is known of a signature.

@@ -126,9 +126,10 @@ impl Node {
     pub(super) fn sent(&self, id: MessageId) -> Sent {
         let known = self.messaging.message(id);
         let kind = known.as_ref().map_or(MessageKind::Group, |known| message_kind(known.key.stream));
+        let sample_of = known.as_ref().and_then(|known| known.sample_of);
         let deliveries = known.map_or_else(BTreeMap::new, |known| known.deliveries);
         let deliveries = deliveries.iter().map(|(&member, delivery)| self.delivery(member, delivery)).collect();
-        Sent { id, handle: self.handle(id), kind, deliveries }
+        Sent { id, handle: self.handle(id), kind, deliveries, sample_of }
     }
 
     pub(super) fn gap(&self, gap: &messaging::GapRecord) -> Gap {
@@ -157,6 +158,7 @@ impl Node {
             recovered: counters.recovered,
             duplicates: counters.duplicates,
             stale: self.transport.counters().stale,
+            sampled: self.messaging.sampled(),
         }
     }
 

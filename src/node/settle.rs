@@ -123,6 +123,7 @@ impl Node {
                 self.messaging.handle_presence(step, member, run, presence);
                 step.cause = outer;
             }
+            membership::Output::Links { neighbours, is_large } => self.messaging.handle_links(neighbours, is_large),
             membership::Output::Silent => self.phase = Phase::Silent,
             membership::Output::Event(event) => self.on_membership_event(step.now, event),
         }

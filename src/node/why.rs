@@ -3,7 +3,7 @@
 
 use super::Node;
 use super::api::{
-    Delivery, DeliveryEvidence, MessageKind, Outcome, ReceiptEvidence, Remembered, SignatureState, Source, Try,
+    Delivery, DeliveryEvidence, Hop, MessageKind, Outcome, ReceiptEvidence, Remembered, SignatureState, Source, Try,
     WhyMessage,
 };
 use super::report::message_kind;
@@ -36,7 +36,10 @@ impl Node {
                 reason: delivery.reason.map(|reason| refused_because(reason).to_owned()),
                 tries: delivery.tries.iter().map(tried).collect(),
                 address: self.transport.address(member),
-                receipt: receipt.map(|seen| ReceiptEvidence::new(&seen.bytes, seen.at, seq, state(&seen.bytes))),
+                receipt: receipt.map(|seen| ReceiptEvidence {
+                    via: seen.via.map(|member| Hop { member, nick: self.nick(member) }),
+                    ..ReceiptEvidence::new(&seen.bytes, seen.at, seq, state(&seen.bytes))
+                }),
             }
         });
         let source = known.source.map(|source| Source {
@@ -57,6 +60,7 @@ impl Node {
             said_at: known.said_at,
             known_from: Remembered::ByTheNode,
             deliveries: deliveries.collect(),
+            sample_of: known.sample_of,
             sources: source.into_iter().collect(),
             rivals: known.rivals,
             not_known: Vec::new(),
@@ -77,7 +81,12 @@ impl Node {
 }
 
 fn tried(tried: &messaging::Try) -> Try {
-    Try { at: tried.at, attempt: tried.attempt, asked_for: tried.asked_for }
+    let (asked_for, flooded) = match tried.way {
+        messaging::Way::Pushed => (false, false),
+        messaging::Way::AskedFor => (true, false),
+        messaging::Way::Flooded => (false, true),
+    };
+    Try { at: tried.at, attempt: tried.attempt, asked_for, flooded }
 }
 
 impl SignatureState {
@@ -106,6 +115,7 @@ impl ReceiptEvidence {
             first: range.map(|range| range.first),
             last: range.map(|range| range.last),
             signature,
+            via: None,
         }
     }
 }
@@ -123,6 +133,17 @@ impl WhyMessage {
             not.push(format!(
                 "whether the message or its receipt was lost, or who should have it is down: {}",
                 open.join(", ")
+            ));
+        }
+        let is_flooded = |to: &DeliveryEvidence| to.tries.iter().any(|tried| tried.flooded);
+        let is_open = |to: &DeliveryEvidence| matches!(to.delivery.outcome, Outcome::Sending | Outcome::Unknown);
+        if self.deliveries.iter().any(|to| is_flooded(to) && is_open(to)) {
+            not.push("whether those who pass on what is said here, and the receipts, pass on all of it".into());
+        }
+        if let Some(members) = self.sample_of {
+            let asked = self.deliveries.len();
+            not.push(format!(
+                "who of the others has it: in a room of {members} others only these {asked} were asked for receipts"
             ));
         }
         if self.kind == MessageKind::Group && !of(&[Outcome::Waiting, Outcome::Expired]).is_empty() {

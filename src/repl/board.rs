@@ -177,6 +177,7 @@ impl Board {
         let Some(mut standing) = self.unknown.remove(&id) else { return };
         if let Some(why) = why {
             standing.handle.clone_from(&why.handle);
+            standing.sample_of = why.sample_of;
             standing.deliveries = why.deliveries.iter().map(|evidence| evidence.delivery.clone()).collect();
         }
         self.tally.handle_found(id, standing);
@@ -338,7 +339,7 @@ impl Board {
     }
 
     fn note_unknown(&mut self, id: MessageId, handle: &str, delivery: Option<&Delivery>, reason: Option<&str>) {
-        let empty = || Standing { handle: handle.into(), deliveries: Vec::new(), reason: None };
+        let empty = || Standing { handle: handle.into(), deliveries: Vec::new(), sample_of: None, reason: None };
         let standing = self.unknown.entry(id).or_insert_with(empty);
         if let Some(delivery) = delivery {
             merge(&mut standing.deliveries, delivery);
@@ -373,7 +374,8 @@ impl Board {
     }
 
     fn standing(&self, standing: &Standing) -> String {
-        self.view.delivery(&standing.handle, &standing.deliveries, standing.reason.as_deref())
+        let Standing { handle, deliveries, sample_of, reason } = standing;
+        self.view.sampled_delivery(handle, deliveries, *sample_of, reason.as_deref())
     }
 
     fn note_handle(&mut self, handle: &str) {

@@ -23,6 +23,7 @@ struct Open {
     number: u64,
     handle: String,
     deliveries: Vec<Delivery>,
+    sample_of: Option<u32>,
     reason: Option<String>,
     is_durable: bool,
     /// The outcomes that were told last.
@@ -34,6 +35,7 @@ struct Open {
 pub(super) struct Standing {
     pub(super) handle: String,
     pub(super) deliveries: Vec<Delivery>,
+    pub(super) sample_of: Option<u32>,
     pub(super) reason: Option<String>,
 }
 
@@ -50,6 +52,7 @@ impl Tally {
             number: self.sent,
             handle: sent.handle.clone(),
             deliveries: sent.deliveries.clone(),
+            sample_of: sent.sample_of,
             reason: None,
             is_durable: false,
             told: None,
@@ -71,8 +74,8 @@ impl Tally {
 
     /// Follows a message that was not typed here, such as one of an earlier run: how it stands is known.
     pub(super) fn handle_found(&mut self, id: MessageId, standing: Standing) {
-        let Standing { handle, deliveries, reason } = standing;
-        self.handle_sent(&Sent { id, handle, kind: MessageKind::Group, deliveries });
+        let Standing { handle, deliveries, sample_of, reason } = standing;
+        self.handle_sent(&Sent { id, handle, kind: MessageKind::Group, deliveries, sample_of });
         if let Some(open) = self.open.get_mut(&id) {
             open.reason = reason;
             open.is_durable = true;
@@ -116,8 +119,12 @@ impl Tally {
     fn tell(&mut self, id: MessageId) -> Option<Standing> {
         let open = self.open.get_mut(&id)?;
         open.told = Some(open.outcomes());
-        let standing =
-            Standing { handle: open.handle.clone(), deliveries: open.deliveries.clone(), reason: open.reason.clone() };
+        let standing = Standing {
+            handle: open.handle.clone(),
+            deliveries: open.deliveries.clone(),
+            sample_of: open.sample_of,
+            reason: open.reason.clone(),
+        };
         if open.is_final() {
             self.open.remove(&id);
             self.ended.push_back((id, standing.deliveries.clone()));
@@ -178,6 +185,7 @@ pub(super) mod tests {
             handle: format!("h{id}"),
             kind: MessageKind::Group,
             deliveries: outcomes.iter().map(|&(member, outcome)| delivery(member, outcome)).collect(),
+            sample_of: None,
         }
     }
 
@@ -226,7 +234,7 @@ pub(super) mod tests {
         let id = MessageId([9; 32]);
         assert!(!tally.handle_delivery(id, "h9", &delivery(2, Sending), None));
         let deliveries = vec![delivery(2, Sending), delivery(3, Delivered)];
-        tally.handle_found(id, Standing { handle: "h9".into(), deliveries, reason: None });
+        tally.handle_found(id, Standing { handle: "h9".into(), deliveries, sample_of: None, reason: None });
         assert!(tally.settle().is_empty());
         assert!(tally.handle_delivery(id, "h9", &delivery(2, Delivered), None));
         assert_eq!(outcomes(&tally.settle()), [("h9", vec![Delivered, Delivered])]);

@@ -75,12 +75,15 @@ pub(super) const fn frame(kind: FrameKind) -> &'static str {
         FrameKind::Pull => "pull",
         FrameKind::Recovered => "recovered",
         FrameKind::PullEnd => "pull end",
+        FrameKind::Flood => "flood",
+        FrameKind::Receipts => "receipts",
+        FrameKind::HopAck => "hop ack",
     }
 }
 
 pub(super) const fn frame_weight(kind: FrameKind) -> Weight {
     match kind {
-        FrameKind::Heartbeat | FrameKind::Digest => Weight::Routine,
+        FrameKind::Heartbeat | FrameKind::Digest | FrameKind::HopAck => Weight::Routine,
         FrameKind::Probe
         | FrameKind::Cards
         | FrameKind::Buckets
@@ -92,10 +95,14 @@ pub(super) const fn frame_weight(kind: FrameKind) -> Weight {
         | FrameKind::Withdrawal
         | FrameKind::Unreachable
         | FrameKind::Receipt
+        | FrameKind::Receipts
         | FrameKind::Refused => Weight::Evidence,
-        FrameKind::Leaves | FrameKind::Group | FrameKind::Private | FrameKind::Pull | FrameKind::Recovered => {
-            Weight::Story
-        }
+        FrameKind::Leaves
+        | FrameKind::Group
+        | FrameKind::Private
+        | FrameKind::Pull
+        | FrameKind::Recovered
+        | FrameKind::Flood => Weight::Story,
     }
 }
 

@@ -218,7 +218,8 @@ mod tests {
 
     fn sent(message: &Signed<GroupMessage>, roster: &[&Identity]) -> Record {
         let roster = roster.iter().map(|member| (member.id(), Outcome::Sending)).collect();
-        Record::GroupSent { bytes: message.bytes().clone(), roster, order: message.value().seq, at: Wall(2_000) }
+        let order = message.value().seq;
+        Record::GroupSent { bytes: message.bytes().clone(), roster, sample_of: None, order, at: Wall(2_000) }
     }
 
     /// by's receipt for `first..=last`, which settles all of these.

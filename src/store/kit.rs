@@ -93,5 +93,5 @@ pub(super) fn received(by: &Identity, seq: Seq, text: &str) -> node::Record {
 pub(super) fn sent(by: &Identity, to: MemberId, seq: Seq, text: &str) -> node::Record {
     let bytes = group(by, run(5), seq, None, text).bytes().clone();
     let roster = vec![(to, Outcome::Sending)];
-    node::Record::Messaging(Record::GroupSent { bytes, roster, order: seq, at: Wall(2_000) })
+    node::Record::Messaging(Record::GroupSent { bytes, roster, sample_of: None, order: seq, at: Wall(2_000) })
 }

@@ -150,6 +150,7 @@ impl Maker {
         (!self.is_retained(signed.1)).then_some(Record::GroupSent {
             bytes: signed.0,
             roster,
+            sample_of: draw.odd.then_some(300),
             order,
             at: Wall(draw.seq),
         })

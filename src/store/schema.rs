@@ -174,17 +174,17 @@ fn prepare(path: &Path) -> rusqlite::Result<Connection> {
 
 /// Gives a database of an older format what it lacks, as a whole or not at all.
 fn bring_up_to_date(db: &Connection) -> rusqlite::Result<()> {
-    if db.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))? == VERSION {
+    let found = db.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))?;
+    if found == VERSION {
         return Ok(());
     }
-    tracing::info!("the messages here are indexed for moot search, once; this may take a while");
-    let updated = db.execute_batch(&format!(
-        "BEGIN IMMEDIATE;
-         {INDEX_OF_WORDS}
-         INSERT INTO words (words) VALUES ('rebuild');
-         PRAGMA user_version = {VERSION};
-         COMMIT;"
-    ));
+    let mut lacking = String::new();
+    if found < 2 {
+        tracing::info!("the messages here are indexed for moot search, once; this may take a while");
+        lacking = format!("{INDEX_OF_WORDS} INSERT INTO words (words) VALUES ('rebuild');");
+    }
+    let updated =
+        db.execute_batch(&format!("BEGIN IMMEDIATE; {lacking} {SAMPLES} PRAGMA user_version = {VERSION}; COMMIT;"));
     if updated.is_err() && !db.is_autocommit() {
         db.execute_batch("ROLLBACK")?;
     }
@@ -218,8 +218,9 @@ fn claim(db: &Connection, member: MemberId, room: RoomId) -> rusqlite::Result<Cl
 
 /// "MOOT", in the header of the file.
 const APPLICATION_ID: i64 = 0x4d4f_4f54;
-/// Raised when the tables change. Format 1 had no index of words.
-const VERSION: i64 = 2;
+/// Raised when the tables change. Format 1 had no index of words, format 2 no samples.
+const VERSION: i64 = 3;
+const SAMPLES: &str = "ALTER TABLE messages ADD COLUMN sample_of INTEGER;";
 const TABLES: &str = include_str!("schema.sql");
 const INDEX_OF_WORDS: &str = include_str!("search.sql");
 
@@ -324,7 +325,7 @@ mod tests {
         assert_eq!(
             newer.to_string(),
             format!(
-                "{} was written by a newer moot (format 3, this one knows 2); update moot",
+                "{} was written by a newer moot (format 4, this one knows 3); update moot",
                 home.database().display()
             )
         );

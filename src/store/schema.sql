@@ -43,7 +43,8 @@ CREATE TABLE messages (
     recovered   INTEGER NOT NULL,
     retained    INTEGER NOT NULL,
     text        TEXT NOT NULL,
-    bytes       BLOB NOT NULL
+    bytes       BLOB NOT NULL,
+    sample_of   INTEGER
 ) STRICT;
 CREATE INDEX messages_by_seq ON messages (seq);
 CREATE INDEX messages_retained ON messages (boot, seq) WHERE retained = 1;

@@ -254,6 +254,7 @@ mod tests {
         let sent = Record::GroupSent {
             bytes: own.bytes().clone(),
             roster: vec![(bo.id(), Outcome::Sending)],
+            sample_of: None,
             order: 1,
             at: Wall(2_000),
         };
@@ -280,6 +281,7 @@ mod tests {
         write(&home, &[kit::received(&bo, 1, "before the index")]);
         let db = Connection::open(home.database()).unwrap();
         db.execute_batch("DROP TRIGGER words_gone; DROP TABLE words; PRAGMA user_version = 1;").unwrap();
+        db.execute_batch("ALTER TABLE messages DROP COLUMN sample_of").unwrap();
         drop(db);
         let before = node::Restored::fold(&load(&home).unwrap());
         write(&home, &[kit::received(&bo, 2, "and after it")]);
@@ -287,6 +289,6 @@ mod tests {
         assert_eq!(found(&home, "it"), ["and after it"]);
         assert_eq!(before.messaging.group.len(), 1);
         let version = |db: Connection| db.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
-        assert_eq!(version(schema::open(&home).unwrap()), Ok(2));
+        assert_eq!(version(schema::open(&home).unwrap()), Ok(3));
     }
 }

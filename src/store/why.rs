@@ -24,7 +24,7 @@ impl History {
 
     fn read_why(&self, id: MessageId) -> rusqlite::Result<Option<WhyMessage>> {
         let select =
-            "SELECT n, kind, author, seq, messages.incarnation, said_at, at, via, recovered, sent, messages.boot
+            "SELECT n, kind, author, seq, messages.incarnation, said_at, at, via, recovered, sent, messages.boot, sample_of
                       FROM messages WHERE id = ?1";
         let read = |row: &Row<'_>| {
             let n: i64 = row.get(0)?;
@@ -45,6 +45,7 @@ impl History {
                 said_at: Some(Wall(said_at)),
                 known_from: Remembered::ByTheDiskAlone,
                 deliveries: self.deliveries_of(n, seq)?,
+                sample_of: row.get::<_, Option<u32>>(11)?,
                 sources: (!is_sent).then_some(source).into_iter().collect(),
                 rivals: self.rivals_of(id, from, (incarnation, boot), seq)?,
                 not_known: Vec::new(),
@@ -163,10 +164,12 @@ mod tests {
             at: Wall(2_050),
         };
         let roster = vec![(bo.id(), Outcome::Sending), (cy.id(), Outcome::Sending)];
-        let sent = Record::GroupSent { bytes: said.bytes().clone(), roster, order: 1, at: Wall(2_000) };
+        let sent =
+            Record::GroupSent { bytes: said.bytes().clone(), roster, sample_of: Some(300), order: 1, at: Wall(2_000) };
         write(&home, &[sent, Record::Delivery(refused), Record::Receipt(receipt(sound.clone()))]);
 
         let told = why(&home, said.id()).unwrap();
+        assert_eq!(told.sample_of, Some(300));
         assert_eq!((told.known_from, told.sources.len()), (Remembered::ByTheDiskAlone, 0));
         let of =
             |told: &WhyMessage, member| told.deliveries.iter().find(|to| to.delivery.member == member).unwrap().clone();

@@ -92,8 +92,23 @@ impl View {
     /// How the deliveries of a message stand: `k7f3 stored by 2 of 3, cy unknown`.
     #[must_use]
     pub fn delivery(&self, handle: &str, deliveries: &[Delivery], reason: Option<&str>) -> String {
-        let line =
+        self.sampled_delivery(handle, deliveries, None, reason)
+    }
+
+    /// The same, where the deliveries may be a sample of so many members.
+    #[must_use]
+    pub fn sampled_delivery(
+        &self,
+        handle: &str,
+        deliveries: &[Delivery],
+        sample_of: Option<u32>,
+        reason: Option<&str>,
+    ) -> String {
+        let mut line =
             delivery_line(handle, deliveries, reason, |delivery| self.names.named(delivery.member, &delivery.nick));
+        if let Some(members) = sample_of {
+            line = format!("{line} (only {} of {members} were asked)", deliveries.len());
+        }
         self.ink.paint(worst_tone(deliveries), &line)
     }
 
@@ -374,6 +389,15 @@ pub(super) mod tests {
         assert_eq!(
             shown(EventKind::Recovered { count: 2, via: id(3), nick: "cy".into() }),
             "recovered 2 messages via cy"
+        );
+    }
+
+    #[test]
+    fn what_only_a_sample_was_asked_for_says_so() {
+        let all = [delivery(2, "bo", Outcome::Delivered, 1), delivery(3, "cy", Outcome::Unknown, 1)];
+        assert_eq!(
+            view().sampled_delivery("k7f3", &all, Some(999), None),
+            "k7f3 stored by 1 of 2, cy unknown (only 2 of 999 were asked)"
         );
     }
 

@@ -55,7 +55,7 @@ impl View {
     }
 
     fn sums(&self, messages: &MessageCounts, deliveries: &OutcomeCounts) -> String {
-        let MessageCounts { group, private, gaps, recovered, duplicates, stale } = *messages;
+        let MessageCounts { group, private, gaps, recovered, duplicates, stale, sampled } = *messages;
         let OutcomeCounts { waiting, sending, delivered, unknown, refused, expired } = *deliveries;
         let first = [format!("{group} in the room"), format!("{private} private")];
         let rest = [
@@ -71,6 +71,7 @@ impl View {
             (unknown, format!("{unknown} unknown")),
             (refused, format!("{refused} refused")),
             (expired, format!("{expired} expired")),
+            (sampled, format!("of {} only a sample of the room was asked", count(sampled, "message", "messages"))),
         ];
         let deliveries =
             std::iter::once(format!("{delivered} delivered")).chain(present(open)).collect::<Vec<_>>().join(", ");
@@ -113,7 +114,15 @@ mod tests {
                 probably_cut_off: false,
             },
             members: room().into_iter().take(2).collect(),
-            messages: MessageCounts { group: 12, private: 3, gaps: 1, recovered: 0, duplicates: 4, stale: 0 },
+            messages: MessageCounts {
+                group: 12,
+                private: 3,
+                gaps: 1,
+                recovered: 0,
+                duplicates: 4,
+                stale: 0,
+                sampled: 0,
+            },
             deliveries: OutcomeCounts { delivered: 30, waiting: 1, ..OutcomeCounts::default() },
             faults: vec![],
             counters: BTreeMap::from([("datagrams_in".into(), 12), ("bad".into(), 3)]),

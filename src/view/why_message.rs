@@ -29,6 +29,12 @@ impl View {
         if self.names.is_me(why.from) && why.deliveries.is_empty() {
             lines.push("  it is stored here only: nobody else was in the room".into());
         }
+        if let Some(members) = why.sample_of {
+            lines.push(format!(
+                "  a sample: of {members} others only these {} were asked for receipts",
+                why.deliveries.len()
+            ));
+        }
         for evidence in &why.deliveries {
             lines.push(self.receiver(why.kind, evidence));
             lines.extend(self.tries(evidence));
@@ -96,7 +102,9 @@ impl View {
             SignatureState::Broken => ", but what is kept of it does not verify: this proves nothing any more",
         };
         let at = self.clock(receipt.at);
-        format!("; {who} signed the receipt{what} that came at {at}, in its run {}{state}", receipt.run)
+        let via = receipt.via.as_ref();
+        let via = via.map(|hop| format!(" via {}", self.names.named(hop.member, &hop.nick))).unwrap_or_default();
+        format!("; {who} signed the receipt{what} that came{via} at {at}, in its run {}{state}", receipt.run)
     }
 
     /// When each try was made, and which way.
@@ -106,16 +114,26 @@ impl View {
             let asked = if tried.asked_for { " when it asked" } else { "" };
             format!("{}{asked}", self.clock(tried.at))
         };
-        let times: Vec<String> = evidence.tries.iter().map(tried).collect();
         // Older attempts are not kept, so the first one known need not be the first one made.
         let lately = if first.attempt == 1 { "" } else { "lately " };
-        let place = evidence.address.map(|address| format!("; it is at {address} now")).unwrap_or_default();
-        Some(format!("    sent straight to it, {lately}at {}{place}", times.join(", ")))
+        let of = |flooded: bool| -> Vec<String> {
+            evidence.tries.iter().filter(|tried| tried.flooded == flooded).map(tried).collect()
+        };
+        let way = |manner: &str, times: Vec<String>| {
+            (!times.is_empty()).then(|| format!("{manner}, {lately}at {}", times.join(", ")))
+        };
+        let place = evidence.address.map(|address| format!("it is at {address} now"));
+        let told = [way("passed on by neighbours", of(true)), way("sent straight to it", of(false)), place];
+        Some(format!("    {}", told.into_iter().flatten().collect::<Vec<_>>().join("; ")))
     }
 
     fn source(&self, why: &WhyMessage, source: &Source) -> String {
         let via = self.names.named_or_you(source.via, &source.nick);
-        let how = if source.recovered { "it was recovered via" } else { "it came from" };
+        let how = match source.recovered {
+            true => "it was recovered via",
+            false if source.via != why.from => "it was passed on by",
+            false => "it came from",
+        };
         let late = why.said_at.filter(|_| source.recovered).map(|said_at| source.at.0.saturating_sub(said_at.0));
         let late = late.map(|ms| format!(", {} after that", age(ms))).unwrap_or_default();
         let again = match source.duplicates {
@@ -156,6 +174,7 @@ fn tries(delivery: &Delivery) -> String {
 mod tests {
     use super::*;
     use crate::base::{MessageId, Run, Wall};
+    use crate::node::api::Hop;
     use crate::view::events::tests::{delivery, view};
     use crate::view::names::tests::id;
 
@@ -163,7 +182,7 @@ mod tests {
 
     fn tried(attempts: std::ops::RangeInclusive<u32>) -> Vec<Try> {
         let at = |attempt| Wall(AT.0 + 1_000 * u64::from(attempt));
-        attempts.map(|attempt| Try { at: at(attempt), attempt, asked_for: attempt == 3 }).collect()
+        attempts.map(|attempt| Try { at: at(attempt), attempt, asked_for: attempt == 3, flooded: false }).collect()
     }
 
     fn evidence(delivery: Delivery, tries: Vec<Try>, receipt: Option<ReceiptEvidence>) -> DeliveryEvidence {
@@ -183,6 +202,7 @@ mod tests {
             said_at: Some(Wall(AT.0 - 42_000)),
             known_from: Remembered::ByTheNode,
             deliveries,
+            sample_of: None,
             sources,
             rivals: Vec::new(),
             not_known: Vec::new(),
@@ -196,6 +216,7 @@ mod tests {
             first: Some(first),
             last: Some(last),
             signature: SignatureState::Holds,
+            via: None,
         }
     }
 
@@ -222,6 +243,36 @@ not known:
         assert_eq!(
             view().why_message(&message(1, vec![], vec![])),
             "k7f3 is a message to the room from you\n  it is stored here only: nobody else was in the room"
+        );
+    }
+
+    #[test]
+    fn why_a_message_that_went_from_hop_to_hop_says_so() {
+        let flooded = |attempt| Try { at: AT, attempt, asked_for: false, flooded: true };
+        let via = Some(Hop { member: id(3), nick: "cy".into() });
+        let stored = delivery(2, "bo", Outcome::Delivered, 1);
+        let mut stored = evidence(stored, vec![flooded(1)], Some(ReceiptEvidence { via, ..receipt(12, 12) }));
+        stored.address = None;
+        let mut unknown = evidence(delivery(4, "dee", Outcome::Unknown, 2), vec![flooded(1)], None);
+        unknown.tries.extend(tried(2..=2));
+        let why = WhyMessage { sample_of: Some(999), ..message(1, vec![stored, unknown], vec![]) };
+        assert_eq!(
+            view().why_message(&why),
+            "\
+k7f3 is a message to the room from you
+  a sample: of 999 others only these 2 were asked for receipts
+  bo: stored on its disk, 1 try; bo signed the receipt for #12 that came via cy at 22:13:20.250, in its run 17.ab12, and the signature holds
+    passed on by neighbours, at 22:13:20.250
+  dee: unknown: sent 2 times, no receipt; whether the message was lost, the receipt was lost or dee is down cannot be told apart
+    passed on by neighbours, at 22:13:20.250; sent straight to it, at 22:13:22.250; it is at 192.168.1.6:4460 now"
+        );
+        let source = Source { via: id(3), nick: "cy".into(), at: AT, recovered: false, duplicates: Some(2) };
+        let passed_on = WhyMessage { said_at: None, ..message(2, vec![], vec![source]) };
+        assert_eq!(
+            view().why_message(&passed_on),
+            "\
+k7f3 is a message to the room from bo
+  it was passed on by cy at 22:13:20.250, and 2 copies came later and were not shown"
         );
     }
 

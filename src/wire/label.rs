@@ -40,6 +40,9 @@ pub enum FrameKind {
     Pull,
     Recovered,
     PullEnd,
+    Flood,
+    Receipts,
+    HopAck,
 }
 
 impl MembershipFrame {
@@ -74,6 +77,11 @@ impl MessagingFrame {
             Self::Pull { .. } => (FrameKind::Pull, None),
             Self::Recovered(bytes) => (FrameKind::Recovered, signed_id(bytes)),
             Self::PullEnd { .. } => (FrameKind::PullEnd, None),
+            Self::Flood { bytes, .. } => (FrameKind::Flood, signed_id(bytes)),
+            Self::Receipts { receipts, .. } => {
+                (FrameKind::Receipts, receipts.last().and_then(|bytes| receipted(bytes)))
+            }
+            Self::HopAck { .. } => (FrameKind::HopAck, None),
         };
         Label { frame, message }
     }

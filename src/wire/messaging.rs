@@ -27,6 +27,27 @@ pub enum MessagingFrame {
     /// The end of what one pull gets: all of `first..=last` was given but what is lacking here. `last` is below
     /// what was asked for where the window was full.
     PullEnd { author: MemberId, run: Run, first: Seq, last: Seq, lacking: Vec<Lacking> },
+    /// A signed group message on its way through a large room, to be passed on. `number` counts what its sender passes on;
+    /// `asked` says of whom the author wants receipts: see [`asked_place`].
+    Flood { number: u64, asked: u64, bytes: Vec<u8> },
+    /// Signed receipts on their way to their authors, to be passed on, `hops` so far.
+    Receipts { number: u64, hops: u8, receipts: Vec<Vec<u8>> },
+    /// "I have these of yours": numbers of `Flood` frames whose message is committed, and of `Receipts`. Unsigned: it is no
+    /// evidence of anything but to the one who passed them on.
+    HopAck { numbers: Vec<u64> },
+}
+
+/// Where a member stands among those whose receipts an author may want for a message: those from 0 to what it asks for
+/// are asked.
+#[must_use]
+pub fn asked_place(message: MessageId, member: MemberId) -> u64 {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(b"folkmoot sample v1\0");
+    hasher.update(&message.0);
+    hasher.update(&member.0);
+    let hash = hasher.finalize();
+    let (chunks, _) = hash.as_bytes().as_chunks::<8>();
+    u64::from_be_bytes(chunks[0])
 }
 
 /// Why a receiver does not take a message.

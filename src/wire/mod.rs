@@ -23,6 +23,6 @@ pub use label::{FrameKind, Label};
 pub use layout::{Layout, LayoutError, Reader, Signed, SignedLayout, Writer, decode_layout, encode_layout, layout_id};
 pub use membership::{Heartbeat, Held as HeldMember, MembershipFrame, OpenReport, Report, ShownCard};
 pub use message::{GroupMessage, Prev, PrivateMessage};
-pub use messaging::{FrontierEntry, Lacking, MessagingFrame, RefusedReason};
+pub use messaging::{FrontierEntry, Lacking, MessagingFrame, RefusedReason, asked_place};
 pub use receipt::{Held, HeldRange, Receipt};
 pub use ticket::{Ticket, TicketError};

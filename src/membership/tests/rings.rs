@@ -53,6 +53,12 @@ fn a_crash_is_known_to_all_by_the_reports_of_two() {
             let agreed = world.wait_for(secs(3), |world| world.agree(&rest));
             assert!(agreed.is_some(), "{size} members, seed {seed}");
             assert!(world.called_gone().iter().all(|&(_, of)| of == "m3"), "{:?}", world.called_gone());
+            for at in &rest {
+                let (links, is_large) = world.links(at);
+                assert_eq!(*is_large, size > 64, "{size} members, seed {seed}, {at}");
+                assert!((2..=4).contains(&links.len()) && !links.contains(&world.id("m3")));
+                assert!(links.iter().all(|&id| world.links(world.name(id)).0.contains(&world.id(at))));
+            }
         }
     }
 }

@@ -56,6 +56,8 @@ pub(super) struct Node {
     paused_since: Option<Time>,
     backlog: VecDeque<What>,
     pub(super) silent: bool,
+    /// Over whom it told messaging to pass on what is for all, and whether it called the room large.
+    pub(super) links: (BTreeSet<MemberId>, bool),
     pub(super) events: Vec<(Time, Event)>,
     wall_skew_ms: i64,
     /// Of what it sends and receives, beside what is lost anyway.
@@ -155,6 +157,11 @@ impl World {
         self.names[name]
     }
 
+    /// Over whom a node told messaging to pass on what is for all, and whether it called the room large.
+    pub fn links(&self, name: &str) -> &(BTreeSet<MemberId>, bool) {
+        &self.nodes[&self.id(name)].links
+    }
+
     pub fn name(&self, id: MemberId) -> &'static str {
         self.known.get(&id).copied().unwrap_or("?")
     }
@@ -187,6 +194,7 @@ impl World {
             paused_since: None,
             backlog: VecDeque::new(),
             silent: false,
+            links: (BTreeSet::new(), false),
             events: Vec::new(),
             wall_skew_ms: 0,
             loss: PerMille(0),
@@ -467,6 +475,7 @@ impl World {
                     node.proven.remove(&peer);
                 }
                 Output::Silent => node.silent = true,
+                Output::Links { neighbours, is_large } => node.links = (neighbours, is_large),
                 Output::Addresses { .. } | Output::Presence { .. } => {}
                 Output::Event(event) => {
                     check(&event, self.now_of(id).wall);

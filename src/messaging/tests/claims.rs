@@ -4,10 +4,46 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::world::{Node, World};
 use crate::base::{MemberId, MessageId, Run, Seq, Stream};
-use crate::messaging::{Event, EventKind, Outcome, Record, Restored, Shown};
+use crate::messaging::{Alarm, Event, EventKind, Outcome, Record, Restored, Shown};
 use crate::wire::{GroupMessage, PrivateMessage, Signed, layout_id};
 
 impl World {
+    /// What a node has shown, over all its lives, in that order: `ana: hello`.
+    pub fn screen(&self, name: &str) -> Vec<String> {
+        let shown = self.node(name).events.iter().filter_map(|event| match event {
+            EventKind::Message(shown) => Some(format!("{}: {}", self.name_of(shown.key.author), shown.text)),
+            EventKind::Gap(gap) => Some(format!("gap {}#{}-{}", self.name_of(gap.author), gap.first, gap.last)),
+            EventKind::Undone { .. } | EventKind::Delivery(_) | EventKind::Recovered { .. } | EventKind::Alarm(_) => {
+                None
+            }
+        });
+        shown.collect()
+    }
+
+    pub fn messages(&self, name: &str) -> Vec<Shown> {
+        let shown = self.node(name).events.iter().filter_map(|event| match event {
+            EventKind::Message(shown) => Some(shown.clone()),
+            EventKind::Gap(_)
+            | EventKind::Undone { .. }
+            | EventKind::Delivery(_)
+            | EventKind::Recovered { .. }
+            | EventKind::Alarm(_) => None,
+        });
+        shown.collect()
+    }
+
+    pub fn alarms(&self, name: &str) -> Vec<Alarm> {
+        let alarms = self.node(name).events.iter().filter_map(|event| match event {
+            EventKind::Alarm(alarm) => Some(*alarm),
+            EventKind::Message(_)
+            | EventKind::Gap(_)
+            | EventKind::Undone { .. }
+            | EventKind::Delivery(_)
+            | EventKind::Recovered { .. } => None,
+        });
+        alarms.collect()
+    }
+
     /// Compares a claim with the truth.
     pub fn check(&mut self, index: usize, event: Event) {
         let seed = self.seed;

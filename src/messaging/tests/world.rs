@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use super::rings::rings;
 use crate::base::{
     Cause, EventNumber, MemberId, MessageId, Now, Path, PerMille, Presence, Rng, RoomId, Rtt, Run, Seq, Step,
     StoreFailed, Stream, Time, Wall,
 };
 use crate::crypto::Identity;
-use crate::messaging::{Alarm, EventKind, Messaging, Outcome, Output, Record, Refused, Restored, Settings, Shown};
+use crate::messaging::{EventKind, Messaging, Outcome, Output, Record, Refused, Restored, Settings};
 use crate::wire::{MessagingFrame, codec};
 
 pub const MS: Duration = Duration::from_millis(1);
@@ -40,7 +41,7 @@ pub struct Node {
     pub disk: Disk,
     incarnation: u64,
     told: u64,
-    life: u64,
+    pub life: u64,
     pub run: Option<Run>,
     pub events: Vec<EventKind>,
     /// Of each event, in the same order.
@@ -53,7 +54,7 @@ pub struct Node {
     pub outcomes: BTreeMap<(MessageId, MemberId), Outcome>,
 }
 
-enum Due {
+pub enum Due {
     Frame { from: usize, to: usize, from_run: Run, to_run: Run, bytes: Vec<u8> },
     Committed { node: usize, life: u64 },
     Heartbeat { node: usize, life: u64 },
@@ -79,10 +80,16 @@ pub struct World {
     pub has_liars: bool,
     /// How late each input is handled, as a loop that was stopped would.
     pub lag: Duration,
+    /// In a large room: on each of three rings, who follows whom. Messages are flooded over the first two.
+    pub rings: Option<[Vec<usize>; 3]>,
 }
 
 impl World {
     pub fn new(seed: u64, names: &[&'static str]) -> Self {
+        Self::with_rings(seed, names, false)
+    }
+
+    pub fn with_rings(seed: u64, names: &[&'static str], has_rings: bool) -> Self {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_be_bytes());
         let rng = Rng::from_seed(bytes);
@@ -102,7 +109,9 @@ impl World {
             frames: BTreeMap::new(),
             has_liars: false,
             lag: Duration::ZERO,
+            rings: None,
         };
+        world.rings = has_rings.then(|| rings(names.len(), &rng));
         for name in names {
             world.start(name);
         }
@@ -158,14 +167,25 @@ impl World {
         let settings = Settings { identity: node.identity.clone(), room: room(), rng };
         let mut machine = Messaging::new(settings, restored, &mut step);
         machine.handle_run(&mut step, run);
+        if self.rings.is_some() {
+            let links = self.near(index, 2).into_iter().map(|other| self.nodes[other].id).collect();
+            machine.handle_links(links, true);
+        }
+        let node = &mut self.nodes[index];
         node.told = step.told();
         node.machine = Some(machine);
         let life = node.life;
         self.drain(index);
         let phase = Duration::from_millis(self.rng.below(1000));
         self.push(self.now + phase, Due::Heartbeat { node: index, life });
+        let near = self.near(index, 3);
         for other in 0..self.nodes.len() {
-            if other != index && self.nodes[other].machine.is_some() {
+            if other != index && self.nodes[other].machine.is_some() && !near.contains(&other) {
+                for (at, of) in [(index, other), (other, index)] {
+                    let of_life = self.nodes[of].life;
+                    self.push(self.now + MS * 30, Due::Presence { at, of, presence: Presence::Alive, of_life });
+                }
+            } else if other != index && self.nodes[other].machine.is_some() {
                 let lives = (self.nodes[index].life, self.nodes[other].life);
                 self.push(self.now + MS * 30, Due::Open { a: index, b: other, lives });
             } else if other != index && self.nodes[other].life > 0 {
@@ -322,42 +342,6 @@ impl World {
         self.machine(from).message(id).expect("it is known").deliveries[&self.id(to)].attempts
     }
 
-    /// What a node has shown, over all its lives, in that order: `ana: hello`.
-    pub fn screen(&self, name: &str) -> Vec<String> {
-        let shown = self.node(name).events.iter().filter_map(|event| match event {
-            EventKind::Message(shown) => Some(format!("{}: {}", self.name_of(shown.key.author), shown.text)),
-            EventKind::Gap(gap) => Some(format!("gap {}#{}-{}", self.name_of(gap.author), gap.first, gap.last)),
-            EventKind::Undone { .. } | EventKind::Delivery(_) | EventKind::Recovered { .. } | EventKind::Alarm(_) => {
-                None
-            }
-        });
-        shown.collect()
-    }
-
-    pub fn messages(&self, name: &str) -> Vec<Shown> {
-        let shown = self.node(name).events.iter().filter_map(|event| match event {
-            EventKind::Message(shown) => Some(shown.clone()),
-            EventKind::Gap(_)
-            | EventKind::Undone { .. }
-            | EventKind::Delivery(_)
-            | EventKind::Recovered { .. }
-            | EventKind::Alarm(_) => None,
-        });
-        shown.collect()
-    }
-
-    pub fn alarms(&self, name: &str) -> Vec<Alarm> {
-        let alarms = self.node(name).events.iter().filter_map(|event| match event {
-            EventKind::Alarm(alarm) => Some(*alarm),
-            EventKind::Message(_)
-            | EventKind::Gap(_)
-            | EventKind::Undone { .. }
-            | EventKind::Delivery(_)
-            | EventKind::Recovered { .. } => None,
-        });
-        alarms.collect()
-    }
-
     pub fn name_of(&self, id: MemberId) -> &'static str {
         self.nodes.iter().find(|node| node.id == id).map_or("?", |node| node.name)
     }
@@ -414,10 +398,8 @@ impl World {
                     return;
                 }
                 let digest = self.nodes[node].machine.as_ref().expect("it lives").digest();
-                for to in 0..self.nodes.len() {
-                    if to != node {
-                        self.transmit(node, to, &digest);
-                    }
+                for to in self.near(node, 3) {
+                    self.transmit(node, to, &digest);
                 }
                 self.push(self.now + MS * 1000, Due::Heartbeat { node, life });
             }
@@ -434,6 +416,7 @@ impl World {
                     let (id, run) = (self.nodes[of].id, self.nodes[of].run);
                     let run = run.unwrap_or(Run { incarnation: self.nodes[of].incarnation, boot: 0 });
                     self.with(at, |machine, step| machine.handle_presence(step, id, run, presence));
+                    self.link_up(at);
                 }
             }
             Due::Open { a, b, lives } => {
@@ -470,7 +453,7 @@ impl World {
         Wall(WALL_AT_START + self.now.as_micros() / 1000)
     }
 
-    fn push(&mut self, at: Time, due: Due) {
+    pub fn push(&mut self, at: Time, due: Due) {
         self.count += 1;
         self.heap.insert((at, self.count), due);
     }
@@ -593,5 +576,8 @@ pub fn kind_of(frame: &MessagingFrame) -> &'static str {
         MessagingFrame::Pull { .. } => "pull",
         MessagingFrame::Recovered(_) => "recovered",
         MessagingFrame::PullEnd { .. } => "pull end",
+        MessagingFrame::Flood { .. } => "flood",
+        MessagingFrame::Receipts { .. } => "receipts",
+        MessagingFrame::HopAck { .. } => "hop ack",
     }
 }

@@ -219,13 +219,14 @@ fn a_message_said_elsewhere_ends_in_one_line_too() {
         said_at: None,
         known_from: Remembered::ByTheNode,
         deliveries: vec![receiver(2, Sending), receiver(3, Sending)],
+        sample_of: Some(300),
         sources: vec![],
         rivals: vec![],
         not_known: vec![],
     };
     board.handle_found(MessageId([8; 32]), Some(&why));
     assert!(board.handle_events(&[changed(8, 2, Delivered)]).is_empty());
-    assert_eq!(board.handle_events(&[changed(8, 3, Delivered)]), ["h8 stored by 2 of 2"]);
+    assert_eq!(board.handle_events(&[changed(8, 3, Delivered)]), ["h8 stored by 2 of 2 (only 2 of 300 were asked)"]);
     // Where the node knows no more, what it told is told.
     assert!(board.handle_events(&[changed(9, 2, Delivered)]).is_empty());
     board.handle_found(MessageId([9; 32]), None);

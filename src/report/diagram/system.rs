@@ -125,7 +125,10 @@ const fn is_membership(frame: FrameKind) -> bool {
         | FrameKind::Frontier
         | FrameKind::Pull
         | FrameKind::Recovered
-        | FrameKind::PullEnd => false,
+        | FrameKind::PullEnd
+        | FrameKind::Flood
+        | FrameKind::Receipts
+        | FrameKind::HopAck => false,
     }
 }
 

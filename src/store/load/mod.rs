@@ -73,7 +73,8 @@ fn read_messages(db: &Connection, tell: &mut impl FnMut(messaging::Record)) -> R
     read_seen(db, lamport, tell)?;
     let mut deliveries = Deliveries::read(db)?;
     // By number, because what a run's messages add up to depends on their order.
-    let retained = "SELECT n, kind, sent, via, recovered, lamport, at, bytes, id FROM messages
+    let retained = "SELECT n, kind, sent, via, recovered, lamport, at, bytes, id, sample_of
+                    FROM messages
                     WHERE n IN (SELECT n FROM messages WHERE retained = 1) ORDER BY n";
     each(db, retained, |row| read_message(row, &mut deliveries, tell))?;
     deliveries.tell(tell);
@@ -115,7 +116,7 @@ fn read_message(
     match (is_group, is_sent) {
         (true, true) => {
             let roster = deliveries.of_group(n, word(row, 8)?, &bytes)?;
-            tell(Record::GroupSent { bytes, roster, order, at });
+            tell(Record::GroupSent { bytes, roster, sample_of: row.get(9)?, order, at });
         }
         (true, false) => {
             tell(Record::GroupReceived { bytes, via: word(row, 3)?, recovered: row.get(4)?, order, at });

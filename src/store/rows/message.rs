@@ -25,6 +25,7 @@ struct NewMessage<'a> {
     is_recovered: bool,
     text: &'a str,
     bytes: &'a [u8],
+    sample_of: Option<u32>,
 }
 
 impl Rows<'_> {
@@ -33,7 +34,7 @@ impl Rows<'_> {
         &mut self,
         bytes: &[u8],
         passed: Option<(MemberId, bool)>,
-        roster: &[(MemberId, Outcome)],
+        (roster, sample_of): (&[(MemberId, Outcome)], Option<u32>),
         order: u64,
         at: Wall,
     ) -> Result<(), RowError> {
@@ -55,6 +56,7 @@ impl Rows<'_> {
             is_recovered,
             text: &message.text,
             bytes,
+            sample_of,
         })?;
         roster.iter().try_for_each(|&(member, outcome)| self.begin_delivery(n, member, outcome, at))
     }
@@ -83,6 +85,7 @@ impl Rows<'_> {
             is_recovered: false,
             text: &message.text,
             bytes,
+            sample_of: None,
         })?;
         outcome.map_or(Ok(()), |outcome| self.begin_delivery(n, message.to, outcome, at))
     }
@@ -136,9 +139,9 @@ impl Rows<'_> {
     /// newest rows are gone; an AUTOINCREMENT would keep that in a page of its own, written with each commit.
     fn insert(&self, new: &NewMessage<'_>) -> Result<Option<i64>, RowError> {
         let statement = "INSERT INTO messages (n, id, kind, sent, author, incarnation, boot, seq, receiver,
-             lamport, said_at, at, via, recovered, text, bytes, retained)
+             lamport, said_at, at, via, recovered, text, bytes, sample_of, retained)
              VALUES (1 + max(coalesce((SELECT max(n) FROM messages), 0), coalesce((SELECT max(upto) FROM seen), 0)),
-             ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, 1)
+             ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, 1)
              ON CONFLICT (id) DO NOTHING";
         let added = self.db.prepare_cached(statement)?.execute((
             Word(new.id),
@@ -156,6 +159,7 @@ impl Rows<'_> {
             new.is_recovered,
             new.text,
             new.bytes,
+            new.sample_of,
         ))?;
         if added == 0 {
             return Ok(None);

@@ -114,9 +114,11 @@ impl<'a> Rows<'a> {
         use messaging::Record;
         match record {
             Record::GroupReceived { bytes, via, recovered, order, at } => {
-                self.add_group(bytes, Some((*via, *recovered)), &[], *order, *at)
+                self.add_group(bytes, Some((*via, *recovered)), (&[], None), *order, *at)
             }
-            Record::GroupSent { bytes, roster, order, at } => self.add_group(bytes, None, roster, *order, *at),
+            Record::GroupSent { bytes, roster, sample_of, order, at } => {
+                self.add_group(bytes, None, (roster, *sample_of), *order, *at)
+            }
             Record::PrivateReceived { bytes, order, at } => self.add_private(bytes, *order, None, *at),
             Record::PrivateSent { bytes, order, outcome, at } => self.add_private(bytes, *order, Some(*outcome), *at),
             Record::Delivery(delivery) => self.change_delivery(delivery),

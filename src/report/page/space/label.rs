@@ -94,9 +94,9 @@ pub(super) fn class(labels: &[crate::wire::Label]) -> &'static str {
     let heaviest = labels.iter().map(|label| label.frame).max_by_key(|frame| words::frame_weight(*frame));
     match heaviest {
         None => "handshake",
-        Some(Kind::Group) => "group",
+        Some(Kind::Group | Kind::Flood) => "group",
         Some(Kind::Private) => "private",
-        Some(Kind::Receipt | Kind::Refused) => "receipt",
+        Some(Kind::Receipt | Kind::Receipts | Kind::Refused) => "receipt",
         Some(Kind::Pull | Kind::Recovered | Kind::PullEnd | Kind::Frontier) => "recovery",
         Some(frame) if words::frame_weight(frame) == Weight::Routine => "routine",
         Some(_) => "membership",
