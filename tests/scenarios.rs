@@ -158,9 +158,9 @@ fn an_error_in_the_script_names_its_line_and_exits_with_2() {
 fn an_error_names_its_own_line_and_never_that_of_the_last_wait() {
     assert_says(&three("local f = coroutine.wrap(function() end)\nf()\nf()"), 2, "s.lua:6, at ", "cannot resume dead");
     assert_says(&three("ana.say('hi')"), 2, "s.lua:4, at ", "say is asked of a node, with a colon: ana:say(…)");
-    // What is no text carries no line.
-    assert_says(&three("wait('1s')\nerror{ code = 1 }"), 2, "at 1.0", " s: s.lua: table\n");
-    assert_says(&three("wait('1s')\nerror(nil)"), 2, "at 1.0", " s: s.lua: nil\n");
+    // Lua puts no line before what is no text.
+    assert_says(&three("wait('1s')\nerror{ code = 1 }"), 2, "s.lua:5, at 1.0", " s: an error that is no text: table\n");
+    assert_says(&three("wait('1s')\nerror(nil)"), 2, "s.lua:5, at 1.0", " s: an error that is no text: nil\n");
     assert_says(&three("wait('1s')\ncoroutine.yield(1)"), 2, "at 1.0", " s: s.lua: coroutine.yield outside");
 }
 
