@@ -259,7 +259,7 @@ impl Transport {
         self.counters.unknown_index += 1;
         let now = step.now.time;
         let Some(peer) = self.members_at(from).find(|&peer| {
-            let is_due = |known: &Peer| known.attempts.is_empty() && known.unknown_quiet_until <= now;
+            let is_due = |known: &Peer| known.unknown_quiet_until <= now;
             self.peers.get(&peer).is_some_and(is_due) && !self.is_fresh(now, peer)
         }) else {
             return;
@@ -268,7 +268,9 @@ impl Transport {
             known.unknown_quiet_until = now + UNKNOWN_QUIET;
         }
         debug!(?peer, %from, "unknown index");
-        self.attempt(step, from, Some(peer), Duration::ZERO);
+        if !self.hurry_attempts(step, peer) {
+            self.attempt(step, from, Some(peer), Duration::ZERO);
+        }
     }
 
     fn choose(&mut self, peer: MemberId) {

@@ -122,6 +122,19 @@ impl Transport {
         self.transmit(to, bytes);
     }
 
+    /// The peer just spoke: what it was sent while it could not answer goes out once more, at once. Says whether it is
+    /// being dialled.
+    pub(super) fn hurry_attempts(&mut self, step: &mut Step, peer: MemberId) -> bool {
+        let attempts = self.peers.get(&peer).map(|known| known.attempts.clone()).unwrap_or_default();
+        for &index in &attempts {
+            if let Some(begun) = self.attempts.get_mut(&index).and_then(|attempt| attempt.begun.as_mut()) {
+                begun.tries = begun.tries.min(PEER_TRIES_MAX - 1);
+            }
+            self.handle_dial_due(step, index);
+        }
+        !attempts.is_empty()
+    }
+
     /// Notices a first message that is one's own: a dial has reached this very node.
     pub(super) fn is_own_first(&self, sender: u32, bytes: &[u8]) -> bool {
         let begun = self.attempts.get(&sender).and_then(|attempt| attempt.begun.as_ref());

@@ -183,6 +183,23 @@ fn who_was_let_go_while_it_slept_is_dialled_when_it_speaks() {
     assert_eq!(net.frames(0), [b"are you there?".to_vec()]);
 }
 
+/// Its three first messages are out, and the next dial would be two seconds away.
+#[test]
+fn who_speaks_while_it_is_dialled_in_vain_is_sent_the_first_message_once_more() {
+    let mut net = Net::pair();
+    net.introduce(1, 0);
+    let peer = net.id(1);
+    net.with(0, |transport, step| transport.release(step, peer));
+    net.judge = Box::new(|from, _, _| from == 1);
+    net.connect(0, 1);
+    net.run_for(SECOND);
+    net.judge = Box::new(|_, _, _| true);
+    net.send(1, 0, b"good morning");
+    net.run_for(SECOND / 5);
+    assert_eq!((net.opened(0), net.opened(1)), (1, 1));
+    assert_eq!(net.nodes[0].transport.counters().dials, 2, "the first one, and this");
+}
+
 #[test]
 fn a_forgotten_peer_leaves_nothing_behind() {
     let mut net = Net::pair();
