@@ -3,74 +3,99 @@
 //! an idle node sends, headers of IP and UDP counted. Times are virtual, so they do not depend on the machine.
 //!
 //! `cargo bench --bench membership -- 2 10 100` prints the table for rooms of these sizes; `--seeds 3` for so many
-//! seeds of each, and `--only crash` one line of it.
+//! seeds of each, `--only crash,join` these lines of it. Rooms of more than 200 run on the plain suite.
 #![expect(clippy::disallowed_methods, clippy::print_stdout, reason = "a benchmark reads the clock and prints")]
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use folkmoot::base::Presence;
+use folkmoot::base::{Presence, Rng};
+use folkmoot::crypto::Suite;
 use folkmoot::node::api::EventKind;
-use folkmoot::sim::{Unsynced, World};
+use folkmoot::sim::{Options, Unsynced, World};
 
 const DELAY: Duration = Duration::from_millis(40);
 const JITTER: Duration = Duration::from_millis(4);
 /// How finely times are measured.
 const GRAIN: Duration = Duration::from_millis(20);
 const LIMIT: Duration = Duration::from_secs(60);
+/// How long a room is looked at for what should not happen.
+const SPAN: Duration = Duration::from_secs(600);
 /// IPv4 and UDP headers of one datagram.
 const HEADER_BYTES: u64 = 28;
+/// Larger rooms use the plain suite.
+const REAL_MEMBERS_MAX: usize = 200;
+
+/// One line for each size.
+struct Figure {
+    name: &'static str,
+    title: &'static str,
+    loss: u32,
+    members_min: usize,
+    measure: fn(usize, u64) -> String,
+}
+
+const fn figure(
+    name: &'static str,
+    title: &'static str,
+    loss: u32,
+    members_min: usize,
+    measure: fn(usize, u64) -> String,
+) -> Figure {
+    Figure { name, title, loss, members_min, measure }
+}
+
+const FIGURES: &[Figure] = &[
+    figure("crash", "crash known to all", 10, 2, |size, seeds| crash(size, 10, seeds)),
+    figure("crash", "crash known to all", 50, 2, |size, seeds| crash(size, 50, seeds)),
+    figure("quiet", "called gone without cause", 50, 2, quiet),
+    figure("stalls", "healthy ones called gone while 5 % stall up to 10 s", 0, 10, stalls),
+    figure("idle", "idle bytes/s sent a node", 0, 2, |size, _| idle(size)),
+    figure("mute", "5 % of the pairs never talk", 0, 10, mute),
+    figure("flap", "one is cut off for 10 s of every 20 s", 0, 10, flap),
+    figure("join", "join seen by all, all seen", 0, 3, join),
+    figure("heal", "views equal after a partition of halves heals", 0, 3, heal),
+    figure("loner", "a loner shows all as not heard; all equal after it is back", 0, 3, loner),
+    figure("restart", "all equal after all restarted within 10 s", 0, 2, restart),
+    figure("pause", "a paused member alive in all views again", 0, 3, pause),
+];
+
+/// Virtual time of the rooms that are gone, in milliseconds.
+static PASSED_MS: AtomicU64 = AtomicU64::new(0);
 
 fn main() {
     let mut sizes = Vec::new();
     let mut seeds = 3;
-    let mut only = None;
+    let mut only = String::new();
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--seeds" => seeds = args.next().and_then(|n| n.parse().ok()).unwrap_or(seeds),
-            "--only" => only = args.next(),
+            "--only" => only = args.next().unwrap_or_default(),
             _ => sizes.extend(arg.parse::<usize>()),
         }
     }
     if sizes.is_empty() {
         sizes = vec![2, 10, 100];
     }
-    println!("| members | figure | loss | measured | real time |\n|---:|---|---:|---|---:|");
+    println!("| members | figure | loss | measured | virtual time | real time |\n|---:|---|---:|---|---:|---:|");
     for size in sizes {
-        let wanted = |figure: &str| only.as_deref().is_none_or(|only| figure == only);
-        for loss in [10, 50] {
-            if wanted("crash") {
-                row(size, "crash known to all", loss, || crash(size, loss, seeds));
+        for figure in FIGURES {
+            let is_wanted = only.is_empty() || only.split(',').any(|name| name == figure.name);
+            if is_wanted && size >= figure.members_min {
+                row(size, figure, seeds);
             }
-        }
-        if wanted("quiet") {
-            row(size, "called gone without cause", 50, || quiet(size, seeds));
-        }
-        if wanted("idle") {
-            row(size, "idle bytes/s sent a node", 0, || idle(size));
-        }
-        if wanted("join") && size > 2 {
-            row(size, "join seen by all, all seen", 0, || join(size, seeds));
-        }
-        if wanted("heal") && size > 2 {
-            row(size, "views equal after a partition of halves heals", 0, || heal(size, seeds));
-        }
-        if wanted("loner") && size > 2 {
-            row(size, "a loner shows all as not heard; all equal after it is back", 0, || loner(size, seeds));
-        }
-        if wanted("restart") {
-            row(size, "all equal after all restarted within 10 s", 0, || restart(size));
-        }
-        if wanted("pause") && size > 2 {
-            row(size, "a paused member alive in all views again", 0, || pause(size, seeds));
         }
     }
 }
 
-fn row(size: usize, figure: &str, loss: u32, measure: impl FnOnce() -> String) {
+fn row(size: usize, figure: &Figure, seeds: u64) {
     let began = Instant::now();
-    let measured = measure();
-    println!("| {size} | {figure} | {}.{} % | {measured} | {} s |", loss / 10, loss % 10, began.elapsed().as_secs());
+    PASSED_MS.store(0, Ordering::Relaxed);
+    let measured = (figure.measure)(size, seeds);
+    let (title, loss) = (figure.title, figure.loss);
+    let (passed, took) = (PASSED_MS.load(Ordering::Relaxed) / 1000, began.elapsed().as_secs());
+    println!("| {size} | {title} | {}.{} % | {measured} | {passed} s | {took} s |", loss / 10, loss % 10);
 }
 
 struct Room {
@@ -81,7 +106,8 @@ struct Room {
 impl Room {
     /// A room that has come together and is quiet.
     fn new(seed: u64, size: usize) -> Self {
-        let mut world = World::new(seed);
+        let suite = if size > REAL_MEMBERS_MAX { Suite::Plain } else { Suite::Real };
+        let mut world = World::with(Options { suite, ..Options::new(seed) });
         world.delay(DELAY, JITTER);
         let names: Vec<_> = (0..size).map(|n| format!("m{n}")).collect();
         for name in &names {
@@ -120,19 +146,59 @@ impl Room {
         self.names.iter().map(sent).sum()
     }
 
-    /// How often somebody was called gone since `from` events were told.
-    fn called_gone(&self, from: &[usize]) -> usize {
+    /// How often one of `subjects` was called gone since `from` events were told.
+    fn called_gone(&self, from: &[usize], subjects: &[String]) -> usize {
+        let subjects: Vec<_> = subjects.iter().map(|name| self.world.id(name)).collect();
         let gone = |(name, &from): (&String, &usize)| {
             let told = &self.world.told(name)[from..];
-            let is_gone = |kind: &EventKind| matches!(kind, EventKind::Member { state: Presence::Unreachable, .. });
+            let is_gone = |kind: &EventKind| match kind {
+                EventKind::Member { id, state: Presence::Unreachable, .. } => subjects.contains(id),
+                _ => false,
+            };
             told.iter().filter(|event| is_gone(&event.kind)).count()
         };
         self.names.iter().zip(from).map(gone).sum()
     }
 
+    /// Bytes a second and node that are sent while `during` is done.
+    fn rate(&mut self, during: impl FnOnce(&mut Self)) -> u64 {
+        let (bytes, began) = (self.sent(), self.world.elapsed());
+        during(self);
+        let span = self.world.elapsed().saturating_sub(began);
+        (self.sent() - bytes) / span.as_secs().max(1) / u64::try_from(self.names.len()).unwrap_or(1)
+    }
+
+    fn partition(&mut self, one: &[String], other: &[String]) {
+        let one: Vec<&str> = one.iter().map(String::as_str).collect();
+        let other: Vec<&str> = other.iter().map(String::as_str).collect();
+        self.world.partition(&one, &other);
+    }
+
     fn told(&self) -> Vec<usize> {
         self.names.iter().map(|name| self.world.told(name).len()).collect()
     }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        PASSED_MS.fetch_add(u64::try_from(self.world.elapsed().as_millis()).unwrap_or(0), Ordering::Relaxed);
+    }
+}
+
+/// Chance of a figure's own, the same for a seed.
+fn chance(seed: u64, label: &str) -> Rng {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_be_bytes());
+    Rng::from_seed(bytes).split(label)
+}
+
+/// A twentieth, one at least.
+const fn twentieth(of: usize) -> usize {
+    if of < 20 { 1 } else { of / 20 }
+}
+
+fn member_seconds(span: Duration, members: usize, seeds: u64) -> u64 {
+    span.as_secs() * u64::try_from(members).unwrap_or(0) * seeds
 }
 
 fn spread(mut times: Vec<Option<Duration>>) -> String {
@@ -161,26 +227,107 @@ fn crash(size: usize, loss: u32, seeds: u64) -> String {
 }
 
 fn quiet(size: usize, seeds: u64) -> String {
-    let span = Duration::from_secs(600);
     let mut wrong = 0;
     for seed in 0..seeds {
         let mut room = Room::new(seed, size);
         room.world.loss(50);
         let told = room.told();
-        room.world.run_for(span);
-        wrong += room.called_gone(&told);
+        room.world.run_for(SPAN);
+        wrong += room.called_gone(&told, &room.names.clone());
     }
-    format!("{wrong} in {} member-seconds", span.as_secs() * u64::try_from(size).unwrap_or(0) * seeds)
+    format!("{wrong} in {} member-seconds", member_seconds(SPAN, size, seeds))
+}
+
+/// Each of the last twentieth stands still for up to 10 s in every 20 s.
+fn stalls(size: usize, seeds: u64) -> String {
+    let (mut wrong, mut rightly) = (0, 0);
+    for seed in 0..seeds {
+        let mut room = Room::new(seed, size);
+        let mut rng = chance(seed, "stalls");
+        let (healthy, stalling) = room.names.split_at(size - twentieth(size));
+        let (healthy, stalling) = (healthy.to_vec(), stalling.to_vec());
+        let told = room.told();
+        let end = room.world.elapsed() + SPAN;
+        while room.world.elapsed() < end {
+            // In milliseconds of these 20 s: when, who, and whether it goes on.
+            let mut turns = Vec::new();
+            for name in &stalling {
+                let from = rng.below(10_000);
+                turns.push((from, name, false));
+                turns.push((from + 1 + rng.below(9_999), name, true));
+            }
+            turns.push((20_000, &stalling[0], true));
+            turns.sort();
+            let mut at = 0;
+            for (when, name, goes_on) in turns {
+                room.world.run_for(Duration::from_millis(when - at));
+                at = when;
+                if goes_on { room.world.resume(name) } else { room.world.pause(name) }
+            }
+        }
+        wrong += room.called_gone(&told, &healthy);
+        rightly += room.called_gone(&told, &stalling);
+    }
+    let healthy = size - twentieth(size);
+    format!("{wrong} in {} member-seconds (those who stall: {rightly})", member_seconds(SPAN, healthy, seeds))
 }
 
 fn idle(size: usize) -> String {
     let mut room = Room::new(1, size);
     room.world.run_for(Duration::from_secs(90));
-    let before = room.sent();
-    let span = Duration::from_secs(60);
-    room.world.run_for(span);
-    let bytes = (room.sent() - before) / span.as_secs() / u64::try_from(size).unwrap_or(1);
-    format!("{bytes}")
+    let rate = room.rate(|room| room.world.run_for(Duration::from_secs(80)));
+    format!("{rate}")
+}
+
+/// Pairs that can never talk, either way, from a time when all knew all.
+fn mute(size: usize, seeds: u64) -> String {
+    let (mut wrong, mut rates) = (0, Vec::new());
+    for seed in 0..seeds {
+        let mut room = Room::new(seed, size);
+        let mut rng = chance(seed, "mute");
+        let mut pairs: Vec<_> = (0..size).flat_map(|a| (0..a).map(move |b| (a, b))).collect();
+        let told = room.told();
+        for _ in 0..twentieth(pairs.len()) {
+            let drawn = rng.below(u64::try_from(pairs.len()).unwrap_or(1));
+            let (a, b) = pairs.swap_remove(usize::try_from(drawn).unwrap_or(0));
+            let (a, b) = (room.names[a].clone(), room.names[b].clone());
+            room.partition(&[a], &[b]);
+        }
+        rates.push(room.rate(|room| room.world.run_for(SPAN)));
+        wrong += room.called_gone(&told, &room.names.clone());
+    }
+    let highest = rates.iter().max().copied().unwrap_or(0);
+    format!("{highest} bytes/s a node, {wrong} wrong verdicts in {} member-seconds", member_seconds(SPAN, size, seeds))
+}
+
+/// What a member that comes and goes costs the others, and how often it and they are called gone.
+fn flap(size: usize, seeds: u64) -> String {
+    const TURNS: u64 = 10;
+    let half = Duration::from_secs(10);
+    let (mut wrong, mut gone, mut rates) = (0, 0, Vec::new());
+    for seed in 0..seeds {
+        let mut room = Room::new(seed, size);
+        let flapping = vec![room.names[1].clone()];
+        let others: Vec<_> = room.names.iter().filter(|name| !flapping.contains(name)).cloned().collect();
+        let told = room.told();
+        rates.push(room.rate(|room| {
+            for _ in 0..TURNS {
+                room.partition(&flapping, &others);
+                room.world.run_for(half);
+                room.world.heal();
+                room.world.run_for(half);
+            }
+        }));
+        gone += room.called_gone(&told, &flapping);
+        // It is cut off itself, and right to miss the others.
+        let last = room.told();
+        let from = |index: usize| if index == 1 { last[index] } else { told[index] };
+        let from: Vec<_> = (0..size).map(from).collect();
+        wrong += room.called_gone(&from, &others);
+    }
+    let highest = rates.iter().max().copied().unwrap_or(0);
+    let calls = u64::try_from(size - 1).unwrap_or(1) * TURNS * seeds;
+    format!("{highest} bytes/s a node; called gone {gone} times of {calls}, others {wrong}")
 }
 
 fn join(size: usize, seeds: u64) -> String {
@@ -203,9 +350,9 @@ fn heal(size: usize, seeds: u64) -> String {
     for seed in 0..seeds {
         let mut room = Room::new(seed, size);
         for _ in 0..3 {
-            let names: Vec<_> = room.names.iter().map(String::as_str).collect();
-            let (left, right) = names.split_at(size / 2);
-            room.world.partition(left, right);
+            let (left, right) = room.names.split_at(size / 2);
+            let (left, right) = (left.to_vec(), right.to_vec());
+            room.partition(&left, &right);
             room.world.run_for(Duration::from_secs(60));
             room.world.heal();
             times.push(room.wait(World::converged));
@@ -220,7 +367,7 @@ fn loner(size: usize, seeds: u64) -> String {
         let mut room = Room::new(seed, size);
         let loner = room.names[1].clone();
         let rest: Vec<_> = room.names.iter().filter(|name| **name != loner).cloned().collect();
-        room.world.partition(&[&loner], &rest.iter().map(String::as_str).collect::<Vec<_>>());
+        room.partition(std::slice::from_ref(&loner), &rest);
         alone.push(
             room.wait(|world| rest.iter().all(|name| world.presence(&loner, name) == Some(Presence::Unreachable))),
         );
@@ -230,14 +377,18 @@ fn loner(size: usize, seeds: u64) -> String {
     format!("{}; {}", spread(alone), spread(back))
 }
 
-fn restart(size: usize) -> String {
-    let mut room = Room::new(1, size);
-    let pause = Duration::from_secs(10) / u32::try_from(size).unwrap_or(1);
-    for name in room.names.clone() {
-        room.world.restart(&name, Unsynced::Keep);
-        room.world.run_for(pause);
+fn restart(size: usize, seeds: u64) -> String {
+    let mut times = Vec::new();
+    for seed in 0..seeds {
+        let mut room = Room::new(seed, size);
+        let pause = Duration::from_secs(10) / u32::try_from(size).unwrap_or(1);
+        for name in room.names.clone() {
+            room.world.restart(&name, Unsynced::Keep);
+            room.world.run_for(pause);
+        }
+        times.push(room.wait(World::converged));
     }
-    spread(vec![room.wait(World::converged)])
+    spread(times)
 }
 
 fn pause(size: usize, seeds: u64) -> String {
