@@ -8,9 +8,9 @@
 use std::sync::Arc;
 
 use super::machine::Messaging;
-use super::record::Proof;
-use crate::base::{MemberId, Run};
-use crate::wire::{FrontierEntry, MessagingFrame};
+use super::record::{Proof, prev_in_run};
+use crate::base::{MemberId, Run, Seq};
+use crate::wire::{FrontierEntry, GroupMessage, MessagingFrame, Signed};
 
 /// Proofs that a peer gets when a session with it opens: those who lie are few, and each can be proven to once a run.
 const PROOFS_GIVEN_MAX: usize = 4;
@@ -46,6 +46,23 @@ impl Messaging {
         if let Some(ours) = others.find_map(ours) {
             tracing::debug!(%peer, "what it holds of an author differs");
             self.out.send(peer, MessagingFrame::Group(ours.to_vec()));
+        }
+    }
+
+    /// The message at `seq` breaks its author's chain: what is held here of two neighbours is not what the later one follows.
+    /// All get the earlier one as it is held here, once for each author and run, so that whoever holds the other has the
+    /// proof. It is not left to frontiers: where the author went on with both sides the heads are the same again.
+    pub(super) fn show_disowned(&mut self, author: MemberId, run: Run, seq: Seq) {
+        let Some(of) = self.log.run(author, run) else { return };
+        let is_disowned = |place: Seq| {
+            let (earlier, later) = (of.kept.get(&place)?, of.kept.get(&(place + 1))?);
+            let later = Signed::<GroupMessage>::open_trusted(&later.bytes).ok()?;
+            prev_in_run(later.value()).is_some_and(|prev| prev != earlier.id).then(|| earlier.bytes.clone())
+        };
+        let Some(disowned) = [seq - 1, seq].into_iter().find_map(is_disowned) else { return };
+        let open = self.peers.iter().filter(|(id, peer)| **id != author && peer.session.is_some());
+        for peer in open.map(|(&id, _)| id).collect::<Vec<_>>() {
+            self.out.send(peer, MessagingFrame::Group(disowned.to_vec()));
         }
     }
 

@@ -237,6 +237,7 @@ impl Messaging {
         let Some(known) = self.log.run_mut(author, run) else { return };
         if !std::mem::replace(&mut known.broken, true) && known.proof.is_none() {
             self.out.tell(step, None, EventKind::Alarm(Alarm::BrokenChain { author, run, seq }));
+            self.show_disowned(author, run, seq);
         }
     }
 

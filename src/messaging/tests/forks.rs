@@ -71,6 +71,27 @@ fn a_lie_is_found_where_its_author_went_on_with_one_side() {
 }
 
 #[test]
+fn a_lie_is_found_where_its_author_went_on_with_both_sides() {
+    let mut world = World::new(74, &["ana", "bo", "cy", "dee"]);
+    world.has_liars = true;
+    let [yes, no] = ["yes", "no"].map(|text| forged(&world, 1, None, text));
+    let more = forged(&world, 2, Some(yes.id()), "as I said");
+    tell(&mut world, "bo", &yes);
+    tell(&mut world, "cy", &no);
+    tell(&mut world, "dee", &yes);
+    // The heads are the same from here on, so that no frontier differs.
+    for name in ["bo", "cy", "dee"] {
+        tell(&mut world, name, &more);
+    }
+    world.run_for(SEC * 10);
+    for name in ["bo", "cy", "dee"] {
+        assert_eq!(sorted(world.screen(name)), ["ana: as I said", "ana: no", "ana: yes"], "{name}");
+        assert!(world.alarms(name).iter().any(|alarm| matches!(alarm, Alarm::Equivocation { seq: 1, .. })), "{name}");
+        assert_eq!(proofs(&world, name), 1, "{name}");
+    }
+}
+
+#[test]
 fn who_was_away_is_given_the_proof_though_it_lacks_no_message() {
     let mut world = World::new(72, &["ana", "bo", "dee"]);
     world.has_liars = true;
