@@ -194,10 +194,12 @@ fn needless(amount: Amount, chat: Talk) {
 pub(super) fn group(amount: Amount) {
     const MEMBERS: usize = 100;
     let messages = amount.messages.min(20);
-    println!("| members | messages | shown by 50 % | by 99 % | by 99.9 % | by all, ms | sent again, each | suite |");
-    println!("|---:|---:|---:|---:|---:|---:|---:|---|");
+    println!(
+        "| members | messages | shown by 50 % | by 99 % | by 99.9 % | by all, ms | copies a member | receipts of all | sent again, each | suite |"
+    );
+    println!("|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|");
     let mut took = Vec::new();
-    let (mut never, mut retries) = (0, 0);
+    let (mut never, mut retries, mut copies, mut receipted, mut asked) = (0, 0, 0, 0, 0);
     for seed in 0..amount.seeds {
         let names = names(MEMBERS);
         let options = Options { is_traced: true, keeps_told: false, suite: Suite::Plain, ..Options::new(seed) };
@@ -208,7 +210,9 @@ pub(super) fn group(amount: Amount) {
             world.run_for(Duration::from_secs(5));
             lines(&mut world).for_each(drop);
         }
-        let before: u64 = names.iter().map(|name| counter(&world, name, "delivery_retries")).sum();
+        let sum = |world: &World, what: &str| names.iter().map(|name| counter(world, name, what)).sum::<u64>();
+        let came = |world: &World| sum(world, "messages_group") + sum(world, "messages_duplicate");
+        let (retried, had) = (sum(&world, "delivery_retries"), came(&world));
         for number in 0..messages {
             let author = &names[number * 37 % MEMBERS];
             let id = world.say(author, TEXT);
@@ -227,12 +231,25 @@ pub(super) fn group(amount: Amount) {
             let left = left.expect("its author shows it");
             took.extend(shown.into_iter().map(|at: Time| micros(at.since(left))));
         }
-        retries += names.iter().map(|name| counter(&world, name, "delivery_retries")).sum::<u64>() - before;
+        world.run_for(Duration::from_secs(5));
+        retries += sum(&world, "delivery_retries") - retried;
+        copies += came(&world) - had - u64::try_from(messages).unwrap_or(0);
+        for name in &names {
+            let deliveries = world.status(name).deliveries;
+            receipted += deliveries.delivered;
+            asked += deliveries.delivered + deliveries.waiting + deliveries.sending + deliveries.unknown;
+        }
     }
     took.sort_unstable();
     let said = amount.seeds * u64::try_from(messages).unwrap_or(0);
     let [half, most, nearly, all] = [500, 990, 999, 1000].map(|share| ms(quantile(&took, share)));
-    println!("| {MEMBERS} | {said} | {half} | {most} | {nearly} | {all} | {} | plain |", retries / said.max(1));
+    let others = said * u64::try_from(MEMBERS - 1).unwrap_or(0);
+    println!(
+        "| {MEMBERS} | {said} | {half} | {most} | {nearly} | {all} | {}.{:02} | {receipted} of {asked} | {} | plain |",
+        copies / others.max(1),
+        copies * 100 / others.max(1) % 100,
+        retries / said.max(1)
+    );
     println!("\nnot shown within 10 s: {never}");
 }
 
@@ -263,10 +280,14 @@ pub(super) fn dead(amount: Amount) {
         }
         // Half of them are told something while they still seem to be there.
         let (early, late) = names[1..].split_at(members / 2);
-        early.iter().for_each(|name| drop(world.tell("m0", name, TEXT)));
+        for name in early {
+            world.tell("m0", name, TEXT);
+        }
         world.say("m0", TEXT);
         world.run_for(Duration::from_secs(60));
-        late.iter().for_each(|name| drop(world.tell("m0", name, TEXT)));
+        for name in late {
+            world.tell("m0", name, TEXT);
+        }
         let first = world.status("m0").deliveries;
         let open = first.waiting + first.sending + first.unknown;
         world.run_for(Duration::from_hours(8 * 24 - 1));

@@ -243,21 +243,27 @@ fn a_receipt_for_which_there_is_no_way_is_passed_on_for_16_hops_and_no_more() {
     assert_eq!(stranded, 1);
 }
 
+/// 300 members unless `MEMBERS` says how many; the figures of docs/DELIVERY.md are those of 1,000.
 #[test]
-fn of_300_members_256_are_asked_and_all_show_it() {
-    let mut world = lossy(15, 300, 20);
+fn of_all_members_256_are_asked_and_all_show_it_for_three_copies_a_member() {
+    let members: usize = std::env::var("MEMBERS").map_or(300, |members| members.parse().expect("a number"));
+    let mut world = lossy(15, members, 20);
     let id = world.say("m0", "hello");
-    world.run_for(SEC * 3);
+    world.run_for(SEC);
     assert_eq!(lacking(&world, &["m0: hello".to_owned()]), [""; 0]);
+    world.run_for(SEC * 2);
+    let others = members - 1;
+    let sample_of = u32::try_from(others).ok();
     let known = world.machine("m0").message(id).expect("it is known");
-    assert_eq!((known.deliveries.len(), known.sample_of), (256, Some(299)));
+    assert_eq!((known.deliveries.len(), known.sample_of), (256, sample_of));
     assert_eq!(count(&world, "m0", id, Outcome::Delivered), 256);
-    let copies = world.frames["flood"] * 10 / 299;
-    assert!(copies <= 30, "{copies} tenths of a copy received a member");
+    let counters = names(&world).into_iter().map(|name| *world.machine(name).counters());
+    let came: u64 = counters.map(|counters| counters.group + counters.duplicates).sum();
+    let copies = (came - 1) * 100 / u64::try_from(others).unwrap();
+    assert!(copies <= 300, "{copies} hundredths of a copy came to each");
     assert_eq!(world.machine("m0").sampled(), 1);
-    world.check_folds();
     world.crash_with("m0", true);
     world.start("m0");
     let known = world.machine("m0").message(id).expect("its deliveries are on disk");
-    assert_eq!((known.deliveries.len(), known.sample_of), (256, Some(299)));
+    assert_eq!((known.deliveries.len(), known.sample_of), (256, sample_of));
 }

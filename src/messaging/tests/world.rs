@@ -38,6 +38,7 @@ pub struct Node {
     pub id: MemberId,
     pub identity: Identity,
     pub machine: Option<Messaging>,
+    due: Option<Time>,
     pub disk: Disk,
     incarnation: u64,
     told: u64,
@@ -71,6 +72,7 @@ pub struct World {
     pub link: Link,
     cuts: BTreeSet<(usize, usize)>,
     heap: BTreeMap<(Time, u64), Due>,
+    wakes: BTreeSet<(Time, usize)>,
     count: u64,
     rng: Rng,
     filter: Option<Filter>,
@@ -102,6 +104,7 @@ impl World {
             link,
             cuts: BTreeSet::new(),
             heap: BTreeMap::new(),
+            wakes: BTreeSet::new(),
             count: 0,
             rng: rng.split("world"),
             filter: None,
@@ -182,8 +185,8 @@ impl World {
         for other in 0..self.nodes.len() {
             if other != index && self.nodes[other].machine.is_some() && !near.contains(&other) {
                 for (at, of) in [(index, other), (other, index)] {
-                    let of_life = self.nodes[of].life;
-                    self.push(self.now + MS * 30, Due::Presence { at, of, presence: Presence::Alive, of_life });
+                    let (id, run) = (self.nodes[of].id, self.nodes[of].run.expect("it runs"));
+                    self.with(at, |machine, step| machine.handle_presence(step, id, run, Presence::Alive));
                 }
             } else if other != index && self.nodes[other].machine.is_some() {
                 let lives = (self.nodes[index].life, self.nodes[other].life);
@@ -223,6 +226,8 @@ impl World {
         let index = self.index(name);
         let node = &mut self.nodes[index];
         node.machine = None;
+        self.note_wake(index);
+        let node = &mut self.nodes[index];
         node.life += 1;
         node.run = None;
         let committing = node.disk.committing.take();
@@ -349,12 +354,7 @@ impl World {
     pub fn run_for(&mut self, span: Duration) {
         let until = self.now + span;
         loop {
-            let timer = self
-                .nodes
-                .iter()
-                .enumerate()
-                .filter_map(|(index, node)| Some((node.machine.as_ref()?.poll_timeout()?, index)))
-                .min();
+            let timer = self.wakes.first().copied();
             let due = self.heap.keys().next().copied();
             let next = [timer.map(|(at, _)| at), due.map(|(at, _)| at)].into_iter().flatten().min();
             let Some(next) = next.filter(|&at| at <= until) else { break };
@@ -484,6 +484,19 @@ impl World {
             }
         }
         self.begin_commit(index);
+        self.note_wake(index);
+    }
+
+    /// When a node is due next.
+    fn note_wake(&mut self, index: usize) {
+        let due = self.nodes[index].machine.as_ref().and_then(Messaging::poll_timeout);
+        let before = std::mem::replace(&mut self.nodes[index].due, due);
+        if before != due {
+            if let Some(at) = before {
+                self.wakes.remove(&(at, index));
+            }
+            self.wakes.extend(due.map(|at| (at, index)));
+        }
     }
 
     fn begin_commit(&mut self, index: usize) {
@@ -545,6 +558,7 @@ impl Node {
             id: identity.id(),
             identity,
             machine: None,
+            due: None,
             disk,
             incarnation: 0,
             told: 0,
