@@ -128,7 +128,8 @@ impl Transport {
         let attempts = self.peers.get(&peer).map(|known| known.attempts.clone()).unwrap_or_default();
         for &index in &attempts {
             if let Some(begun) = self.attempts.get_mut(&index).and_then(|attempt| attempt.begun.as_mut()) {
-                begun.tries = begun.tries.min(PEER_TRIES_MAX - 1);
+                // Its repeats come anew, too; that it went out before stays known, so that no round trip is taken from it.
+                begun.tries = begun.tries.min(1);
             }
             self.handle_dial_due(step, index);
         }
