@@ -25,12 +25,19 @@ pub enum Unsynced {
 /// Durable records, and the queue before them. Batches that are submitted while one is being written share
 /// the next commit, as with the real writer.
 pub(super) struct Disk {
-    durable: Arc<Vec<Record>>,
+    durable: Durable,
     writing: Vec<Batch>,
     queued: VecDeque<Batch>,
     latency: Duration,
     is_full: bool,
-    snapshots: BTreeMap<String, Arc<Vec<Record>>>,
+    snapshots: BTreeMap<String, Durable>,
+}
+
+/// What is durable: what was put there, which many disks may share, and what a node stored after it.
+#[derive(Clone, Default)]
+struct Durable {
+    installed: Arc<Vec<Record>>,
+    stored: Arc<Vec<Record>>,
 }
 
 /// Records that become durable together.
@@ -47,7 +54,7 @@ pub const DISK_LATENCY: Duration = Duration::from_millis(2);
 impl Disk {
     pub(super) fn new() -> Self {
         Self {
-            durable: Arc::default(),
+            durable: Durable::default(),
             writing: Vec::new(),
             queued: VecDeque::new(),
             latency: DISK_LATENCY,
@@ -56,8 +63,8 @@ impl Disk {
         }
     }
 
-    pub(super) fn durable(&self) -> &[Record] {
-        &self.durable
+    pub(super) fn durable(&self) -> impl DoubleEndedIterator<Item = &Record> {
+        self.durable.installed.iter().chain(self.durable.stored.iter())
     }
 
     pub(super) fn set_full(&mut self, is_full: bool) {
@@ -80,7 +87,7 @@ impl Disk {
         if self.is_full {
             return (batches, Err(StoreFailed));
         }
-        let durable = Arc::make_mut(&mut self.durable);
+        let durable = Arc::make_mut(&mut self.durable.stored);
         for batch in &batches {
             durable.extend_from_slice(&batch.records);
         }
@@ -109,7 +116,7 @@ impl Disk {
             }
         };
         open.truncate(if self.is_full { 0 } else { kept });
-        let durable = Arc::make_mut(&mut self.durable);
+        let durable = Arc::make_mut(&mut self.durable.stored);
         for batch in &open {
             durable.extend_from_slice(&batch.records);
         }
@@ -118,24 +125,24 @@ impl Disk {
 
     /// Remembers what is durable now.
     pub(super) fn snapshot(&mut self, name: &str) {
-        self.snapshots.insert(name.to_owned(), Arc::clone(&self.durable));
+        self.snapshots.insert(name.to_owned(), self.durable.clone());
     }
 
     /// Goes back to a snapshot; says whether there is one of that name.
     pub(super) fn roll_back(&mut self, name: &str) -> bool {
         let Some(snapshot) = self.snapshots.get(name) else { return false };
-        self.durable = Arc::clone(snapshot);
+        self.durable = snapshot.clone();
         true
     }
 
     /// Holds from now on what `other` holds.
     pub(super) fn copy_from(&mut self, other: &Self) {
-        self.durable = Arc::clone(&other.durable);
+        self.durable = other.durable.clone();
     }
 
-    /// Puts records on it that no node stored.
-    pub(super) fn install(&mut self, records: Vec<Record>) {
-        self.durable = Arc::new(records);
+    /// Puts records on it that no node stored, instead of all that was there.
+    pub(super) fn install(&mut self, records: Arc<Vec<Record>>) {
+        self.durable = Durable { installed: records, stored: Arc::default() };
     }
 }
 
@@ -157,7 +164,7 @@ mod tests {
             disk.submit(Time::ZERO, batch(mark));
         }
         disk.crash(unsynced, &mut Rng::from_seed([seed; 32]));
-        disk.durable().len()
+        disk.durable().count()
     }
 
     #[test]
@@ -190,7 +197,7 @@ mod tests {
         assert_eq!(disk.commit().1, Err(StoreFailed));
         disk.submit(Time::ZERO, batch(2));
         assert!(disk.crash(Unsynced::Keep, &mut Rng::from_seed([0; 32])).is_empty());
-        assert!(disk.durable().is_empty());
+        assert_eq!(disk.durable().count(), 0);
     }
 
     #[test]
@@ -202,8 +209,8 @@ mod tests {
         disk.submit(Time::ZERO, batch(2));
         assert_eq!(disk.commit().1, Ok(()));
         assert!(!disk.roll_back("late"));
-        assert_eq!(disk.durable().len(), 4);
+        assert_eq!(disk.durable().count(), 4);
         assert!(disk.roll_back("early"));
-        assert_eq!(disk.durable().len(), 2);
+        assert_eq!(disk.durable().count(), 2);
     }
 }

@@ -1,6 +1,7 @@
 //! What is done to a machine: processes begin, end and stand still, disks fill up and go back, clocks jump.
 //! Owns these words for stories and fleets; each asks for a machine that exists.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::World;
@@ -10,11 +11,14 @@ use super::machine::{Death, Machine, Process};
 use crate::base::Now;
 use crate::check::{Ended, LineNumber, What};
 use crate::host::FaultError;
+use crate::membership;
 use crate::node::Record;
 use crate::node::api::{Command, Refusal, Reply};
+use crate::wire::Card;
 
 impl World {
-    /// Starts a node on `name`, which joins through the first machine. It must not run.
+    /// Starts a node on `name`, which joins through the first machine, unless it knows the others already. It must
+    /// not run.
     pub fn start(&mut self, name: &str) {
         let index = self.index(name);
         let first = self.machines[0].address;
@@ -26,7 +30,7 @@ impl World {
         let line = self.done(Some(index), None, What::Started { epoch, run: Some(run) });
         self.changes += 1;
         self.drain(index, &Because::line(line));
-        if index != 0 {
+        if index != 0 && !self.machines[index].home.is_acquainted {
             let process = self.machines[index].process.as_mut().expect("it was started");
             let joined = process.host.handle_command(now, Command::Join { addresses: vec![first] });
             joined.expect("a join is never refused at the start");
@@ -168,9 +172,27 @@ impl World {
         to.home.identity = from.home.identity.clone();
         to.home.id = from.home.id;
         to.home.nick = from.home.nick.clone();
+        to.home.is_acquainted = from.home.is_acquainted;
         let (member, address) = (to.home.id, to.address);
         self.done(Some(index), None, What::Home { member, address });
         self.next_epoch(index);
+    }
+
+    /// Has the homes of all machines know each other's cards, of the runs that begin if all are started now: a room
+    /// that met before, and whose members start together. Nothing may have run yet.
+    pub fn acquaint(&mut self) {
+        let cards = (0..self.machines.len()).map(|index| {
+            let card = self.machines[index].first_card(self.now(index));
+            let Card { member, run, version, .. } = *card.value();
+            let bytes = Arc::clone(card.bytes());
+            Record::Membership(membership::Record::Card { member, run, version, bytes })
+        });
+        let cards: Arc<Vec<Record>> = Arc::new(cards.collect());
+        for machine in &mut self.machines {
+            machine.home.disk.install(Arc::clone(&cards));
+            machine.home.is_acquainted = true;
+        }
+        self.mark(None, "acquainted");
     }
 
     /// Puts records on the disk of `name` as if an earlier process had stored them. It must not run.
@@ -178,7 +200,7 @@ impl World {
         let index = self.index(name);
         assert!(self.machines[index].process.is_none(), "{name} runs");
         self.mark(Some(index), &format!("installed {records:?}"));
-        self.machines[index].home.disk.install(records);
+        self.machines[index].home.disk.install(Arc::new(records));
     }
 
     /// Changes the faults of the node on `name` itself, as its person does with `/fault`.

@@ -11,7 +11,7 @@ use crate::node::api::{Message, MessageKind};
 use crate::wire::{Card, GroupMessage, PrivateMessage, Signed, decode_layout, layout_id};
 
 /// All messages of `records`, in causal order; `me` and `nick` are whose home it is.
-pub(super) fn log(records: &[Record], me: MemberId, nick: &str) -> Vec<Message> {
+pub(super) fn log<'a>(records: impl Iterator<Item = &'a Record>, me: MemberId, nick: &str) -> Vec<Message> {
     let mut reading = Reading { me, ..Reading::default() };
     reading.nicks.insert(me, nick.to_owned());
     for record in records {

@@ -16,6 +16,7 @@ use crate::crypto::{Identity, RoomSecret, Suite};
 use crate::host::Host;
 use crate::node::api::Event;
 use crate::node::{Config, Mark, Node, Restored};
+use crate::wire::{Card, Signed};
 
 pub(super) struct Machine {
     pub name: Name,
@@ -45,6 +46,8 @@ pub(super) struct Home {
     pub secret: RoomSecret,
     pub nick: String,
     pub disk: Disk,
+    /// It has the cards of all others, so that its node need not join through anybody.
+    pub is_acquainted: bool,
     /// Grows when the disk goes back, or becomes a copy of another.
     pub epoch: u32,
 }
@@ -134,8 +137,16 @@ impl Machine {
             Suite::Real => Identity::generate(&mut draws),
             Suite::Plain => Identity::plain(&mut draws),
         };
-        let home =
-            Home { id: identity.id(), identity, room, secret, nick: name.to_owned(), disk: Disk::new(), epoch: 0 };
+        let home = Home {
+            id: identity.id(),
+            identity,
+            room,
+            secret,
+            nick: name.to_owned(),
+            disk: Disk::new(),
+            is_acquainted: false,
+            epoch: 0,
+        };
         Self {
             name: name.into(),
             address,
@@ -156,17 +167,8 @@ impl Machine {
     pub(super) fn start(&mut self, now: Now, labels_frames: bool) {
         assert!(self.process.is_none(), "{} runs already", self.name);
         self.life += 1;
-        let config = Config {
-            identity: self.home.identity.clone(),
-            room: self.home.room,
-            room_name: "the moot".to_owned(),
-            secret: self.home.secret.clone(),
-            nick: self.home.nick.clone(),
-            addresses: vec![self.address],
-            labels_frames,
-        };
         let rng = self.rng.split(&format!("life {}", self.life));
-        let node = Node::new(config, Restored::fold(self.home.disk.durable()), rng.split("node").bytes(), now);
+        let node = self.node(now, labels_frames, &rng);
         self.process = Some(Process {
             host: Host::new(node, rng.split("faults").bytes(), now),
             paused: None,
@@ -179,6 +181,25 @@ impl Machine {
             lines: Lines::default(),
             rang: (Time::ZERO, 0),
         });
+    }
+
+    /// The card of the run that its first process begins, if that is started now.
+    pub(super) fn first_card(&self, now: Now) -> Signed<Card> {
+        assert!(self.life == 0, "{} has run", self.name);
+        self.node(now, false, &self.rng.split("life 1")).card().clone()
+    }
+
+    fn node(&self, now: Now, labels_frames: bool, rng: &Rng) -> Node {
+        let config = Config {
+            identity: self.home.identity.clone(),
+            room: self.home.room,
+            room_name: "the moot".to_owned(),
+            secret: self.home.secret.clone(),
+            nick: self.home.nick.clone(),
+            addresses: vec![self.address],
+            labels_frames,
+        };
+        Node::new(config, Restored::fold(self.home.disk.durable()), rng.split("node").bytes(), now)
     }
 
     pub(super) fn running(&self) -> &Node {

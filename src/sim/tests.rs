@@ -315,7 +315,7 @@ fn the_log_of_a_simulated_disk_is_what_a_real_one_says() {
         let home = Home::open(&dir.path().join("home"), name, room, &mut rng).unwrap();
         store::load(&home).unwrap();
         let writer = Writer::start(&home, Wall(1_767_225_600_000), Box::new(|| ())).unwrap();
-        writer.submit(1, world.machines[world.index(name)].home.disk.durable().to_vec());
+        writer.submit(1, world.machines[world.index(name)].home.disk.durable().cloned().collect());
         assert_eq!(writer.close().len(), 1);
         let mut real = History::open(&home).unwrap().log(100).unwrap();
         for message in real.iter_mut().filter(|message| message.from == world.id(name)) {
@@ -323,4 +323,21 @@ fn the_log_of_a_simulated_disk_is_what_a_real_one_says() {
         }
         assert_eq!(simulated, real, "{name}");
     }
+}
+
+#[test]
+fn a_room_whose_homes_know_each_other_comes_together_without_joining() {
+    let mut world = World::with(Options { suite: Suite::Plain, ..Options::new(9) });
+    let names: Vec<String> = (0..40).map(|number| format!("n{number}")).collect();
+    for name in &names {
+        world.add(name);
+    }
+    world.acquaint();
+    for name in &names {
+        world.start(name);
+    }
+    assert!(world.run_until(seconds(5), World::converged));
+    let restarted =
+        world.view("n1", "n2").expect("it is known").evidence.iter().any(|item| item.detail.contains("restarted"));
+    assert!(!restarted, "the cards are those of the runs that began");
 }
