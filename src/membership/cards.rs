@@ -66,9 +66,7 @@ impl Membership {
         entry.near_mut().exchange.met = false;
         if entry.near().address != Some(address) {
             entry.near_mut().address = Some(address);
-            let addresses = entry.addresses();
             self.out.store(Record::Address { member: peer, address });
-            self.out.push(Output::Addresses { peer, addresses });
         }
         let reporting = entry.near().link.reporting;
         self.open_link(peer);
@@ -178,7 +176,6 @@ impl Membership {
             debug!(?id, %run, before = %old_run, "restarted");
             self.renew_link(id);
             self.end_older_run(now, id);
-            self.out.push(Output::Retire(card));
         }
         self.keep_card(id);
         self.pass_card_on(id, source, restarted);
@@ -225,9 +222,8 @@ impl Membership {
         }
         self.forgotten.remove(&id);
         debug!(?id, nick = card.value().nick, ?source, "a new member");
-        self.members.insert(id, Entry::new(card.clone(), step.now));
+        self.members.insert(id, Entry::new(card, step.now));
         self.seat(step.now.time, id);
-        self.out.push(Output::Retire(card));
         self.keep_card(id);
         self.pass_card_on(id, source, true);
         self.told_present(step, id, source);
@@ -247,9 +243,8 @@ impl Membership {
         let Some(entry) = self.members.get(&id) else {
             return;
         };
-        let addresses = entry.addresses();
         self.out.store(entry.card_record());
-        self.out.push(Output::Addresses { peer: id, addresses });
+        self.out.push(Output::Proven(entry.card.clone()));
     }
 
     /// Tells the others of a card. That of a run which is new here, met in person, is held back until its first

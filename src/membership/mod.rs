@@ -467,8 +467,11 @@ impl Membership {
     }
 
     fn connect(&mut self, peer: MemberId) {
-        if self.own.is_durable() {
-            self.out.push(Output::Connect(peer));
+        if !self.own.is_durable() {
+            return;
+        }
+        if let Some(addresses) = self.members.get(&peer).map(Entry::addresses) {
+            self.out.push(Output::Connect { peer, addresses });
         }
     }
 

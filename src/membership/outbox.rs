@@ -23,15 +23,13 @@ pub enum Output {
     },
     /// Dial somebody unknown.
     Dial(SocketAddr),
-    /// Dial a member, unless a session with it is open.
-    Connect(MemberId),
-    /// The address book's entry for a member, best first.
-    Addresses {
+    /// Dial a member at these addresses, best first, unless a session with it is open.
+    Connect {
         peer: MemberId,
         addresses: Vec<SocketAddr>,
     },
-    /// This card is proven: sessions with older runs of its member are over.
-    Retire(Signed<Card>),
+    /// This card of another member is the newest: sessions with older runs of it are over.
+    Proven(Signed<Card>),
     /// Drop the sessions with a member: it is done with them too.
     Close(MemberId),
     /// Drop the sessions with a member that may still hold them open.

@@ -52,8 +52,7 @@ impl Membership {
             None => (Presence::Suspect, EvidenceKind::Restored, "not heard since this node started"),
         };
         entry.stand(Standing { left: entry.near().leave.is_some(), ..entry.standing() });
-        self.out.push(Output::Addresses { peer: id, addresses: entry.addresses() });
-        self.out.push(Output::Retire(card));
+        self.out.push(Output::Proven(card));
         self.members.insert(id, entry);
         let basis = Evidence::new(kind, id, run, step.now.wall, detail);
         self.place(step, id, presence, vec![basis]);

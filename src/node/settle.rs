@@ -109,9 +109,8 @@ impl Node {
                 }
             }
             membership::Output::Dial(address) => self.transport.dial(step, address),
-            membership::Output::Connect(peer) => self.transport.connect(step, peer),
-            membership::Output::Addresses { peer, addresses } => self.transport.set_addresses(peer, addresses),
-            membership::Output::Retire(card) => self.transport.prove(step, &card),
+            membership::Output::Connect { peer, addresses } => self.transport.connect(step, peer, &addresses),
+            membership::Output::Proven(card) => self.transport.prove(step, &card),
             membership::Output::Close(peer) => self.transport.close(step, peer),
             membership::Output::Release(peer) => self.transport.release(step, peer),
             membership::Output::Forget(peer) => {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tracing::{debug, trace};
 
 use super::pack::Packed;
-use super::peer::{Lower, Peer};
+use super::peer::Lower;
 use super::reassembly::{Assembled, Reassembly};
 use super::session::Session;
 use super::timers::Timer;
@@ -17,8 +17,6 @@ use crate::base::{Cause, MemberId, Run, Step, Time};
 use crate::wire::sealed::{Channel, Echo, Fragment, Item, read_items};
 use crate::wire::{Card, Label, Signed};
 
-/// At most one handshake a peer in this time because of data for an unknown index.
-const UNKNOWN_QUIET: Duration = Duration::from_secs(5);
 /// When the session in use has been silent for this while another is heard, the other is used.
 const SWITCH_AFTER: Duration = Duration::from_secs(3);
 
@@ -258,15 +256,16 @@ impl Transport {
         }
         self.counters.unknown_index += 1;
         let now = step.now.time;
-        let Some(peer) = self.members_at(from).find(|&peer| {
-            let is_due = |known: &Peer| known.unknown_quiet_until <= now;
-            self.peers.get(&peer).is_some_and(is_due) && !self.is_fresh(now, peer)
-        }) else {
+        if !self.unknown.look(now) {
+            return;
+        }
+        let is_due = |peer: MemberId| !self.unknown.is_quiet(peer, now) && !self.is_fresh(now, peer);
+        let at = |card: &&Signed<Card>| card.value().addresses.contains(&from);
+        let Some(peer) = self.cards.values().filter(at).map(|card| card.value().member).find(|&peer| is_due(peer))
+        else {
             return;
         };
-        if let Some(known) = self.peers.get_mut(&peer) {
-            known.unknown_quiet_until = now + UNKNOWN_QUIET;
-        }
+        self.unknown.silence(peer, now);
         debug!(?peer, %from, "unknown index");
         if !self.hurry_attempts(step, peer) {
             self.attempt(step, from, Some(peer), Duration::ZERO);

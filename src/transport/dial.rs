@@ -8,7 +8,7 @@ use tracing::{debug, trace};
 
 use super::timers::Timer;
 use super::{Event, Transport};
-use crate::base::limits::DIALS_MAX;
+use crate::base::limits::{DIALS_MAX, PEER_ADDRESSES_MAX};
 use crate::base::{MemberId, Step, Time};
 use crate::crypto::Handshake;
 use crate::wire::datagram::{FIRST_PADDING_BYTES, first_datagram};
@@ -50,14 +50,18 @@ pub(super) fn wait_after(tries: u32, tries_max: u32) -> Duration {
 }
 
 impl Transport {
-    /// Dials a member at its known addresses, unless a dial is on or a session with it was heard lately. A
-    /// session that has been silent for 5 s is kept, and another is tried for.
-    pub fn connect(&mut self, step: &mut Step, peer: MemberId) {
-        let Some(known) = self.peers.get(&peer) else {
+    /// Dials a member at `addresses`, best first, one after the other without waiting for the first to fail; more than
+    /// `PEER_ADDRESSES_MAX` are cut off. Nothing happens while a dial is on, or when a session with it was heard
+    /// lately. A session that has been silent for 5 s is kept, and another is tried for.
+    pub fn connect(&mut self, step: &mut Step, peer: MemberId, addresses: &[SocketAddr]) {
+        let is_dialled = self.peers.get(&peer).is_some_and(|known| !known.attempts.is_empty());
+        if peer == self.identity.id() || is_dialled || self.is_fresh(step.now.time, peer) || !self.has_room_for(peer) {
             return;
-        };
-        if known.attempts.is_empty() && !self.is_fresh(step.now.time, peer) {
-            self.dial_peer(step, peer);
+        }
+        let mut wait = Duration::ZERO;
+        for &address in addresses.iter().take(PEER_ADDRESSES_MAX) {
+            self.attempt(step, address, Some(peer), wait);
+            wait += NEXT_ADDRESS_AFTER;
         }
     }
 
@@ -65,16 +69,6 @@ impl Transport {
     pub fn dial(&mut self, step: &mut Step, address: SocketAddr) {
         if !self.attempts.values().any(|attempt| attempt.address == address) {
             self.attempt(step, address, None, Duration::ZERO);
-        }
-    }
-
-    /// Dials all addresses of a peer, one after the other without waiting for the first to fail.
-    pub(super) fn dial_peer(&mut self, step: &mut Step, peer: MemberId) {
-        let addresses = self.peers.get(&peer).map(|known| known.addresses.clone()).unwrap_or_default();
-        let mut wait = Duration::ZERO;
-        for address in addresses {
-            self.attempt(step, address, Some(peer), wait);
-            wait += NEXT_ADDRESS_AFTER;
         }
     }
 
@@ -86,8 +80,8 @@ impl Transport {
         self.counters.dials += 1;
         let index = self.draw_index();
         self.attempts.insert(index, Attempt { address, peer, begun: None });
-        if let Some(known) = peer.and_then(|peer| self.peers.get_mut(&peer)) {
-            known.attempts.push(index);
+        if let Some(peer) = peer {
+            self.peers.entry(peer).or_default().attempts.push(index);
         }
         debug!(%address, ?peer, index, "dial");
         if wait.is_zero() {

@@ -231,7 +231,7 @@ impl Transport {
     fn open_session(&mut self, step: &mut Step, mut settled: Settled, shown: Shown) {
         let card = shown.card.value();
         let (peer, run) = (card.member, card.run);
-        if self.peers.get(&peer).is_some_and(|known| known.is_over(run)) {
+        if self.is_over(peer, run) {
             self.refuse_outdated(step, peer, run, settled);
             return;
         }
@@ -251,8 +251,8 @@ impl Transport {
             settled.meter.adopt(before.path());
         }
         let session = Session::new(now, peer, run, self.card.value().run, settled);
+        self.keep_card(&shown.card);
         let known = self.peers.entry(peer).or_default();
-        known.prove(run, Some(&shown.card));
         let crossed =
             known.sessions.iter().filter_map(|index| self.sessions.get(index)).any(|other| other.crosses(&session));
         if begun_here {
@@ -280,7 +280,7 @@ impl Transport {
         debug!(?peer, ?run, "a hello of a run that is over");
         self.counters.stale += 1;
         self.retired.insert(settled.local, ());
-        let Some(proof) = self.peers.get(&peer).and_then(|known| known.proof.clone()) else {
+        let Some(proof) = self.cards.get(&peer).cloned() else {
             return;
         };
         self.transmit_last_message(&settled);

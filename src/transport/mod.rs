@@ -1,5 +1,6 @@
 //! Node to node: handshakes, sessions, paths, packing, fragments. Says what was opened, closed, heard, and
-//! hands frames up. Keeps the address book that membership fills; decides nothing about members and
+//! hands frames up. Keeps the newest card of each member, and state for those alone with whom something is on; decides
+//! nothing about members and
 //! reads no frame's meaning.
 //!
 //! The shape: after each `handle_*`, `connect`, `dial`, … drain [`Transport::poll_output`] to the end; frames
@@ -19,8 +20,9 @@ mod recent;
 mod replay;
 mod session;
 mod timers;
+mod unknown;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
 use tracing::trace;
@@ -31,7 +33,8 @@ use self::half_open::HalfOpens;
 use self::peer::{Lower, Peer, Sessions};
 use self::recent::Recent;
 use self::timers::{Timer, Timers};
-use crate::base::limits::{MEMBERS_MAX, PEER_ADDRESSES_MAX, RETIRED_SESSIONS_MAX};
+use self::unknown::Unknown;
+use crate::base::limits::{MEMBERS_MAX, RETIRED_SESSIONS_MAX};
 use crate::base::{Cause, MemberId, Path, Rng, RoomId, Run, Step, Time};
 use crate::crypto::{Identity, RoomKeys};
 use crate::wire::datagram::{Datagram, DatagramError};
@@ -114,9 +117,12 @@ pub struct Transport {
     keys: RoomKeys,
     card: Signed<Card>,
     rng: Rng,
-    peers: BTreeMap<MemberId, Peer>,
-    /// The address book by address, to know whose an unknown datagram may be.
-    book: BTreeSet<(SocketAddr, MemberId)>,
+    /// Those with whom this node has a session, or tries for one.
+    peers: BTreeMap<MemberId, Box<Peer>>,
+    /// The newest card known of each member: what ran under a lower incarnation is over, and it is shown to whoever
+    /// comes with one. Its addresses tell whose an unknown datagram may be.
+    cards: BTreeMap<MemberId, Signed<Card>>,
+    unknown: Unknown,
     sessions: Sessions,
     attempts: BTreeMap<u32, Attempt>,
     half_opens: HalfOpens,
@@ -146,7 +152,8 @@ impl Transport {
             card,
             rng,
             peers: BTreeMap::new(),
-            book: BTreeSet::new(),
+            cards: BTreeMap::new(),
+            unknown: Unknown::default(),
             sessions: BTreeMap::new(),
             attempts: BTreeMap::new(),
             half_opens: HalfOpens::new(),
@@ -166,37 +173,12 @@ impl Transport {
         self.card = card;
     }
 
-    /// Where a member may be dialled, best first; more than `PEER_ADDRESSES_MAX` are cut off. Past twice
-    /// `MEMBERS_MAX` peers a new one is not taken.
-    pub fn set_addresses(&mut self, peer: MemberId, mut addresses: Vec<SocketAddr>) {
-        if peer == self.identity.id() || !self.has_room_for(peer) {
-            return;
-        }
-        addresses.truncate(PEER_ADDRESSES_MAX);
-        let known = self.peers.entry(peer).or_default();
-        let before = std::mem::replace(&mut known.addresses, addresses);
-        for address in before {
-            self.book.remove(&(address, peer));
-        }
-        self.book.extend(known.addresses.iter().map(|&address| (address, peer)));
-        self.drop_if_idle(peer);
-    }
-
-    /// A card of `run` is proven: sessions of lower incarnations are over, and what comes on them is stale.
-    pub fn retire(&mut self, _step: &mut Step, peer: MemberId, run: Run) {
-        if !self.has_room_for(peer) {
-            return;
-        }
-        self.peers.entry(peer).or_default().prove(run, None);
-        self.end_runs_before(peer, run);
-    }
-
-    /// As [`Transport::retire`], with the card that proves it: a node of a lower run that comes later is shown it.
-    pub fn prove(&mut self, step: &mut Step, card: &Signed<Card>) {
+    /// This card is proven: sessions of lower incarnations of its member are over, and what comes on them is stale. A
+    /// node of such a one that comes later is shown it. Past twice `MEMBERS_MAX` a new member's is not taken.
+    pub fn prove(&mut self, _step: &mut Step, card: &Signed<Card>) {
         let (peer, run) = (card.value().member, card.value().run);
-        self.retire(step, peer, run);
-        if let Some(known) = self.peers.get_mut(&peer) {
-            known.prove(run, Some(card));
+        if peer != self.identity.id() && self.keep_card(card) {
+            self.end_runs_before(peer, run);
         }
     }
 
@@ -222,12 +204,11 @@ impl Transport {
     pub fn forget(&mut self, peer: MemberId) {
         self.drop_attempts_to(peer);
         self.reset_reassembly(peer);
+        self.cards.remove(&peer);
+        self.unknown.forget(peer);
         let Some(known) = self.peers.remove(&peer) else {
             return;
         };
-        for address in known.addresses {
-            self.book.remove(&(address, peer));
-        }
         for index in known.sessions {
             self.sessions.remove(&index);
             self.counters.sessions_closed += 1;
@@ -340,12 +321,6 @@ impl Transport {
         }
     }
 
-    fn members_at(&self, address: SocketAddr) -> impl Iterator<Item = MemberId> {
-        let from = (address, MemberId([0; 32]));
-        let to = (address, MemberId([0xff; 32]));
-        self.book.range(from..=to).map(|&(_, peer)| peer)
-    }
-
     /// Ends a session and tells it, if it was the last one of its run.
     fn drop_session(&mut self, index: u32) {
         let Some((peer, run)) = self.forget_session(index) else {
@@ -372,14 +347,31 @@ impl Transport {
         Some((session.peer, session.run))
     }
 
+    /// Keeps a card unless a newer one is known; says whether it is the newest now.
+    fn keep_card(&mut self, card: &Signed<Card>) -> bool {
+        let peer = card.value().member;
+        match self.cards.get(&peer) {
+            Some(known) if card.value().rank() < known.value().rank() => return false,
+            None if self.cards.len() >= 2 * MEMBERS_MAX => return false,
+            Some(_) | None => {}
+        }
+        self.cards.insert(peer, card.clone());
+        true
+    }
+
+    /// Whether a run is over: one of a higher incarnation is proven. Another boot of the same incarnation is not over
+    /// but a copied home, and what to do about that is not for transport to say.
+    fn is_over(&self, peer: MemberId, run: Run) -> bool {
+        self.cards.get(&peer).is_some_and(|card| run.incarnation < card.value().run.incarnation)
+    }
+
     fn has_room_for(&self, peer: MemberId) -> bool {
         self.peers.contains_key(&peer) || self.peers.len() < 2 * MEMBERS_MAX
     }
 
-    /// Keeps no entry for a peer that nobody has named and nothing is on with, so that members made up by one
-    /// of them leave nothing behind.
+    /// Keeps no state for a peer with whom nothing is on.
     fn drop_if_idle(&mut self, peer: MemberId) {
-        if self.peers.get(&peer).is_some_and(Peer::is_idle) {
+        if self.peers.get(&peer).is_some_and(|known| known.is_idle()) {
             self.peers.remove(&peer);
         }
     }

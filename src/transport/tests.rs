@@ -104,13 +104,13 @@ impl Net {
     }
 
     fn connect(&mut self, from: usize, to: usize) {
-        let peer = self.id(to);
-        self.with(from, |transport, step| transport.connect(step, peer));
+        let (peer, address) = (self.id(to), self.nodes[to].address);
+        self.with(from, |transport, step| transport.connect(step, peer, &[address]));
     }
 
     fn introduce(&mut self, who: usize, to: usize) {
-        let (peer, address) = (self.id(who), self.nodes[who].address);
-        self.nodes[to].transport.set_addresses(peer, vec![address]);
+        let card = card(&self.nodes[who].identity, self.nodes[who].address, run(1), ROOM);
+        self.with(to, |transport, step| transport.prove(step, &card));
     }
 
     fn send(&mut self, from: usize, to: usize, frame: &[u8]) -> bool {

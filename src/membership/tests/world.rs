@@ -459,8 +459,8 @@ impl World {
                         self.dial(id, to);
                     }
                 }
-                Output::Connect(to) => self.dial(id, to),
-                Output::Retire(card) => {
+                Output::Connect { peer: to, .. } => self.dial(id, to),
+                Output::Proven(card) => {
                     let peer = card.value().member;
                     if node.sessions.get(&peer).is_some_and(|(run, _)| *run < card.value().run) {
                         node.sessions.remove(&peer);
@@ -476,7 +476,7 @@ impl World {
                 }
                 Output::Silent => node.silent = true,
                 Output::Links { neighbours, is_large } => node.links = (neighbours, is_large),
-                Output::Addresses { .. } | Output::Presence { .. } => {}
+                Output::Presence { .. } => {}
                 Output::Event(event) => {
                     check(&event, self.now_of(id).wall);
                     let now = self.now;

@@ -129,9 +129,9 @@ fn a_session_that_is_never_confirmed_is_given_up() {
 fn the_next_address_is_tried_before_the_first_has_failed() {
     let mut net = Net::new(2);
     let (peer, address) = (net.id(1), net.nodes[1].address);
-    net.nodes[0].transport.set_addresses(peer, vec!["10.9.9.9:1".parse().unwrap(), address]);
-    net.with(0, |transport, step| transport.connect(step, peer));
-    net.with(0, |transport, step| transport.connect(step, peer));
+    let addresses = ["10.9.9.9:1".parse().unwrap(), address];
+    net.with(0, |transport, step| transport.connect(step, peer, &addresses));
+    net.with(0, |transport, step| transport.connect(step, peer, &addresses));
     net.run_for(SECOND / 2);
     assert_eq!((net.opened(0), net.nodes[0].transport.counters().dials), (1, 2));
     assert_eq!(net.nodes[0].transport.address(peer), Some(address));
@@ -141,17 +141,15 @@ fn the_next_address_is_tried_before_the_first_has_failed() {
 #[test]
 fn connect_does_nothing_while_a_session_is_heard_and_dials_when_it_is_silent() {
     let mut net = Net::pair();
-    net.introduce(1, 0);
-    let peer = net.id(1);
-    net.with(0, |transport, step| transport.connect(step, peer));
+    net.connect(0, 1);
     assert!(net.sent.is_empty());
     net.run_for(6 * SECOND);
-    net.with(0, |transport, step| transport.connect(step, peer));
+    net.connect(0, 1);
     net.run_for(SECOND);
     assert_eq!((net.opened(0), net.closed(0)), (1, 0), "a new session, and the old one is no loss");
     for _ in 0..3 {
         net.run_for(6 * SECOND);
-        net.with(0, |transport, step| transport.connect(step, peer));
+        net.connect(0, 1);
     }
     net.run_for(SECOND);
     assert_eq!(net.nodes[0].transport.sessions.len(), 3);
@@ -164,11 +162,10 @@ fn connect_does_nothing_while_a_session_is_heard_and_dials_when_it_is_silent() {
 #[test]
 fn the_first_frames_of_a_new_session_do_not_go_to_a_dead_one() {
     let mut net = Net::pair();
-    net.introduce(1, 0);
-    let (ana, bo) = (net.id(0), net.id(1));
+    let ana = net.id(0);
     net.with(1, |transport, step| transport.close(step, ana));
     net.run_for(6 * SECOND);
-    net.with(0, |transport, step| transport.connect(step, bo));
+    net.connect(0, 1);
     net.run_for(2 * DELAY);
     assert_eq!(net.opened(0), 1);
     assert!(net.send(0, 1, b"first"));
@@ -212,11 +209,9 @@ fn a_peer_that_lost_one_of_two_sessions_is_followed_to_the_other() {
 #[test]
 fn a_raised_run_of_ones_own_makes_connect_dial() {
     let mut net = Net::pair();
-    net.introduce(1, 0);
     let raised = super::card(&net.nodes[0].identity, net.nodes[0].address, run(2), super::ROOM);
-    let peer = net.id(1);
     net.nodes[0].transport.set_card(raised);
-    net.with(0, |transport, step| transport.connect(step, peer));
+    net.connect(0, 1);
     net.run_for(SECOND);
     assert_eq!((net.opened(0), net.closed(0)), (1, 0));
     assert!(matches!(net.nodes[1].events[..], [Event::Closed { run: old, .. }, Event::Opened { run: new, .. }, ..]

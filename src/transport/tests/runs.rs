@@ -30,8 +30,8 @@ fn what_comes_from_a_life_before_is_stale() {
 #[test]
 fn a_proven_run_ends_older_sessions_without_a_handshake() {
     let mut net = Net::pair();
-    let peer = net.id(1);
-    net.with(0, |transport, step| transport.retire(step, peer, run(2)));
+    let proof = card(&net.nodes[1].identity, net.nodes[1].address, run(2), super::ROOM);
+    net.with(0, |transport, step| transport.prove(step, &proof));
     assert_eq!(net.closed(0), 1);
     assert!(!net.send(0, 1, b"nobody"));
     net.send(1, 0, b"old");
@@ -112,18 +112,6 @@ fn a_proof_that_was_only_heard_of_is_shown_as_well() {
     net.dial(1, 0);
     net.run_for(SECOND);
     assert!(net.nodes[1].events.iter().any(|event| matches!(event, Event::Superseded { card, .. } if *card == proof)));
-}
-
-#[test]
-fn a_node_whose_run_is_over_hears_nothing_where_there_is_no_proof() {
-    let mut net = Net::new(2);
-    let peer = net.id(1);
-    net.introduce(1, 0);
-    net.with(0, |transport, step| transport.retire(step, peer, run(9)));
-    net.dial(1, 0);
-    net.run_for(10 * SECOND);
-    assert_eq!((net.opened(0), net.opened(1), net.closed(1)), (0, 1, 1));
-    assert!(net.nodes.iter().all(|node| node.transport.sessions.is_empty()));
 }
 
 #[test]
@@ -208,6 +196,6 @@ fn a_forgotten_peer_leaves_nothing_behind() {
     let peer = net.id(1);
     net.nodes[0].transport.forget(peer);
     let transport = &net.nodes[0].transport;
-    assert!(transport.peers.is_empty() && transport.sessions.is_empty() && transport.book.is_empty());
+    assert!(transport.peers.is_empty() && transport.sessions.is_empty() && transport.cards.is_empty());
     assert_eq!(transport.poll_timeout(), None);
 }
