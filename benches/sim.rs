@@ -2,7 +2,7 @@
 //! one core, and the memory a node takes. `cargo bench --bench sim` runs it; `-- 10 100` chooses the sizes.
 //! Rooms of more than 200 run on the plain suite, and their homes know each other's cards. It counts the time of its own thread, so that other work on the
 //! machine disturbs it less.
-#![expect(clippy::float_arithmetic, clippy::print_stdout, reason = "a benchmark prints ratios")]
+#![expect(clippy::float_arithmetic, clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints ratios")]
 
 use std::time::Duration;
 
@@ -20,6 +20,8 @@ const SETTLE: Duration = Duration::from_secs(60);
 const STRETCH: Duration = Duration::from_secs(60);
 /// What is measured for each size.
 const MEASURE_SECONDS: f64 = 5.0;
+/// A room that takes longer than this to come together says how far it is, each time.
+const PROGRESS_SECONDS: f64 = 10.0;
 /// The sealed part of an idle datagram: echo, heartbeat, digest.
 const IDLE_BYTES: usize = 130;
 
@@ -89,10 +91,15 @@ fn measure(size: usize) -> Row {
         world.start(name);
     }
     // Looked at now and then: looking costs as much as the members of all together.
-    let mut seconds = 0;
+    let (mut seconds, mut told) = (0, 0.0);
     while !world.converged() {
         world.run_for(Duration::from_secs(1));
         seconds += 1;
+        let spent = core_seconds() - begun;
+        if spent - told > PROGRESS_SECONDS {
+            told = spent;
+            eprintln!("{size} nodes: {seconds} s old after {spent:.0} s, {} datagrams", world.datagrams());
+        }
         assert!(seconds < 600, "the room did not come together");
     }
     world.run_for(SETTLE);

@@ -116,6 +116,9 @@ impl Membership {
             };
             if !self.is_news(claimed.value(), present) {
                 if let Some(tick) = present {
+                    let card = claimed.value();
+                    let has_card = self.members.get(&card.member).is_some_and(|entry| entry.card == claimed);
+                    self.news.is_known(card.member, tick, has_card, via);
                     self.handle_told(step, claimed.value().member, claimed.value().run, tick, via, via);
                 }
                 continue;
@@ -175,10 +178,11 @@ impl Membership {
         if restarted {
             debug!(?id, %run, before = %old_run, "restarted");
             self.renew_link(id);
+            self.news.forget(id);
             self.end_older_run(now, id);
         }
         self.keep_card(id);
-        self.pass_card_on(id, source, restarted);
+        self.pass_card_on(step, id, source, restarted);
         let Some(entry) = self.members.get(&id) else {
             return;
         };
@@ -225,9 +229,9 @@ impl Membership {
         self.members.insert(id, Entry::new(card, step.now));
         self.seat(step.now.time, id);
         self.keep_card(id);
-        self.pass_card_on(id, source, true);
+        self.pass_card_on(step, id, source, true);
         self.told_present(step, id, source);
-        self.wakes.no_later_than(id, step.now.time);
+        self.look_soon(step.now.time, id);
     }
 
     /// Whoever passed the card on vouches for a tick, too.
@@ -249,7 +253,7 @@ impl Membership {
 
     /// Tells the others of a card. That of a run which is new here, met in person, is held back until its first
     /// tick, which comes within a round trip: with it the member is present to all who are told.
-    fn pass_card_on(&mut self, id: MemberId, source: Source, is_new_run: bool) {
+    fn pass_card_on(&mut self, step: &Step, id: MemberId, source: Source, is_new_run: bool) {
         let Some(entry) = self.members.get_mut(&id) else {
             return;
         };
@@ -261,16 +265,12 @@ impl Membership {
             Source::Handshake => (id, entry.present_tick()),
             Source::Told { via, present } => (via, present),
         };
-        let shown = ShownCard { card: Arc::clone(entry.card.bytes()), present };
-        self.relay(&[id, via], &MembershipFrame::Cards(vec![shown]));
+        self.announce(step, id, true, present, via, &[id, via]);
     }
 
     /// The first tick of a run that this node met in person.
-    pub(super) fn spread(&mut self, id: MemberId, tick: u64) {
-        if let Some(entry) = self.members.get(&id) {
-            let shown = ShownCard { card: Arc::clone(entry.card.bytes()), present: Some(tick) };
-            self.relay(&[id], &MembershipFrame::Cards(vec![shown]));
-        }
+    pub(super) fn spread(&mut self, step: &Step, id: MemberId, tick: u64) {
+        self.announce(step, id, true, Some(tick), id, &[id]);
     }
 
     /// What a member said in an older run is void.
@@ -373,6 +373,7 @@ impl Membership {
         self.members.remove(&id);
         self.forget_link(id);
         self.forget_gone(id);
+        self.news.forget(id);
         self.end_older_run(now, id);
         self.wakes.set(id, None);
         // The lowest run is the oldest, so it is the least worth remembering.
@@ -395,7 +396,11 @@ impl Entry {
     }
 
     pub(super) fn shown_card(&self) -> ShownCard {
-        ShownCard { card: Arc::clone(self.card.bytes()), present: self.present_tick() }
+        self.shown_with(self.present_tick())
+    }
+
+    pub(super) fn shown_with(&self, present: Option<u64>) -> ShownCard {
+        ShownCard { card: Arc::clone(self.card.bytes()), present }
     }
 
     pub(super) fn leave_frame(&self) -> Option<MembershipFrame> {

@@ -34,6 +34,8 @@ pub struct Entry {
     pub presence: Option<Presence>,
     /// It counts among those who watch each other.
     pub seated: bool,
+    /// The newest tick that was told on, or the highest that fits.
+    told_on: u32,
     /// When it came to its presence, by both clocks, the event that told so, and what that rests on.
     pub since: Wall,
     pub placed: Time,
@@ -56,9 +58,8 @@ pub struct Near {
     pub withdrawals: Vec<Evidence>,
     /// The reports that made it unreachable, for those who were not told.
     pub verdict: Vec<Report>,
-    /// Reports relayed for (run, tick), and the newest tick that was told on.
+    /// Reports relayed for (run, tick).
     pub relayed: (Run, u64, u8),
-    pub told_on: u64,
     /// Its card came in a handshake, and is passed on with its first tick.
     pub unspread: bool,
     /// The newest tick known but for the words of members that were probably cut off, where those raised it.
@@ -106,7 +107,6 @@ impl Near {
             withdrawals: Vec::new(),
             verdict: Vec::new(),
             relayed: (Run { incarnation: 0, boot: 0 }, 0, 0),
-            told_on: 0,
             unspread: false,
             before_deaf: None,
             lost_deaf: None,
@@ -119,7 +119,7 @@ impl Near {
         }
     }
 
-    /// Whether nothing is lost by forgetting it but what was told on of a case that is over.
+    /// Whether nothing is lost by forgetting it but what was relayed of a case that is over.
     fn is_idle(&self, now: Time) -> bool {
         self.link.is_unused()
             && self.case.is_empty()
@@ -147,6 +147,7 @@ impl Entry {
             unreachable: false,
             presence: None,
             seated: false,
+            told_on: 0,
             since: now.wall,
             placed: now.time,
             told: None,
@@ -175,6 +176,22 @@ impl Entry {
         if self.near.as_ref().is_some_and(|near| near.is_idle(now)) {
             self.near = None;
         }
+    }
+
+    /// Whether this node has nothing to do with it.
+    #[must_use]
+    pub fn is_far(&self) -> bool {
+        self.near.is_none()
+    }
+
+    /// The newest tick that was told on; zero while none was.
+    #[must_use]
+    pub fn told_on(&self) -> u64 {
+        self.told_on.into()
+    }
+
+    pub fn set_told_on(&mut self, tick: u64) {
+        self.told_on = u32::try_from(tick).unwrap_or(u32::MAX);
     }
 
     /// How far it got.
@@ -233,6 +250,7 @@ impl Entry {
             return;
         }
         self.stand(Standing::new(self.run()));
+        self.told_on = 0;
         if let Some(near) = &mut self.near {
             let watched = near.link.watched;
             **near = Near {

@@ -55,7 +55,7 @@ impl Membership {
         let silent = entry.near().link.silent_from;
         let newer = entry.near_mut().link.hear_tick(now, tick);
         if std::mem::take(&mut entry.near_mut().unspread) {
-            self.spread(peer, tick);
+            self.spread(step, peer, tick);
         }
         let Some(entry) = self.members.get_mut(&peer) else {
             return;
@@ -69,6 +69,7 @@ impl Membership {
             entry.stand(Standing::alive(run, tick));
         }
         let verdict = entry.standing();
+        let is_accused = entry.near().suspected_tick.is_some();
         entry.learn(tick, false);
         let was = entry.presence;
         if was == Some(Presence::Alive) {
@@ -90,7 +91,11 @@ impl Membership {
         basis.push(Evidence::new(EvidenceKind::Heard, me, run, step.now.wall, detail).tick(tick));
         self.revive(step, peer, basis);
         if verdict.unreachable || was == Some(Presence::Suspect) {
-            self.tell_on(step, &[peer], peer, tick, me);
+            if verdict.unreachable || is_accused {
+                self.tell_on(step, &[peer], peer, tick, me);
+            } else {
+                self.tell_first(step, &[peer], peer, tick, me);
+            }
         }
     }
 

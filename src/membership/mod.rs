@@ -16,6 +16,7 @@ mod evidence;
 mod exchange;
 mod hearing;
 mod life;
+mod news;
 mod outbox;
 mod own;
 mod presence;
@@ -42,6 +43,7 @@ use self::deaf::Deaf;
 use self::entry::{Entry, Members};
 pub use self::evidence::{Evidence, EvidenceKind};
 use self::life::Leaving;
+use self::news::News;
 use self::outbox::Outbox;
 pub use self::outbox::{Event, EventKind, Output};
 use self::own::Own;
@@ -113,6 +115,7 @@ pub struct Membership {
     /// What this node's own card contributes to it.
     own_print_shown: u64,
     wakes: Wakes,
+    news: News,
     deaf: Deaf,
     stalls: Stalls,
     /// Until when reports are taken for what had piled up during a stall.
@@ -153,6 +156,7 @@ impl Membership {
             restored_ask_at: step.now.time,
             restored_wait: exchange::UNVOUCHED_WAIT,
             wakes: Wakes::default(),
+            news: News::default(),
             deaf: Deaf::default(),
             stalls: Stalls::new(step.now.time),
             drained_at: step.now.time,
@@ -312,6 +316,7 @@ impl Membership {
                 self.beat(step);
             }
             self.link_up(step);
+            self.tell_news(step);
             self.sweep(step);
             self.dial_join(step);
             self.redial(step);
@@ -337,6 +342,7 @@ impl Membership {
             sooner(self.join.at());
             sooner(self.redial.at);
             sooner(self.watch.due());
+            sooner(self.news.due());
         }
         due
     }

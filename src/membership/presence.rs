@@ -59,7 +59,14 @@ impl Membership {
         if presence == Presence::Suspect {
             self.restored.insert(id);
         }
-        self.wakes.no_later_than(id, step.now.time);
+        self.look_soon(step.now.time, id);
+    }
+
+    /// Has a member looked at, if there is anything to look at.
+    pub(super) fn look_soon(&mut self, now: Time, id: MemberId) {
+        if self.members.get(&id).is_some_and(|entry| !entry.is_far()) {
+            self.wakes.no_later_than(id, now);
+        }
     }
 
     /// Looks at a member: its silence, the case against it, and when to look again.
@@ -226,7 +233,7 @@ impl Membership {
             self.hurry_redial(now);
         }
         self.connect_if_wanted(now, id);
-        self.wakes.no_later_than(id, now);
+        self.look_soon(now, id);
     }
 
     /// Puts a member where it stands from now on, and tells everybody within this node.

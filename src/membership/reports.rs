@@ -187,7 +187,9 @@ impl Membership {
         let newer = tick > verdict.tick;
         let refutes = entry.near().case.is_refuted_by(tick);
         entry.learn(tick, false);
-        if entry.near().case.has_reports() || !entry.near().link.is_live(now) {
+        // Without an accusation the tick itself says all.
+        let is_accused = entry.near().case.has_reports() || entry.near().suspected_tick.is_some();
+        if is_accused {
             entry.near_mut().case.contradict(by, via, tick, now, step.now.wall);
             self.disputed.insert(subject);
         }
@@ -203,6 +205,7 @@ impl Membership {
             entry.near_mut().link.trust(now, by);
         }
         let tells = refutes || adopts || (newer && entry.presence != Some(Presence::Alive));
+        let is_first = !refutes && !adopts && !is_accused && entry.is_present() | entry.presence.is_none();
         let evidence = |kind, detail: &str| Evidence::new(kind, by, run, step.now.wall, detail).tick(tick).via(via);
         match entry.presence {
             None if newer => {
@@ -219,28 +222,50 @@ impl Membership {
                 self.revive(step, subject, basis);
             }
             None | Some(Presence::Alive | Presence::Suspect | Presence::Unreachable | Presence::Left) => {
-                self.review(step, subject);
+                if !entry.is_far() {
+                    self.review(step, subject);
+                }
             }
         }
         if adopts {
             debug!(?subject, ?by, tick, "adopting a newer tick; quiet");
         }
-        if tells {
+        if tells && is_first {
+            self.tell_first(step, &[via, by, subject], subject, tick, by);
+        } else if tells {
             self.tell_on(step, &[via, by, subject], subject, tick, by);
+        } else {
+            self.news.is_known(subject, tick, false, via);
         }
         true
     }
 
     /// Passes a tick on that changes what others hold: once for each, and so often in a second.
     pub(super) fn tell_on(&mut self, step: &Step, except: &[MemberId], subject: MemberId, tick: u64, by: MemberId) {
-        let Some(entry) = self.members.get_mut(&subject).filter(|entry| entry.near().told_on < tick) else {
-            return;
-        };
-        if entry.near_mut().budget.spend_relay(step.now.time) {
-            entry.near_mut().told_on = tick;
-            let run = entry.run();
+        if self.may_tell_on(step, subject, tick)
+            && let Some(run) = self.members.get(&subject).map(Entry::run)
+        {
             self.relay(except, &MembershipFrame::Contradiction { subject, run, tick, by });
         }
+    }
+
+    /// The same for one of whom nobody says anything else: it can wait for other news.
+    pub(super) fn tell_first(&mut self, step: &Step, knowing: &[MemberId], subject: MemberId, tick: u64, by: MemberId) {
+        if self.may_tell_on(step, subject, tick) {
+            self.announce(step, subject, false, Some(tick), by, knowing);
+        }
+    }
+
+    fn may_tell_on(&mut self, step: &Step, subject: MemberId, tick: u64) -> bool {
+        let Some(entry) = self.members.get_mut(&subject).filter(|entry| entry.told_on() < tick) else {
+            return false;
+        };
+        // The first tick of a run is news once, and each run needs a card.
+        let may = entry.told_on() == 0 || entry.near_mut().budget.spend_relay(step.now.time);
+        if may {
+            entry.set_told_on(tick);
+        }
+        may
     }
 
     /// The word that keeps this node from reporting a member has grown old: those who gave it are asked again, and

@@ -81,6 +81,12 @@ impl Watch {
         self.link_up_at.into_iter().chain(self.sweep_at).min()
     }
 
+    /// How many others are neither unreachable nor left.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.rings.count()
+    }
+
     /// Whom this node watches.
     #[must_use]
     pub fn watched(&self) -> &BTreeSet<MemberId> {

@@ -85,6 +85,7 @@ impl Messaging {
         let now = step.now.time;
         self.dirty.insert(to);
         while let Some(peer) = self.peers.get_mut(&to).filter(|peer| peer.is_reachable())
+            && let peer = peer.work()
             && peer.wait(now).is_zero()
             && let Some(out) = peer.flights.next_due(now, peer.pace.timeouts(&peer.path))
         {

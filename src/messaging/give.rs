@@ -3,7 +3,7 @@
 use super::book::OutId;
 use super::flight::Flight;
 use super::machine::Messaging;
-use super::peer::{Giving, Peer};
+use super::peer::{Giving, Work};
 use super::receive::SEQ_MAX;
 use super::record::Outcome;
 use super::timers::Timer;
@@ -77,7 +77,7 @@ impl Messaging {
                 bytes += kept.bytes.len();
             }
             next += 1;
-            if bytes >= Peer::window_bytes() {
+            if bytes >= Work::window_bytes() {
                 break;
             }
         }

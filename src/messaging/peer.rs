@@ -2,6 +2,8 @@
 //! and their bounds; knows no text and decides no outcome.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::{Deref, DerefMut};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::book::OutId;
@@ -21,9 +23,16 @@ const FRAME_BYTES: usize = 40;
 const DATAGRAM_ROOM_BYTES: usize = DATAGRAM_BYTES_MAX - 100;
 const WINDOW_BYTES: usize = IN_FLIGHT_DATAGRAMS_MAX * DATAGRAM_ROOM_BYTES;
 
+/// A member, and what messaging has to do with it: with most of a large room nothing, and then this is all.
 #[derive(Debug, Default)]
 pub(super) struct Peer {
     pub presence: Option<Presence>,
+    /// Made when it is first changed.
+    work: Option<Box<Work>>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Work {
     /// The run of the session that is open.
     pub session: Option<Run>,
     pub path: Path,
@@ -105,6 +114,22 @@ impl Allowance {
     }
 }
 
+static IDLE: LazyLock<Work> = LazyLock::new(Work::default);
+
+impl Deref for Peer {
+    type Target = Work;
+
+    fn deref(&self) -> &Work {
+        self.work.as_deref().unwrap_or(&IDLE)
+    }
+}
+
+impl DerefMut for Peer {
+    fn deref_mut(&mut self) -> &mut Work {
+        self.work.get_or_insert_default()
+    }
+}
+
 impl Peer {
     /// Whether it is worth sending to it now.
     pub fn is_reachable(&self) -> bool {
@@ -136,11 +161,6 @@ impl Peer {
         !is_known && self.group.is_empty() && self.private.is_empty() && self.stage.is_empty()
     }
 
-    /// Whether more can be put under way to it while it is reachable.
-    pub fn has_room(&self, bytes: usize) -> bool {
-        self.stage.len() < OUTSTANDING_MESSAGES_MAX && self.outstanding_bytes + bytes <= OUTSTANDING_BYTES_MAX
-    }
-
     /// Whether one more private message can be kept for it.
     pub fn has_private_room(&self, bytes: usize) -> bool {
         let (messages_max, bytes_max) = if self.is_reachable() {
@@ -149,6 +169,18 @@ impl Peer {
             (WAITING_MESSAGES_MAX, WAITING_BYTES_MAX)
         };
         self.private.len() < messages_max && self.private_bytes + bytes <= bytes_max
+    }
+
+    /// What messaging has to do with it, to be changed in parts.
+    pub fn work(&mut self) -> &mut Work {
+        self
+    }
+}
+
+impl Work {
+    /// Whether more can be put under way to it while it is reachable.
+    pub fn has_room(&self, bytes: usize) -> bool {
+        self.stage.len() < OUTSTANDING_MESSAGES_MAX && self.outstanding_bytes + bytes <= OUTSTANDING_BYTES_MAX
     }
 
     pub fn add_private(&mut self, out: OutId, bytes: usize) {
