@@ -26,15 +26,22 @@ expect.is_true(room.converged(), "it stays so")
 expect.never_saw(bo, others, "unreachable")
 expect.never_saw(others, others, "suspect")
 
--- A stall too short to be missed for is nothing to anybody.
-local times = #ana:saw(bo)
+-- A stall too short to be missed for makes nobody gone; where the network loses a message besides, bo may be doubted for a moment.
+local function called_gone()
+  local times = 0
+  for _, state in ipairs(ana:saw(bo)) do
+    if state == "unreachable" then times = times + 1 end
+  end
+  return times
+end
+local times = called_gone()
 for _ = 1, 20 do
   bo:pause()
   wait("700ms")
   bo:resume()
   wait("700ms")
 end
-expect.equal(#ana:saw(bo), times, "changes that ana saw of bo")
+expect.equal(called_gone(), times, "times that ana called bo gone")
 local m = bo:say("still here")
 wait_until("all have it", "30s", function() return ana:shows(m) and cy:shows(m) and dee:shows(m) and eve:shows(m) end)
 expect.shown_once(room.all(), m)
