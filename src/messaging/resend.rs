@@ -10,7 +10,7 @@ use super::peer::Peer;
 use super::record::Outcome;
 use super::timers::Timer;
 use crate::base::{MemberId, Presence, Run, Seq, Step};
-use crate::wire::MessagingFrame;
+use crate::wire::{MessagingFrame, RefusedReason};
 
 /// An unknown message is sent again this often while its receiver is heard.
 pub(super) const RESEND_EVERY: Duration = Duration::from_secs(60);
@@ -123,15 +123,20 @@ impl Messaging {
         }
         for (place, open) in again {
             match open {
-                Some(out) => self.send_again(step, to, out),
+                Some(out) => self.send_again(step, to, out, place),
                 None => self.ask_receipt(to, place),
             }
         }
     }
 
     /// One delivery of a group message is tried again, unless it is being tried.
-    fn send_again(&mut self, step: &mut Step, to: MemberId, out: OutId) {
+    fn send_again(&mut self, step: &mut Step, to: MemberId, out: OutId, place: (Run, Seq)) {
         let Some(delivery) = self.book.delivery(out, to) else { return };
+        // It may have room by now, and have fetched it: only its receipt says so, and for all before it.
+        if delivery.outcome == Outcome::Refused && delivery.reason == Some(RefusedReason::DiskFull) {
+            self.ask_receipt(to, place);
+            return;
+        }
         let is_idle = delivery.changing.is_none() && self.peers.get(&to).is_some_and(|peer| !peer.is_under_way(out));
         let bytes = self.book.message(out).and_then(|message| message.bytes.as_ref()).map(|bytes| bytes.len());
         let Some(bytes) = bytes.filter(|_| is_idle) else { return };

@@ -256,6 +256,30 @@ fn a_receiver_with_a_full_disk_refuses_and_says_why() {
 }
 
 #[test]
+fn what_a_full_disk_refused_is_asked_for_until_the_lost_receipt_of_it_comes() {
+    let mut world = World::new(21, &["ana", "bo", "cy"]);
+    let early = world.say("ana", "early");
+    world.disk("bo").full = true;
+    let late = world.say("ana", "late");
+    world.run_for(SEC);
+    for id in [early, late] {
+        assert_eq!(world.outcome("ana", id, "bo"), Outcome::Refused);
+    }
+    world.disk("bo").full = false;
+    world.drop_frames(|from, to, frame| from == "bo" && to == "ana" && matches!(frame, MessagingFrame::Receipt(_)));
+    world.crash("bo");
+    world.start("bo");
+    world.run_for(SEC * 20);
+    assert_eq!(world.screen("bo"), ["ana: early", "ana: late"], "it fetched them");
+    assert_eq!(world.outcome("ana", late, "bo"), Outcome::Refused, "no receipt came");
+    world.drop_nothing();
+    world.run_for(SEC * 120);
+    for id in [early, late] {
+        assert_eq!(world.outcome("ana", id, "bo"), Outcome::Delivered);
+    }
+}
+
+#[test]
 fn a_member_that_left_is_out_of_the_roster_and_its_private_messages_wait() {
     let mut world = World::new(22, &["ana", "bo", "cy"]);
     world.leave("bo");
