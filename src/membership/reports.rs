@@ -205,7 +205,7 @@ impl Membership {
             entry.near_mut().link.trust(now, by);
         }
         let tells = refutes || adopts || (newer && entry.presence != Some(Presence::Alive));
-        let is_first = !refutes && !adopts && !is_accused && entry.is_present() | entry.presence.is_none();
+        let is_first = !refutes && !adopts && !is_accused && (entry.is_present() || entry.presence.is_none());
         let evidence = |kind, detail: &str| Evidence::new(kind, by, run, step.now.wall, detail).tick(tick).via(via);
         match entry.presence {
             None if newer => {
