@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{env, fs};
 
-use folkmoot::report::{Kind, diagram};
+use folkmoot::report::{Kind, Tally, diagram};
 use folkmoot::scenario::{Keeps, Options, Run, Script, SimFleet, SimOptions, Verdict, run};
 use folkmoot::sim::World;
 
@@ -98,16 +98,17 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The scenarios that are demonstrations, by number.
 fn scenarios() -> Vec<PathBuf> {
     let dir = fs::read_dir(root().join("scenarios")).expect("scenarios/ is there");
     let mut files: Vec<PathBuf> = dir.map(|entry| entry.expect("it can be listed").path()).collect();
-    files.retain(|file| {
-        let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-        file.extension().is_some_and(|end| end == "lua") && stem.starts_with(|first: char| first.is_ascii_digit())
-    });
+    files.retain(|file| file.extension().is_some_and(|end| end == "lua"));
     files.sort();
     files
+}
+
+/// The scenarios that are demonstrations, by number.
+fn demonstrations() -> impl Iterator<Item = PathBuf> {
+    scenarios().into_iter().filter(|file| stem(file).starts_with(|first: char| first.is_ascii_digit()))
 }
 
 fn stem(file: &Path) -> String {
@@ -147,7 +148,7 @@ fn document(file: &Path) -> Result<String, String> {
 fn each_diagram_is_what_its_scenario_does() {
     let update = env::var_os("UPDATE").is_some();
     let mut stale = Vec::new();
-    for file in scenarios() {
+    for file in demonstrations() {
         let made = match document(&file) {
             Ok(made) => made,
             Err(why) => {
@@ -172,6 +173,34 @@ fn each_diagram_is_what_its_scenario_does() {
         stale.join("\n")
     );
 }
+
+/// The states in the documents are those of all scenarios together, between two marks.
+#[test]
+fn the_states_in_the_documents_are_those_that_the_scenarios_go_through() {
+    let mut tally = Tally::default();
+    for file in scenarios() {
+        let run = simulated(&file);
+        assert_eq!(run.verdict(), Verdict::Passed, "{}", stem(&file));
+        tally.add(&run.trace);
+    }
+    for (document, made) in [("docs/MEMBERSHIP.md", tally.membership()), ("docs/MESSAGING.md", tally.outcomes())] {
+        let path = root().join(document);
+        let text = fs::read_to_string(&path).expect("it can be read");
+        let (before, rest) = text.split_once(FROM_RUNS).expect("the mark where it begins");
+        let (kept, after) = rest.split_once(FROM_RUNS_END).expect("the mark where it ends");
+        if kept.trim() == made.trim() {
+            continue;
+        }
+        assert!(
+            env::var_os("UPDATE").is_some(),
+            "{document} is not what the scenarios do any more; read what changed, then UPDATE=1 cargo test --test diagrams:\n{made}"
+        );
+        fs::write(&path, format!("{before}{FROM_RUNS}\n{made}{FROM_RUNS_END}{after}")).expect("docs/ can be written");
+    }
+}
+
+const FROM_RUNS: &str = "<!-- made from runs by tests/diagrams.rs -->";
+const FROM_RUNS_END: &str = "<!-- made until here -->";
 
 /// The run that `cargo bench --bench sim` begins with: 10 % loss, a message to all and a private one.
 fn trace_of_seed_3() -> String {

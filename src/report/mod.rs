@@ -9,6 +9,6 @@ mod past;
 mod story;
 mod words;
 
-pub use diagram::{Kind, diagram};
+pub use diagram::{Kind, Tally, diagram};
 pub use listing::listing;
 pub use page::{Finding, Verdict, page};

@@ -6,7 +6,10 @@ mod items;
 mod sequence;
 mod states;
 mod system;
+mod tally;
 mod topology;
+
+pub use tally::Tally;
 
 use std::fmt::Write as _;
 

@@ -14,7 +14,7 @@ use crate::report::story::Story;
 const LABEL_CHARS: usize = 34;
 
 /// From a state (`None` before the member was known) to one, because of something.
-type Step = (Option<Presence>, Presence, String);
+pub(super) type Step = (Option<Presence>, Presence, String);
 
 /// The member that the others changed their mind about in most ways, if about anybody.
 pub(super) fn subject(story: &Story<'_>) -> Option<usize> {
@@ -26,11 +26,7 @@ pub(super) fn subject(story: &Story<'_>) -> Option<usize> {
 pub(super) fn states(story: &Story<'_>, subject: usize) -> String {
     let steps = steps(story, subject);
     let mut out = String::from("```mermaid\nstateDiagram-v2\n    direction LR\n");
-    for state in [Presence::Alive, Presence::Suspect, Presence::Unreachable, Presence::Left] {
-        if steps.keys().any(|(from, to, _)| *from == Some(state) || *to == state) {
-            writeln!(out, "    state \"{}\" as {}", state.word(), state.word()).expect("a string takes all");
-        }
-    }
+    out.push_str(&declared(steps.keys()));
     for ((from, to, because), observers) in &steps {
         let from = from.map_or("[*]", Presence::word);
         let names: Vec<&Name> = observers.iter().map(|&node| &story.nodes[node].name).collect();
@@ -41,8 +37,20 @@ pub(super) fn states(story: &Story<'_>, subject: usize) -> String {
     out
 }
 
+/// The states that `steps` lead to and from, in the order in which they are drawn.
+pub(super) fn declared<'a>(steps: impl Iterator<Item = &'a Step>) -> String {
+    let used: Vec<Presence> = steps.flat_map(|(from, to, _)| from.iter().copied().chain([*to])).collect();
+    let mut out = String::new();
+    for state in [Presence::Alive, Presence::Suspect, Presence::Unreachable, Presence::Left] {
+        if used.contains(&state) {
+            writeln!(out, "    state \"{}\" as {}", state.word(), state.word()).expect("a string takes all");
+        }
+    }
+    out
+}
+
 /// Each step that somebody told of, with who did.
-fn steps(story: &Story<'_>, subject: usize) -> BTreeMap<Step, BTreeSet<usize>> {
+pub(super) fn steps(story: &Story<'_>, subject: usize) -> BTreeMap<Step, BTreeSet<usize>> {
     let mut held: BTreeMap<usize, Presence> = BTreeMap::new();
     let mut steps: BTreeMap<Step, BTreeSet<usize>> = BTreeMap::new();
     for line in story.lines {
