@@ -10,8 +10,14 @@ use std::time::Instant;
 /// On processes a scenario mostly waits.
 const TOGETHER: usize = 8;
 /// What these ask for, no real process can be made to do, or not within a run's usual limit.
-const NEED_THE_SIMULATOR: [&str; 5] =
-    ["14_liars", "author_dies_at_commit", "clock_ten_years_off", "receiver_dies", "suspended_laptop"];
+const NEED_THE_SIMULATOR: [&str; 6] = [
+    "14_liars",
+    "author_dies_at_commit",
+    "clock_ten_years_off",
+    "receiver_dies",
+    "refused_and_expired",
+    "suspended_laptop",
+];
 
 fn files() -> Vec<PathBuf> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");

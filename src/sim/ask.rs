@@ -136,11 +136,13 @@ impl World {
         self.why(name, message)?.deliveries.into_iter().find(|evidence| evidence.delivery.member == member)
     }
 
-    /// What `name` answers to `why` about a message.
+    /// What `name` answers to `why` about a message: what its disk tells where the node holds it no longer.
     #[must_use]
     pub fn why(&self, name: &str, message: MessageId) -> Option<WhyMessage> {
         let index = self.index(name);
-        self.machines[index].running().why_message(self.now(index), message)
+        let machine = &self.machines[index];
+        let told = machine.running().why_message(self.now(index), message);
+        told.or_else(|| super::why::why(machine.home.disk.durable(), machine.home.id, &machine.home.nick, message))
     }
 
     /// What `name` answers to `why` about a member.

@@ -63,7 +63,7 @@ impl Disk {
         }
     }
 
-    pub(super) fn durable(&self) -> impl DoubleEndedIterator<Item = &Record> {
+    pub(super) fn durable(&self) -> impl DoubleEndedIterator<Item = &Record> + Clone {
         self.durable.installed.iter().chain(self.durable.stored.iter())
     }
 

@@ -11,6 +11,7 @@ mod log;
 mod machine;
 mod network;
 mod recorder;
+mod why;
 mod world;
 
 #[cfg(test)]

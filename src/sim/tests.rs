@@ -309,20 +309,74 @@ fn the_log_of_a_simulated_disk_is_what_a_real_one_says() {
     for name in ["ana", "bo"] {
         let simulated = world.log(name);
         assert!(simulated.len() >= 3);
-        let dir = tempfile::tempdir().unwrap();
-        let mut rng = crate::base::Rng::from_seed([1; 32]);
-        let room = Room::found("the moot", &mut rng);
-        let home = Home::open(&dir.path().join("home"), name, room, &mut rng).unwrap();
-        store::load(&home).unwrap();
-        let writer = Writer::start(&home, Wall(1_767_225_600_000), Box::new(|| ())).unwrap();
-        writer.submit(1, world.machines[world.index(name)].home.disk.durable().cloned().collect());
-        assert_eq!(writer.close().len(), 1);
-        let mut real = History::open(&home).unwrap().log(100).unwrap();
+        let (_dir, history) = on_a_real_disk(&world, name);
+        let mut real = history.log(100).unwrap();
         for message in real.iter_mut().filter(|message| message.from == world.id(name)) {
             name.clone_into(&mut message.nick);
         }
         assert_eq!(simulated, real, "{name}");
     }
+}
+
+#[test]
+fn what_a_simulated_disk_tells_of_a_message_is_what_a_real_one_does() {
+    let mut world = World::new(11).members(["ana", "bo", "cy"]);
+    let mut said = vec![world.tell("ana", "bo", "one"), world.say("ana", "two"), world.tell("cy", "ana", "three")];
+    world.run_for(seconds(1));
+    world.crash("bo", Unsynced::Keep);
+    said.push(world.tell("ana", "bo", "four"));
+    said.push(world.say("ana", "five"));
+    world.run_for(seconds(20));
+    said.push(world.tell("ana", "bo", "six"));
+    world.disk_full("cy", true);
+    said.push(world.tell("ana", "cy", "seven"));
+    world.run_for(seconds(2));
+    let outcomes: Vec<Outcome> =
+        said.iter().filter_map(|&id| world.delivery("ana", id, "bo")).map(|it| it.delivery.outcome).collect();
+    assert_eq!(
+        outcomes,
+        [Outcome::Delivered, Outcome::Delivered, Outcome::Unknown, Outcome::Unknown, Outcome::Waiting],
+        "each is told in another way"
+    );
+    assert_eq!(world.outcome("ana", said[6], "cy"), Some(Outcome::Refused));
+    let (_dir, history) = on_a_real_disk(&world, "ana");
+    for id in said {
+        let home = &world.machines[world.index("ana")].home;
+        let simulated = super::why::why(home.disk.durable(), home.id, &home.nick, id).unwrap();
+        let mut real = history.why(id).unwrap().unwrap();
+        // The real home has an identity of its own.
+        if real.from == home.id {
+            "ana".clone_into(&mut real.nick);
+        }
+        real.say_what_is_not_known(home.id);
+        assert_eq!(simulated, real);
+    }
+}
+
+#[test]
+fn a_sender_that_restarts_still_knows_what_was_delivered() {
+    let mut world = World::new(12).members(["ana", "bo"]);
+    let id = world.tell("ana", "bo", "hello");
+    world.run_for(seconds(1));
+    let before = world.delivery("ana", id, "bo").unwrap();
+    world.restart("ana", Unsynced::Keep);
+    let after = world.delivery("ana", id, "bo").unwrap();
+    assert_eq!((before.delivery.outcome, after.delivery.outcome), (Outcome::Delivered, Outcome::Delivered));
+    assert_eq!(after.receipt.unwrap().at, before.receipt.unwrap().at);
+}
+
+/// The durable records of `name` in a home of the store's.
+fn on_a_real_disk(world: &World, name: &str) -> (tempfile::TempDir, History) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rng = crate::base::Rng::from_seed([1; 32]);
+    let room = Room::found("the moot", &mut rng);
+    let home = Home::open(&dir.path().join("home"), name, room, &mut rng).unwrap();
+    store::load(&home).unwrap();
+    let writer = Writer::start(&home, Wall(1_767_225_600_000), Box::new(|| ())).unwrap();
+    writer.submit(1, world.machines[world.index(name)].home.disk.durable().cloned().collect());
+    assert_eq!(writer.close().len(), 1);
+    let history = History::open(&home).unwrap();
+    (dir, history)
 }
 
 #[test]

@@ -1,0 +1,166 @@
+//! The evidence about a message that a node no longer holds, from the durable records of its machine alone. Says the same as
+//! `store::History` does of the same records; knows no tables.
+
+use std::collections::BTreeMap;
+
+use super::log::log;
+use crate::base::{MemberId, MessageId, Run};
+use crate::membership;
+use crate::messaging::{DeliveryRecord, Outcome, ReceiptRecord, Record as Said};
+use crate::node::api::{
+    Delivery, DeliveryEvidence, Message, MessageKind, ReceiptEvidence, Remembered, SignatureState, Source, WhyMessage,
+};
+use crate::node::{Record, refused_because};
+use crate::wire::{Card, GroupMessage, PrivateMessage, Receipt, Signed, decode_layout, layout_id};
+
+/// What `records` tell of `id`; `me` and `nick` are whose home it is. `None` where they have no such message.
+pub(super) fn why<'a>(
+    records: impl Iterator<Item = &'a Record> + Clone,
+    me: MemberId,
+    nick: &str,
+    id: MessageId,
+) -> Option<WhyMessage> {
+    let messages = log(records.clone(), me, nick);
+    let message = messages.iter().find(|message| message.id == id)?;
+    let mut reading = Reading::new(message, me, nick);
+    for record in records {
+        match record {
+            Record::Membership(record) => reading.card(record),
+            Record::Messaging(record) => reading.record(record),
+        }
+    }
+    let mut why = reading.finish(message, &messages);
+    why.say_what_is_not_known(me);
+    Some(why)
+}
+
+struct Reading {
+    id: MessageId,
+    seq: u64,
+    me: MemberId,
+    nicks: BTreeMap<MemberId, String>,
+    run: Option<Run>,
+    is_sent: bool,
+    sample_of: Option<u32>,
+    deliveries: BTreeMap<MemberId, DeliveryEvidence>,
+    /// The runs of the messages that say the same author, incarnation and number.
+    runs: BTreeMap<MessageId, Run>,
+}
+
+impl Reading {
+    fn new(message: &Message, me: MemberId, nick: &str) -> Self {
+        let nicks = BTreeMap::from([(me, nick.to_owned())]);
+        let (deliveries, runs) = (BTreeMap::new(), BTreeMap::new());
+        let (id, seq) = (message.id, message.seq);
+        Self { id, seq, me, nicks, run: None, is_sent: false, sample_of: None, deliveries, runs }
+    }
+
+    fn card(&mut self, record: &membership::Record) {
+        if let membership::Record::Card { member, bytes, .. } = record
+            && let Ok(card) = Signed::<Card>::open_trusted(bytes)
+            && *member != self.me
+        {
+            self.nicks.insert(*member, card.value().nick.clone());
+        }
+    }
+
+    fn record(&mut self, record: &Said) {
+        match record {
+            Said::GroupReceived { bytes, .. } => self.group(bytes, None, None),
+            Said::GroupSent { bytes, roster, sample_of, .. } => self.group(bytes, Some(roster), *sample_of),
+            Said::PrivateSent { bytes, outcome, .. } if layout_id::<PrivateMessage>(bytes) == self.id => {
+                let Ok(message) = decode_layout::<PrivateMessage>(bytes) else { return };
+                self.is_sent = true;
+                self.begin(message.to, *outcome);
+            }
+            Said::Delivery(delivery) if delivery.message == self.id => self.delivery(delivery),
+            Said::Receipt(receipt) => self.receipt(receipt),
+            Said::PrivateSent { .. }
+            | Said::PrivateReceived { .. }
+            | Said::Delivery(_)
+            | Said::Equivocation { .. }
+            | Said::Gap(_)
+            | Said::History { .. }
+            | Said::GapClosed { .. }
+            | Said::GroupPruned { .. }
+            | Said::PrivatePruned { .. }
+            | Said::RunsForgotten { .. }
+            | Said::GivenUp { .. }
+            | Said::Undone { .. } => {}
+        }
+    }
+
+    fn group(&mut self, bytes: &[u8], roster: Option<&[(MemberId, Outcome)]>, sample_of: Option<u32>) {
+        let Ok(message) = Signed::<GroupMessage>::open_trusted(bytes) else { return };
+        self.runs.insert(message.id(), message.value().run);
+        if message.id() != self.id {
+            return;
+        }
+        self.run = Some(message.value().run);
+        if let Some(roster) = roster {
+            self.is_sent = true;
+            self.sample_of = sample_of;
+            for &(member, outcome) in roster {
+                self.begin(member, outcome);
+            }
+        }
+    }
+
+    fn begin(&mut self, member: MemberId, outcome: Outcome) {
+        let delivery = Delivery { member, nick: String::new(), outcome, attempts: 0, latency_us: None };
+        let evidence = DeliveryEvidence { delivery, reason: None, tries: Vec::new(), address: None, receipt: None };
+        self.deliveries.insert(member, evidence);
+    }
+
+    fn delivery(&mut self, record: &DeliveryRecord) {
+        let Some(evidence) = self.deliveries.get_mut(&record.to) else { return };
+        evidence.delivery.outcome = record.outcome;
+        evidence.delivery.attempts = record.attempts;
+        evidence.reason = record.reason.map(|reason| refused_because(reason).to_owned());
+    }
+
+    fn receipt(&mut self, record: &ReceiptRecord) {
+        let Some(settled) = record.settled.iter().find(|settled| settled.message == self.id) else { return };
+        let Some(evidence) = self.deliveries.get_mut(&record.receiver) else { return };
+        evidence.delivery.outcome = Outcome::Delivered;
+        evidence.delivery.attempts = settled.attempts;
+        evidence.delivery.latency_us = settled.latency_us;
+        let state = SignatureState::of(Signed::<Receipt>::open(&record.bytes).is_ok());
+        evidence.receipt = Some(ReceiptEvidence::new(&record.bytes, record.at, self.seq, state));
+    }
+
+    fn finish(mut self, message: &Message, messages: &[Message]) -> WhyMessage {
+        for evidence in self.deliveries.values_mut() {
+            let member = evidence.delivery.member;
+            evidence.delivery.nick = self.nicks.get(&member).cloned().unwrap_or_else(|| member.short());
+        }
+        let nick_of = |member: MemberId| self.nicks.get(&member).cloned().unwrap_or_else(|| member.short());
+        let via = message.via.unwrap_or(message.from);
+        let at = message.received_at.unwrap_or(message.said_at);
+        let source = Source { via, nick: nick_of(via), at, recovered: message.recovered, duplicates: None };
+        let is_rival = |other: &&Message| {
+            other.id != self.id
+                && (other.kind, other.from, other.seq) == (message.kind, message.from, message.seq)
+                && message.kind == MessageKind::Group
+                && self.runs.get(&other.id).copied() == self.run
+        };
+        let mut rivals: Vec<MessageId> = messages.iter().filter(is_rival).map(|other| other.id).collect();
+        rivals.sort_unstable();
+        WhyMessage {
+            id: self.id,
+            handle: message.handle.clone(),
+            kind: message.kind,
+            from: message.from,
+            nick: nick_of(message.from),
+            seq: message.seq,
+            incarnation: message.incarnation,
+            said_at: Some(message.said_at),
+            known_from: Remembered::ByTheDiskAlone,
+            deliveries: self.deliveries.into_values().collect(),
+            sample_of: self.sample_of,
+            sources: (!self.is_sent).then_some(source).into_iter().collect(),
+            rivals,
+            not_known: Vec::new(),
+        }
+    }
+}
