@@ -2,7 +2,7 @@
 //! parts. Times are virtual, so they do not depend on the machine.
 //!
 //! `cargo bench --bench delivery` prints all tables; `-- private group` those with these names, `--seeds 20` runs so many
-//! seeds of each, and `--messages 500` says so many messages in each.
+//! seeds of each (`truth --first 1744 --seeds 1` just that one), and `--messages 500` says so many messages in each.
 #![expect(clippy::disallowed_methods, clippy::print_stdout, reason = "a benchmark reads the clock and prints")]
 
 mod delivery;
@@ -16,6 +16,8 @@ use folkmoot::sim::{Options, World};
 /// How much is done.
 #[derive(Clone, Copy)]
 struct Amount {
+    /// The first seed of `truth`.
+    first: u64,
     seeds: u64,
     messages: usize,
 }
@@ -33,12 +35,13 @@ const TABLES: [Table; 6] = [
 ];
 
 fn main() {
-    let mut amount = Amount { seeds: 20, messages: 500 };
+    let mut amount = Amount { first: 0, seeds: 20, messages: 500 };
     let mut wanted = Vec::new();
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--seeds" => amount.seeds = args.next().and_then(|n| n.parse().ok()).unwrap_or(amount.seeds),
+            "--first" => amount.first = args.next().and_then(|n| n.parse().ok()).unwrap_or(amount.first),
             "--messages" => amount.messages = args.next().and_then(|n| n.parse().ok()).unwrap_or(amount.messages),
             // `cargo bench` hands on a `--bench` of its own.
             "--bench" => {}

@@ -15,7 +15,7 @@ use crate::base::limits::{
     FRONTIER_ENTRIES_MAX, OFFERS_PER_PEER_MAX, RECEIPT_RANGES_MAX, RECOVERY_AGE_MAX, RECOVERY_MESSAGES_MAX,
     RUNS_PER_AUTHOR_MAX,
 };
-use crate::base::{MemberId, Seq, Step, Time};
+use crate::base::{MemberId, Run, Seq, Step, Time};
 use crate::wire::{FrontierEntry, MessagingFrame};
 
 /// Frontiers to one peer are at least this far apart, asked or answered.
@@ -129,7 +129,7 @@ impl Messaging {
                 continue;
             }
             let Some(known) = self.log.author(author) else {
-                self.hint_history(peer, entry);
+                self.hint_history(step, peer, entry);
                 self.offer(peer, entry, &mut budget);
                 continue;
             };
@@ -141,7 +141,7 @@ impl Messaging {
             if is_too_old {
                 continue;
             }
-            self.hint_history(peer, entry);
+            self.hint_history(step, peer, entry);
             self.offer(peer, entry, &mut budget);
         }
         self.timers.set_earlier(Timer::Seek, step.now.time);
@@ -152,7 +152,7 @@ impl Messaging {
     /// a peer's first whole frontier is a word on what was said before this node came: what a later one does not
     /// have may just be missing there. The first peer that holds anything says which runs began before; the others may
     /// know more of them, and never less, so that none alone decides what is no gap.
-    fn hint_history(&mut self, from: MemberId, entry: &FrontierEntry) {
+    fn hint_history(&mut self, step: &mut Step, from: MemberId, entry: &FrontierEntry) {
         if !self.is_newcomer || self.peers.get(&from).is_none_or(|peer| peer.has_said_all) {
             return;
         }
@@ -165,10 +165,20 @@ impl Messaging {
             Entry::Vacant(free) if has_room => drop(free.insert(upto)),
             Entry::Vacant(_) => {}
         }
+        self.move_history_back(step, (entry.author, entry.run), upto);
+    }
+
+    /// Another peer knows more of a run than the first did: what of it shows as history already is missing again.
+    fn move_history_back(&mut self, step: &mut Step, (author, run): (MemberId, Run), upto: Seq) {
+        let Some(of) = self.log.run_mut(author, run).filter(|of| of.history > upto) else { return };
+        of.history = upto;
+        self.out.store(Record::History { author, run, upto });
+        self.seek_for(step, author, run);
     }
 
     /// The first message of a run reached a node that is new in the room: what was said before it, and further back
-    /// than is asked for, is history and no gap.
+    /// than is asked for, is history and no gap. That goes to the disk ahead of the message, because the message shows
+    /// without those before it.
     pub(super) fn note_history(&mut self, (author, run, seq): Place) {
         if !self.is_newcomer {
             return;
@@ -176,7 +186,7 @@ impl Messaging {
         let hint = self.recovery.hints.get(&(author, run)).copied();
         let Some(of) = self.log.run_mut(author, run) else { return };
         let upto = hint.unwrap_or_else(|| window_first(seq) - 1).min(seq - 1);
-        if upto == 0 || of.history > 0 || of.last_known() > 0 {
+        if upto == 0 || of.history > 0 || of.last_known() > 0 || !of.incoming.is_empty() {
             return;
         }
         of.history = upto;

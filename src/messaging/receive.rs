@@ -104,6 +104,7 @@ impl Messaging {
             Ok(Some(below)) => self.runs_forgotten(author, below),
             Err(_) => return self.refuse(peer, author, id),
         }
+        self.note_history(place);
         if let Some(known) = self.log.run_mut(author, run) {
             known.incoming.insert(seq, id);
         }
@@ -181,7 +182,6 @@ impl Messaging {
             return;
         }
         let (id, via, recovered, at) = (arrival.id, arrival.via, arrival.recovered, arrival.at);
-        self.note_history(place);
         let kept = Kept { id, bytes: arrival.bytes.clone(), via, recovered, at, duplicates: 0 };
         let linked = self.log.commit(place, kept, prev_in_run(message));
         self.counters.group += 1;
@@ -214,10 +214,15 @@ impl Messaging {
         self.flood_not_stored(arrival.id);
         let signed = Signed::<GroupMessage>::open_trusted(&arrival.bytes).expect("it was verified when it came");
         let message = signed.value();
+        let is_newcomer = self.is_newcomer;
         if let Some(known) = self.log.run_mut(message.author, message.run) {
             known.forks_incoming.remove(&arrival.id);
             if known.incoming.get(&message.seq) == Some(&arrival.id) {
                 known.incoming.remove(&message.seq);
+            }
+            // The disk did not take either where the run begins: it is noted with the message that gets there.
+            if is_newcomer && known.chain.head().is_none() && known.incoming.is_empty() {
+                (known.history, known.told) = (0, 0);
             }
         }
         if arrival.via == message.author {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::recovery::seq_of;
 use super::world::{MS, World, kind_of};
 use crate::base::{MessageId, Run};
-use crate::messaging::Answer;
+use crate::messaging::{Answer, Record};
 use crate::wire::{FrontierEntry, MessagingFrame};
 
 const SEC: Duration = Duration::from_secs(1);
@@ -126,6 +126,49 @@ fn a_peer_that_says_little_hides_no_gap_from_a_newcomer() {
     world.run_for(SEC * 10);
     assert!(world.screen("dee").contains(&"gap ana#2-2".to_owned()), "{:?}", world.screen("dee"));
     world.check_folds();
+}
+
+#[test]
+fn a_first_peer_with_holes_hides_no_gap_from_a_newcomer() {
+    let mut world = World::new(67, &["ana", "bo", "cy", "dee"]);
+    world.crash("dee");
+    world.run_for(SEC * 6);
+    // Bo has the last two, and ana alone all but the first, which nobody gets.
+    world.drop_frames(|from, to, frame| {
+        from == "ana" && (seq_of(frame) == Some(1) || (to != "dee" && seq_of(frame).is_some_and(|seq| seq < 4)))
+    });
+    for number in 1..=5 {
+        world.say("ana", &format!("{number}"));
+    }
+    world.run_for(MS * 200);
+    world.crash("ana");
+    world.crash("cy");
+    world.start("dee");
+    world.run_for(SEC * 5);
+    assert_eq!(world.screen("dee"), ["ana: 4", "ana: 5"]);
+    world.start("ana");
+    world.run_for(SEC * 20);
+    let screen = world.screen("dee");
+    assert_eq!(screen[2..], ["ana: 2", "ana: 3", "gap ana#1-1"]);
+    world.check_folds();
+}
+
+#[test]
+fn where_a_run_begins_is_on_disk_before_the_first_message_shows() {
+    let mut world = World::new(68, &["ana", "bo"]);
+    world.crash("bo");
+    world.run_for(SEC * 6);
+    for number in 1..=600 {
+        world.say("ana", &format!("{number}"));
+        world.run_for(MS);
+    }
+    world.run_for(SEC * 5);
+    world.start("bo");
+    world.run_for(SEC * 5);
+    let records = world.records("bo");
+    let noted = records.iter().position(|record| matches!(record, Record::History { upto: 100, .. }));
+    let shown = records.iter().position(|record| matches!(record, Record::GroupReceived { .. }));
+    assert!(noted.is_some() && noted < shown, "{noted:?}, {shown:?}");
 }
 
 #[test]
