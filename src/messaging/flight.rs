@@ -22,6 +22,8 @@ pub(super) struct Flight {
     pub copy_at: Time,
     /// Of these only the first is timed.
     pub attempts: u32,
+    /// What it takes of the window.
+    pub bytes: usize,
     /// Sent by this node's own decision; otherwise it was fetched, and is not sent again.
     pub is_pushed: bool,
     /// A receipt passed over it: then it is sent again.
@@ -39,6 +41,7 @@ impl Flight {
             copies_left: 0,
             copy_at: deadline,
             attempts: 1,
+            bytes: 0,
             is_pushed: true,
             lost_at: None,
         }

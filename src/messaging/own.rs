@@ -14,7 +14,7 @@ use super::record::{Outcome, Record, Restored, prev_in_run};
 use super::timers::Timer;
 use crate::base::limits::{DELIVERY_DEADLINE, OUTSTANDING_BYTES_MAX, OUTSTANDING_MESSAGES_MAX};
 use crate::base::text::{TextError, check_message};
-use crate::base::{EventNumber, MemberId, MessageId, MessageKey, Run, Seq, Step, Stream};
+use crate::base::{EventNumber, MemberId, MessageId, MessageKey, Run, Seq, Step, Stream, Time};
 use crate::wire::{GroupMessage, Held, Prev, PrivateMessage, Receipt, Signed, decode_layout, encode_layout, layout_id};
 
 /// Why a message was not taken. Nothing is queued.
@@ -88,7 +88,7 @@ impl Messaging {
         check_message(&text)?;
         let run = self.run.ok_or(Refused::NotRunning)?;
         self.check_disk()?;
-        self.check_pace(text.len())?;
+        self.check_pace(step.now.time, text.len())?;
         let (seq, prev) = match self.own.head {
             None => (1, Prev::None),
             Some((of, seq, id)) if of == run => (seq + 1, Prev::Same(id)),
@@ -201,9 +201,10 @@ impl Messaging {
         }
     }
 
-    /// Whoever says more than all others can take is told so. One slow member alone slows nobody: it fetches what
-    /// it missed.
-    fn check_pace(&self, bytes: usize) -> Result<(), Refused> {
+    /// Whoever says more than the others can take is told so. Where one of them cannot keep up, that one is waited for as long as it
+    /// takes what it is sent: it would fetch what it misses, but no more of it than recovery goes back. One that takes nothing
+    /// slows nobody.
+    fn check_pace(&mut self, now: Time, bytes: usize) -> Result<(), Refused> {
         let waiting = self.own.provisional.len();
         if waiting >= OUTSTANDING_MESSAGES_MAX || self.own.provisional_bytes + bytes > OUTSTANDING_BYTES_MAX {
             return Err(Refused::Full { waiting });
@@ -212,8 +213,14 @@ impl Messaging {
             let is_full = self.hops_are_full(bytes);
             return if is_full { Err(Refused::Full { waiting: OUTSTANDING_MESSAGES_MAX }) } else { Ok(()) };
         }
-        let mut reachable = self.peers.values().filter(|peer| peer.is_reachable()).peekable();
-        if reachable.peek().is_some() && reachable.all(|peer| !peer.has_room(bytes)) {
+        let mut reachable = self.peers.values_mut().filter(|peer| peer.is_reachable()).peekable();
+        let is_alone = reachable.peek().is_none();
+        let (mut has_room, mut is_waited_for) = (false, false);
+        for peer in reachable {
+            has_room |= peer.has_room(bytes);
+            is_waited_for |= peer.is_catching_up(bytes, now);
+        }
+        if is_waited_for || !(is_alone || has_room) {
             return Err(Refused::Full { waiting: OUTSTANDING_MESSAGES_MAX });
         }
         Ok(())

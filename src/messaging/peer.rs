@@ -21,6 +21,12 @@ use crate::wire::MessagingFrame;
 const FRAME_BYTES: usize = 40;
 /// What of a datagram carries frames.
 const DATAGRAM_ROOM_BYTES: usize = DATAGRAM_BYTES_MAX - 100;
+/// A member that takes so much in so long is waited for by whoever says more; a slower one, or one that has receipted nothing
+/// for longer than any stall of a sound disk, is left to fetch what it misses. 25 KiB a second is far above what people
+/// type, so that nobody can slow a conversation by taking little.
+const TAKING_SPAN: Duration = Duration::from_secs(10);
+const TAKEN_BYTES_MIN: usize = 256 * 1024;
+const SILENCE: Duration = Duration::from_secs(5);
 const WINDOW_BYTES: usize = IN_FLIGHT_DATAGRAMS_MAX * DATAGRAM_ROOM_BYTES;
 
 /// A member, and what messaging has to do with it: with most of a large room nothing, and then this is all.
@@ -43,6 +49,7 @@ pub(super) struct Work {
     stage: BTreeMap<OutId, usize>,
     in_flight_bytes: usize,
     outstanding_bytes: usize,
+    taking: Taking,
     /// Deliveries that are not settled: group ones by place, private ones in the order in which they were said.
     pub group: BTreeMap<(Run, Seq), OutId>,
     pub private: BTreeMap<OutId, usize>,
@@ -61,6 +68,33 @@ pub(super) struct Work {
     pub digest: SeenDigest,
     /// Of the receipts that it passed on.
     pub seen_numbers: SeenNumbers,
+}
+
+/// How fast a member takes what it is sent, while it has no room for more.
+#[derive(Clone, Copy, Debug, Default)]
+struct Taking {
+    receipted: Option<Time>,
+    /// What it receipted since `began`.
+    bytes: usize,
+    began: Time,
+    /// In the span before it took next to nothing.
+    is_slow: bool,
+}
+
+impl Taking {
+    fn receipted(&mut self, now: Time, bytes: usize) {
+        self.receipted = Some(now);
+        self.bytes += bytes;
+    }
+
+    /// Whether it is worth waiting for.
+    fn is_on(&mut self, now: Time) -> bool {
+        if now.since(self.began) >= TAKING_SPAN {
+            self.is_slow = now.since(self.began) < TAKING_SPAN * 2 && self.bytes < TAKEN_BYTES_MIN;
+            (self.began, self.bytes) = (now, 0);
+        }
+        !self.is_slow && self.receipted.is_some_and(|at| now.since(at) < SILENCE)
+    }
 }
 
 /// A frame that was pulled.
@@ -183,6 +217,11 @@ impl Work {
         self.stage.len() < OUTSTANDING_MESSAGES_MAX && self.outstanding_bytes + bytes <= OUTSTANDING_BYTES_MAX
     }
 
+    /// Whether it has no room for more and takes what it was sent at a pace that is worth waiting for.
+    pub fn is_catching_up(&mut self, bytes: usize, now: Time) -> bool {
+        !self.has_room(bytes) && self.taking.is_on(now)
+    }
+
     pub fn add_private(&mut self, out: OutId, bytes: usize) {
         if self.private.insert(out, bytes).is_none() {
             self.private_bytes += bytes;
@@ -240,8 +279,9 @@ impl Work {
         self.launch(out, flight);
     }
 
-    pub fn launch(&mut self, out: OutId, flight: Flight) {
-        self.in_flight_bytes += self.stage.get(&out).copied().unwrap_or(0);
+    pub fn launch(&mut self, out: OutId, mut flight: Flight) {
+        flight.bytes = self.stage.get(&out).copied().unwrap_or(0);
+        self.in_flight_bytes += flight.bytes;
         self.flights.insert(out, flight);
     }
 
@@ -258,6 +298,7 @@ impl Work {
 
     /// It has what was in flight, and what it said of that came now.
     pub fn receipted(&mut self, now: Time, landed: &[Flight]) {
+        self.taking.receipted(now, landed.iter().map(|flight| flight.bytes).sum());
         // By what was known before: a receipt that came late because its message was lost would put off the others.
         self.flights.receipted(now, landed.iter().copied(), self.pace.timeouts(&self.path));
         for flight in landed.iter().filter(|flight| flight.is_pushed) {

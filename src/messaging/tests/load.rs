@@ -181,6 +181,34 @@ fn who_says_more_than_anybody_can_take_is_told_so_and_nothing_is_lost() {
 }
 
 #[test]
+fn one_member_that_is_slow_is_waited_for_and_misses_nothing() {
+    let names = ["ana", "bo", "cy"];
+    let mut world = World::new(49, &names);
+    world.disk("cy").latency = MS * 100;
+    let (mut said, mut refused) = (0, 0);
+    while said < 9_500 {
+        match world.try_say("ana", &format!("{said}")) {
+            Ok(_) => said += 1,
+            Err(Refused::Full { .. }) => {
+                refused += 1;
+                world.run_for(MS);
+            }
+            Err(other) => panic!("{other}"),
+        }
+        if said % 20 == 0 {
+            world.run_for(MS);
+        }
+    }
+    assert!(refused > 0, "somebody is slower than what is said");
+    world.run_for(SEC * 60);
+    for name in names {
+        assert_eq!(world.messages(name).len(), 9_500, "{name}");
+        assert_eq!(world.machine(name).gaps().count(), 0, "{name}");
+    }
+    assert_eq!(world.machine("ana").outcomes().delivered, 19_000);
+}
+
+#[test]
 fn one_member_that_takes_nothing_slows_nobody() {
     let mut world = World::new(45, &["ana", "bo", "cy"]);
     world.drop_frames(|_, to, frame| to == "cy" && matches!(kind_of(frame), "group" | "recovered"));
