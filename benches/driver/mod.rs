@@ -11,18 +11,24 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+pub mod process;
+
 /// Nodes on loopback that have met.
 pub struct Room {
     pub homes: Vec<PathBuf>,
     pub nodes: Vec<Child>,
+    /// From the start of the last node's process until all were alive to all.
+    pub came_together: Duration,
 }
 
 impl Room {
     /// Starts one node for each of `nicks`, each with a home below `dir`, and waits until all are alive to all.
     pub fn open(dir: &Path, nicks: &[&str]) -> Self {
-        let mut room = Self { homes: Vec::new(), nodes: Vec::new() };
+        let mut room = Self { homes: Vec::new(), nodes: Vec::new(), came_together: Duration::ZERO };
         let mut ticket: Option<String> = None;
+        let mut begun = Instant::now();
         for nick in nicks {
+            begun = Instant::now();
             let home = dir.join(nick);
             let join = ticket.as_deref().map_or(vec![], |ticket| vec!["--join", ticket]);
             let (child, ready) = node(&home, &[&["--nick", nick], &join[..]].concat());
@@ -30,11 +36,11 @@ impl Room {
             room.nodes.push(child);
             ticket.get_or_insert_with(|| ready["ticket"].as_str().expect("a ticket").to_owned());
         }
-        let deadline = Instant::now() + Duration::from_secs(20);
         while !room.homes.iter().all(|home| alive(home) == nicks.len()) {
-            assert!(Instant::now() < deadline, "the room did not come together");
-            std::thread::sleep(Duration::from_millis(50));
+            assert!(begun.elapsed() < Duration::from_secs(20), "the room did not come together");
+            std::thread::sleep(Duration::from_millis(10));
         }
+        room.came_together = begun.elapsed();
         room
     }
 }
@@ -75,6 +81,7 @@ fn node(home: &Path, args: &[&str]) -> (Child, Value) {
 /// A control connection.
 pub struct Connection {
     lines: BufReader<UnixStream>,
+    line: String,
     writer: Writer,
 }
 
@@ -97,7 +104,7 @@ impl Connection {
     pub fn open(home: &Path) -> Self {
         let stream = UnixStream::connect(home.join("control.sock")).expect("a node runs");
         let lines = BufReader::new(stream.try_clone().expect("cloned"));
-        Self { lines, writer: Writer { stream, requests: 0 } }
+        Self { lines, line: String::new(), writer: Writer { stream, requests: 0 } }
     }
 
     /// Another way to ask on this connection, with ids of its own.
@@ -110,9 +117,13 @@ impl Connection {
     }
 
     pub fn next(&mut self) -> Value {
-        let mut line = String::new();
-        self.lines.read_line(&mut line).expect("a line");
-        serde_json::from_str(&line).expect("JSON")
+        serde_json::from_str(self.next_line()).expect("JSON")
+    }
+
+    pub fn next_line(&mut self) -> &str {
+        self.line.clear();
+        assert!(self.lines.read_line(&mut self.line).expect("a line") > 0, "the node has ended");
+        &self.line
     }
 
     pub fn ask(&mut self, request: &Value) -> Value {
