@@ -83,7 +83,11 @@ pub(super) enum Command {
         counters: bool,
     },
     /// Who is in the room, and how that is known
-    Who,
+    Who {
+        /// Redraw each second
+        #[arg(long)]
+        watch: bool,
+    },
     /// The evidence about a member (nick) or a message (k7f3, ana#12)
     #[command(after_help = help::WHY)]
     Why {

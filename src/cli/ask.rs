@@ -12,13 +12,13 @@ use serde_json::json;
 use super::args::SearchArgs;
 use super::exit::{Exit, Failure};
 use super::out::{self, Form, Output};
-use crate::node::api::{EventKind, MemberStatus};
+use crate::node::api::{EventKind, MemberStatus, Status};
 use crate::repl;
 use crate::runtime::protocol::{Request, Response};
 use crate::runtime::{Client, ClientError, clock};
 use crate::view::{Counters, Names};
 
-/// How often `status --watch` redraws.
+/// How often `status --watch` and `who --watch` redraw.
 const WATCH_PERIOD: Duration = Duration::from_secs(1);
 /// Homes the cursor and clears the screen.
 const CLEAR: &str = "\u{1b}[H\u{1b}[2J";
@@ -54,30 +54,22 @@ impl Node {
         }
     }
 
+    pub(super) fn status(&mut self) -> Result<Status, Failure> {
+        match self.ask(Request::Status)? {
+            Response::Status(status) => Ok(*status),
+            other => Err(ClientError::unexpected(&other).into()),
+        }
+    }
+
     /// Who is who, as the node knows it now.
     pub(super) fn names(&mut self) -> Result<Names, Failure> {
-        let me = match self.ask(Request::Status)? {
-            Response::Status(status) => status.node.id,
-            other => return Err(ClientError::unexpected(&other).into()),
-        };
-        let mut names = Names::new(me);
-        for member in self.members()? {
-            names.learn(member.id, &member.nick);
-        }
-        Ok(names)
+        Ok(names_in(&self.status()?))
     }
 
     /// The nick that was meant, where only its case is not right.
     pub(super) fn ignoring_case(&mut self, typed: String) -> Result<String, Failure> {
         let names = self.names()?;
         Ok(names.ignoring_case(&typed).map_or(typed, str::to_owned))
-    }
-
-    fn is_cut_off(&mut self) -> Result<bool, Failure> {
-        match self.ask(Request::Status)? {
-            Response::Status(status) => Ok(status.node.probably_cut_off),
-            other => Err(ClientError::unexpected(&other).into()),
-        }
     }
 
     /// Asks, and prints the answer in words.
@@ -93,48 +85,60 @@ impl Node {
 
 pub(super) fn status(home: &Path, watch: bool, counters: bool, output: Output) -> Result<Exit, Failure> {
     let counters = if counters { Counters::Shown } else { Counters::Hidden };
-    let mut node = Node::at(home)?;
-    let mut happenings = watch.then(|| Node::at(home)).transpose()?;
-    if let Some(tail) = &mut happenings {
-        tail.client.begin_tail(None)?;
-    }
-    loop {
-        let response = node.ask(Request::Status)?;
-        let Response::Status(status) = &response else {
-            return Err(ClientError::unexpected(&response).into());
-        };
-        match output.form {
-            Form::Json => out::json(status)?,
-            Form::Text => {
-                let mut names = Names::new(status.node.id);
-                for member in &status.members {
-                    names.learn(member.id, &member.nick);
-                }
-                let text = output.view(names).status(status, counters);
-                let before = if watch && output.may_clear() { CLEAR } else { "" };
-                let after = if watch { "\n" } else { "" };
-                out::line(&format!("{before}{text}{after}"))?;
-            }
+    pictures(home, watch, output, |node| {
+        let status = node.status()?;
+        Ok(match output.form {
+            Form::Json => serde_json::to_string(&status)?,
+            Form::Text => output.view(names_in(&status)).status(&status, counters),
+        })
+    })
+}
+
+pub(super) fn who(home: &Path, watch: bool, output: Output) -> Result<Exit, Failure> {
+    pictures(home, watch, output, |node| match output.form {
+        Form::Json => Ok(serde_json::to_string(&node.members()?)?),
+        Form::Text => {
+            let status = node.status()?;
+            let view = output.view(names_in(&status));
+            let warning = status.node.probably_cut_off.then(|| view.cut_off());
+            Ok(warning.into_iter().chain([view.who(&status.members)]).collect::<Vec<_>>().join("\n"))
         }
-        let Some(tail) = &mut happenings else { return Ok(Exit::Well) };
+    })
+}
+
+/// Prints what `draw` makes of the node's answer: once, or each second until the node ends.
+fn pictures(
+    home: &Path,
+    watch: bool,
+    output: Output,
+    mut draw: impl FnMut(&mut Node) -> Result<String, Failure>,
+) -> Result<Exit, Failure> {
+    let mut node = Node::at(home)?;
+    if !watch {
+        out::line(&draw(&mut node)?)?;
+        return Ok(Exit::Well);
+    }
+    let mut tail = Node::at(home)?;
+    tail.client.begin_tail(None)?;
+    let before = if output.may_clear() { CLEAR } else { "" };
+    // One JSON document a line; pictures are told apart by an empty one.
+    let after = if output.form == Form::Text { "\n" } else { "" };
+    loop {
+        let picture = draw(&mut node)?;
+        out::line(&format!("{before}{picture}{after}"))?;
         // What happens meanwhile shows in the next picture, and the end of the node at once.
         let redraw_at = clock::time() + WATCH_PERIOD;
         while tail.client.next_event_within(redraw_at.since(clock::time()))?.is_some() {}
     }
 }
 
-pub(super) fn who(home: &Path, output: Output) -> Result<Exit, Failure> {
-    let mut node = Node::at(home)?;
-    match output.form {
-        Form::Json => out::json(&node.members()?)?,
-        Form::Text => {
-            if node.is_cut_off()? {
-                out::line(&output.view(Names::default()).cut_off())?;
-            }
-            node.tell(Request::Members, Counters::Hidden, output)?;
-        }
+/// Who is who, as a status has it.
+fn names_in(status: &Status) -> Names {
+    let mut names = Names::new(status.node.id);
+    for member in &status.members {
+        names.learn(member.id, &member.nick);
     }
-    Ok(Exit::Well)
+    names
 }
 
 pub(super) fn why(home: &Path, what: String, output: Output) -> Result<Exit, Failure> {

@@ -47,7 +47,7 @@ fn dispatch(args: Args, program: String) -> Result<Exit, Failure> {
         Command::Node { node, log_format, until_eof } => chat::node(&home?, node.settings()?, log_format, until_eof),
         Command::Invite { qr } => ask::invite(&home?, qr, output),
         Command::Status { watch, counters } => ask::status(&home?, watch, counters, output),
-        Command::Who => ask::who(&home?, output),
+        Command::Who { watch } => ask::who(&home?, watch, output),
         Command::Why { what } => ask::why(&home?, what, output),
         Command::Gaps => ask::gaps(&home?, output),
         Command::Log { last, count } => ask::log(&home?, count.unwrap_or(last), output),

@@ -76,7 +76,10 @@ pub(super) fn parse(line: &str) -> Result<Line, String> {
         "msg" => tell(rest),
         "me" if rest.is_empty() => Err(takes("/me")),
         "me" => Ok(Line::Say(format!("/me {rest}"))),
-        "who" if !rest.is_empty() && !rest.contains(char::is_whitespace) => {
+        "who" | "status" if rest == "--watch" => {
+            Err(format!("/{word} is told once; moot {word} --watch redraws it, in another terminal"))
+        }
+        "who" if !rest.is_empty() && !rest.starts_with('-') && !rest.contains(char::is_whitespace) => {
             let whom = crate::base::text::sanitize(rest);
             Err(format!("/who takes nothing after it; /why {whom} shows the evidence about one member"))
         }
@@ -209,6 +212,11 @@ mod tests {
             parse("/who cy"),
             Err("/who takes nothing after it; /why cy shows the evidence about one member".into())
         );
+        assert_eq!(parse("/who --json"), Err("/who takes nothing after it".into()));
+        for word in ["who", "status"] {
+            let shell = format!("/{word} is told once; moot {word} --watch redraws it, in another terminal");
+            assert_eq!(parse(&format!("/{word} --watch")), Err(shell));
+        }
     }
 
     #[test]
