@@ -82,13 +82,18 @@ fn leave_at_eof(home: PathBuf) {
 fn print_events(home: &Path) -> Result<(), Failure> {
     let mut tail = Client::connect(&socket_in(home))?;
     tail.begin_tail(Some(0))?;
-    while let Some(event) = tail.next_event()? {
-        if let Err(error) = out::json(&event) {
+    let mut lines = Vec::new();
+    loop {
+        lines.clear();
+        let heard = tail.next_events_json(&mut lines);
+        if let Err(error) = out::bytes(&lines) {
             tracing::warn!(%error, "events are not printed any more");
-            break;
+            return Ok(());
+        }
+        if !heard? {
+            return Ok(());
         }
     }
-    Ok(())
 }
 
 /// The control socket of a home.

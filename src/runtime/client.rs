@@ -137,6 +137,36 @@ impl Client {
         }
     }
 
+    /// Waits for events of a tail, and appends all that are here to `out`, each as the node wrote it on a line of its own; `false`
+    /// when the node has ended.
+    ///
+    /// # Errors
+    /// What broke the connection; what was appended before stands.
+    pub fn next_events_json(&mut self, out: &mut Vec<u8>) -> Result<bool, ClientError> {
+        for event in self.events.drain(..) {
+            serde_json::to_writer(&mut *out, &event).expect("events are plain data");
+            out.push(b'\n');
+        }
+        let before = out.len();
+        loop {
+            while let Some(line) =
+                self.lines.next_line().map_err(|error| ClientError::NotUnderstood(error.to_string()))?
+            {
+                let Some(event) = event_in(line) else { return Err(no_event(line)) };
+                out.extend_from_slice(event);
+                out.push(b'\n');
+            }
+            if out.len() > before {
+                return Ok(true);
+            }
+            match self.read(None) {
+                Ok(_) => {}
+                Err(ClientError::Gone) => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     /// The next event; `None` when there is none within `span`.
     ///
     /// # Errors
@@ -220,6 +250,22 @@ impl Client {
     }
 }
 
+/// The JSON of the event in a line that is nothing else, whose shape is `protocol`'s; a test holds the two together.
+fn event_in(line: &[u8]) -> Option<&[u8]> {
+    let rest = line.strip_prefix(br#"{"id":"#)?;
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    rest[digits..].strip_prefix(br#","response":{"event":"#)?.strip_suffix(b"}}")
+}
+
+/// What a line means where an event was due.
+fn no_event(line: &[u8]) -> ClientError {
+    match serde_json::from_slice::<ResponseLine>(line).map(|line| line.response) {
+        Ok(Response::Error(error)) => error.into(),
+        Ok(other) => ClientError::unexpected(&other),
+        Err(error) => ClientError::NotUnderstood(error.to_string()),
+    }
+}
+
 fn broken(error: io::Error) -> ClientError {
     match error.kind() {
         io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => ClientError::Gone,
@@ -270,6 +316,19 @@ mod tests {
         let refused = client.ask(Request::Status).unwrap_err();
         assert!(matches!(&refused, ClientError::Refused(error) if *error == full), "{refused}");
         assert!(matches!(client.ask(Request::Status), Err(ClientError::Gone)));
+    }
+
+    #[test]
+    fn events_are_passed_on_as_the_node_wrote_them() {
+        let refusal = RequestError::refused("no");
+        let (mut client, node) = told(vec![(1, tells(7)), (12, tells(8)), (0, Response::Error(refusal.clone()))]);
+        let mut out = Vec::new();
+        let refused = client.next_events_json(&mut out).unwrap_err();
+        assert!(matches!(&refused, ClientError::Refused(error) if *error == refusal), "{refused}");
+        let written = [7, 8].map(|n| serde_json::to_string(&event(n)).unwrap() + "\n").concat();
+        assert_eq!(String::from_utf8(out.clone()).unwrap(), written);
+        drop(node);
+        assert!(!client.next_events_json(&mut out).unwrap(), "the node has ended");
     }
 
     #[test]

@@ -281,7 +281,9 @@ impl Connection {
 impl Told {
     #[must_use]
     pub fn of(event: &Event) -> Self {
-        let json = serde_json::to_string(event).expect("events are plain data");
+        let mut json = Vec::with_capacity(EVENT_BYTES);
+        serde_json::to_writer(&mut json, event).expect("events are plain data");
+        let json = String::from_utf8(json).expect("JSON is UTF-8");
         Self { n: event.n, at: event.at, message: message_of(&event.kind), json: json.into() }
     }
 }
@@ -301,8 +303,10 @@ fn message_of(kind: &EventKind) -> Option<MessageId> {
     }
 }
 
+/// Room for the JSON of most events.
+const EVENT_BYTES: usize = 1024;
 /// How much is read at once.
-const READ_BYTES: usize = 4 * 1024;
+const READ_BYTES: usize = 16 * 1024;
 /// Below this a client counts as one that reads.
 const CAUGHT_UP_BYTES: usize = CONTROL_BACKLOG_BYTES_MAX / 2;
 /// What an idle connection may keep allocated.

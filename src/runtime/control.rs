@@ -237,7 +237,7 @@ pub(super) fn check_path(path: &Path) -> Result<(), ControlError> {
 }
 
 /// A script that asks without waiting must not make the others wait.
-const REQUESTS_A_TURN: usize = 16;
+const REQUESTS_A_TURN: usize = 64;
 /// `sun_path` without its final zero: `man 7 unix`, and `sys/un.h` of macOS.
 const PATH_BYTES_MAX: usize = if cfg!(target_os = "macos") { 103 } else { 107 };
 

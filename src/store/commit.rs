@@ -68,30 +68,33 @@ impl Committer {
     }
 
     fn transaction(&self, work: impl FnOnce(&Connection) -> Result<(), RowError>) -> Result<(), CommitError> {
-        self.begin().and_then(|()| work(&self.db)).and_then(|()| Ok(self.db.execute_batch("COMMIT")?)).map_err(
-            |error| {
-                let error = self.sort(error);
-                if self.db.is_autocommit() {
-                    return error;
-                }
-                match self.db.execute_batch("ROLLBACK") {
-                    Ok(()) => error,
-                    Err(rollback) => CommitError::Fatal(format!("{error}, and taking it back failed: {rollback}")),
-                }
-            },
-        )
+        self.begin().and_then(|()| work(&self.db)).and_then(|()| self.run("COMMIT")).map_err(|error| {
+            let error = self.sort(error);
+            if self.db.is_autocommit() {
+                return error;
+            }
+            match self.db.execute_batch("ROLLBACK") {
+                Ok(()) => error,
+                Err(rollback) => CommitError::Fatal(format!("{error}, and taking it back failed: {rollback}")),
+            }
+        })
     }
 
     /// Waits for as long as another program holds the database: nothing is lost meanwhile.
     fn begin(&self) -> Result<(), RowError> {
         loop {
-            match self.db.execute_batch("BEGIN IMMEDIATE") {
-                Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+            match self.run("BEGIN IMMEDIATE") {
+                Err(RowError::Sqlite(error)) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
                     tracing::warn!(database = %self.path.display(), "another program holds the database; waiting for it");
                 }
-                ended => return Ok(ended?),
+                ended => return ended,
             }
         }
+    }
+
+    fn run(&self, statement: &str) -> Result<(), RowError> {
+        self.db.prepare_cached(statement)?.execute(())?;
+        Ok(())
     }
 
     fn sort(&self, error: RowError) -> CommitError {

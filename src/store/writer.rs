@@ -42,7 +42,7 @@ impl Writer {
         let committer = Committer::new(schema::open(home)?, home.database());
         let (jobs, queue) = mpsc::sync_channel(STORE_BATCHES_MAX);
         let (done, results) = mpsc::channel();
-        let work = Work { committer, queue, done, wake, pruning: Some(now) };
+        let work = Work { committer, queue, done, wake, pruning: Some(now), since_checked: 0 };
         let thread = thread::Builder::new().name("store".to_owned()).spawn(|| work.run());
         let thread = thread.map_err(StoreError::io("start the thread that writes", home.dir()))?;
         Ok(Self { jobs: Some(jobs), results, thread: Some(thread) })
@@ -101,6 +101,8 @@ struct Work {
     wake: Box<dyn Fn() + Send>,
     /// Set while there is history to prune.
     pruning: Option<Wall>,
+    /// Records since the length of the write-ahead log was looked at.
+    since_checked: usize,
 }
 
 enum Turn {
@@ -169,6 +171,11 @@ impl Work {
             self.tell(Written::Stored { mark, result });
         }
         (self.wake)();
+        self.since_checked += records.max(1);
+        if self.since_checked < CHECKED_EVERY_RECORDS {
+            return Ok(());
+        }
+        self.since_checked = 0;
         self.committer.checkpoint().map_err(|error| error.to_string())
     }
 
@@ -190,6 +197,9 @@ impl Work {
 
 /// Records in one transaction: past it a commit would keep its results waiting for others' sake.
 const GROUP_RECORDS_MAX: usize = 8_192;
+/// The length of the write-ahead log is asked for this often. A record takes some ten pages of it, so that it grows by a third of
+/// what it may before that is noticed.
+const CHECKED_EVERY_RECORDS: usize = 32;
 
 #[cfg(test)]
 mod tests {
