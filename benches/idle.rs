@@ -14,7 +14,7 @@ use std::path::Path;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use driver::process::{cpu_ticks, resident_kib};
+use driver::process::{cpu_ticks, private_kib, resident_kib};
 use driver::{Connection, Room};
 use serde_json::json;
 
@@ -51,19 +51,20 @@ fn idle(room: &Room, nicks: &[&str]) {
     let span = begun.elapsed().as_secs_f64();
     let after = usage(room);
     println!("\nidle for {span:.0} s");
-    println!("node   bytes sent/s   % of a core   MB resident   (aims: 800, 0.3, 12)");
-    let mut most = [0.0_f64; 3];
+    println!("node   bytes sent/s   % of a core   MB resident   of it its own   (aims: 800, 0.3, 12)");
+    let mut most = [0.0_f64; 4];
     for ((nick, before), after) in nicks.iter().zip(before).zip(after) {
         let bytes = precise(after.bytes - before.bytes) / span;
         let core = 100.0 * precise(after.cpu_ticks - before.cpu_ticks) / TICKS_PER_SECOND / span;
         let resident = precise(after.resident_kib) / 1024.0;
-        println!("{nick:<6} {bytes:>12.0} {core:>13.2} {resident:>13.1}");
-        for (most, value) in most.iter_mut().zip([bytes, core, resident]) {
+        let private = precise(after.private_kib) / 1024.0;
+        println!("{nick:<6} {bytes:>12.0} {core:>13.2} {resident:>13.1} {private:>15.1}");
+        for (most, value) in most.iter_mut().zip([bytes, core, resident, private]) {
             *most = most.max(value);
         }
     }
-    let [bytes, core, resident] = most;
-    println!("most   {bytes:>12.0} {core:>13.2} {resident:>13.1}");
+    let [bytes, core, resident, private] = most;
+    println!("most   {bytes:>12.0} {core:>13.2} {resident:>13.1} {private:>15.1}");
 }
 
 /// Kills nodes as `kill -9` does, one after the other, and waits each time until all that are left call it unreachable. How long that
@@ -110,6 +111,7 @@ struct Usage {
     bytes: u64,
     cpu_ticks: u64,
     resident_kib: u64,
+    private_kib: u64,
 }
 
 fn usage(room: &Room) -> Vec<Usage> {
@@ -123,6 +125,7 @@ fn usage(room: &Room) -> Vec<Usage> {
                 bytes: count("bytes_out") + HEADER_BYTES * count("datagrams_out"),
                 cpu_ticks: cpu_ticks(child.id()),
                 resident_kib: resident_kib(child.id()),
+                private_kib: private_kib(child.id()),
             }
         })
         .collect()

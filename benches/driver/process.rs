@@ -13,6 +13,11 @@ pub fn resident_kib(pid: u32) -> u64 {
     kib(pid, "VmRSS:")
 }
 
+/// Of that, what is its own: the rest are pages of files, the program's above all, which all its processes share.
+pub fn private_kib(pid: u32) -> u64 {
+    kib(pid, "RssAnon:")
+}
+
 /// The most that it ever had resident.
 pub fn peak_resident_kib(pid: u32) -> u64 {
     kib(pid, "VmHWM:")

@@ -9,7 +9,7 @@ use super::protocol::RequestError;
 use crate::base::MessageId;
 use crate::base::limits::{CONTROL_LOG_BYTES_MAX, DISK_QUESTIONS_MAX};
 use crate::node::api::{Found, Message, WhyMessage};
-use crate::store::{History, Home, Matches, Search, SearchError, StoreError};
+use crate::store::{History, Home, Indexer, Matches, Search, SearchError, StoreError};
 use crate::wire::EvidenceFile;
 
 /// The way to the thread.
@@ -71,10 +71,10 @@ impl Clerk {
     ///
     /// # Errors
     /// What the system says about one more thread.
-    pub fn start(home: Home, wake: impl Fn() + Send + 'static) -> std::io::Result<Self> {
+    pub fn start(home: Home, indexer: Indexer, wake: impl Fn() + Send + 'static) -> std::io::Result<Self> {
         let (questions, queue) = sync_channel(DISK_QUESTIONS_MAX);
         let (done, answers) = channel();
-        let desk = Desk { home, history: None, done };
+        let desk = Desk { home, indexer, history: None, done };
         let thread = thread::Builder::new()
             .name("moot-clerk".into())
             .stack_size(STACK_BYTES)
@@ -108,6 +108,7 @@ impl Clerk {
 /// What the thread owns.
 struct Desk {
     home: Home,
+    indexer: Indexer,
     /// Opened by the first question: most lives of a node see none.
     history: Option<History>,
     done: Sender<Answer>,
@@ -161,6 +162,10 @@ impl Desk {
     }
 
     fn search(&mut self, search: &Search) -> Result<Matches, RequestError> {
+        if !self.indexer.catch_up() {
+            let why = "the newest messages are not indexed yet, as on a disk that is full; moot log has them";
+            return Err(RequestError::failed(why));
+        }
         let history = self.history().map_err(|error| failed(&error))?;
         match history.search(search) {
             Ok(matches) => Ok(all_that_fit(matches)),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use rusqlite::{Connection, Error, ErrorCode, ffi};
 
 use super::rows::{RowError, Rows};
-use super::{files, prune};
+use super::{files, index, prune};
 use crate::base::Wall;
 use crate::node::Record;
 
@@ -32,13 +32,23 @@ impl Committer {
         Self { db, path }
     }
 
-    /// Makes all `records` durable, or none.
+    /// Makes all `records` durable and their words found, or none.
+    #[cfg(test)]
     pub(super) fn commit<'r>(&self, records: impl IntoIterator<Item = &'r Record>) -> Result<(), CommitError> {
         self.transaction(|db| {
-            let mut rows = Rows::new(db);
-            records.into_iter().try_for_each(|record| rows.apply(record))?;
-            rows.finish()
+            write(db, records)?;
+            index::catch_up(db)
         })
+    }
+
+    /// Makes all `records` durable, or none; their words are found after [`Committer::index`].
+    pub(super) fn commit_first<'r>(&self, records: impl IntoIterator<Item = &'r Record>) -> Result<(), CommitError> {
+        self.transaction(|db| write(db, records))
+    }
+
+    /// Makes the words of all messages found.
+    pub(super) fn index(&self) -> Result<(), CommitError> {
+        self.transaction(index::catch_up)
     }
 
     /// Prunes some of people's history; says whether there is more to prune.
@@ -114,6 +124,12 @@ impl Committer {
             self.path.display()
         ))
     }
+}
+
+fn write<'r>(db: &Connection, records: impl IntoIterator<Item = &'r Record>) -> Result<(), RowError> {
+    let mut rows = Rows::new(db);
+    records.into_iter().try_for_each(|record| rows.apply(record))?;
+    rows.finish()
 }
 
 /// Failures after which it is known that nothing of the group counts. A quota that is used up, and the index of

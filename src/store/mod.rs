@@ -8,6 +8,7 @@ mod evidence;
 mod files;
 mod history;
 mod home;
+mod index;
 #[cfg(test)]
 mod kit;
 mod load;
@@ -26,4 +27,4 @@ pub use history::History;
 pub use home::{Home, Room};
 pub use load::load;
 pub use search::{By, Matches, Search, SearchError};
-pub use writer::{Writer, Written};
+pub use writer::{Indexer, Writer, Written};

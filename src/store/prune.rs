@@ -6,6 +6,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::columns::Num;
+use super::index;
 use super::rows::RowError;
 use crate::base::Wall;
 use crate::base::limits::{HISTORY_AGE_MAX, HISTORY_BYTES_MAX, MEMBERS_MAX};
@@ -17,8 +18,12 @@ pub(super) fn step(db: &Connection, now: Wall) -> Result<bool, RowError> {
 
 fn prune(db: &Connection, now: Wall, age_max: Duration, bytes_max: u64) -> Result<bool, RowError> {
     let age_ms = u64::try_from(age_max.as_millis()).unwrap_or(u64::MAX);
+    index::catch_up(db)?;
     let oldest = if bytes_used(db)? > bytes_max { u64::MAX } else { now.0.saturating_sub(age_ms) };
     let messages = remove(db, MESSAGES, oldest)?;
+    if messages > 0 {
+        index::note(db)?;
+    }
     // A receipt comes after its message, so that one older than all messages is about none of them.
     let first = db.query_row("SELECT at FROM messages ORDER BY n LIMIT 1", (), |row| row.get(0)).optional()?;
     let receipts = remove(db, RECEIPTS, first.map_or(u64::MAX, |Num(at)| at))?;

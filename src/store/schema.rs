@@ -166,6 +166,7 @@ fn prepare(path: &Path) -> rusqlite::Result<Connection> {
              PRAGMA user_version = {VERSION};
              {TABLES}
              {INDEX_OF_WORDS}
+             {INDEXED}
              COMMIT;"
         ))?;
     }
@@ -183,8 +184,11 @@ fn bring_up_to_date(db: &Connection) -> rusqlite::Result<()> {
         tracing::info!("the messages here are indexed for moot search, once; this may take a while");
         lacking = format!("{INDEX_OF_WORDS} INSERT INTO words (words) VALUES ('rebuild');");
     }
+    if found < 3 {
+        lacking.push_str(SAMPLES);
+    }
     let updated =
-        db.execute_batch(&format!("BEGIN IMMEDIATE; {lacking} {SAMPLES} PRAGMA user_version = {VERSION}; COMMIT;"));
+        db.execute_batch(&format!("BEGIN IMMEDIATE; {lacking} {INDEXED} PRAGMA user_version = {VERSION}; COMMIT;"));
     if updated.is_err() && !db.is_autocommit() {
         db.execute_batch("ROLLBACK")?;
     }
@@ -218,9 +222,12 @@ fn claim(db: &Connection, member: MemberId, room: RoomId) -> rusqlite::Result<Cl
 
 /// "MOOT", in the header of the file.
 const APPLICATION_ID: i64 = 0x4d4f_4f54;
-/// Raised when the tables change. Format 1 had no index of words, format 2 no samples.
-const VERSION: i64 = 3;
+/// Raised when the tables change. Format 1 had no index of words, format 2 no samples, and format 3 indexed each message in
+/// its own commit.
+const VERSION: i64 = 4;
 const SAMPLES: &str = "ALTER TABLE messages ADD COLUMN sample_of INTEGER;";
+/// All messages that are here are in the index.
+const INDEXED: &str = "INSERT OR REPLACE INTO meta (key, value) SELECT 'indexed', coalesce(max(n), 0) FROM messages;";
 const TABLES: &str = include_str!("schema.sql");
 const INDEX_OF_WORDS: &str = include_str!("search.sql");
 
@@ -325,7 +332,7 @@ mod tests {
         assert_eq!(
             newer.to_string(),
             format!(
-                "{} was written by a newer moot (format 4, this one knows 3); update moot",
+                "{} was written by a newer moot (format 5, this one knows 4); update moot",
                 home.database().display()
             )
         );

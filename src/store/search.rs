@@ -274,6 +274,32 @@ mod tests {
     }
 
     #[test]
+    fn what_is_deleted_before_it_was_indexed_leaves_nothing_and_its_number_is_free() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = kit::home(&dir.path().join("home"));
+        let [ana, bo] = [0, 1].map(|number| kit::identity(&home, number));
+        let committer = Committer::new(schema::open(&home).unwrap(), home.database());
+        let own = kit::group(&ana, kit::run(5), 1, None, "never");
+        let sent = Record::GroupSent {
+            bytes: own.bytes().clone(),
+            roster: vec![(bo.id(), Outcome::Sending)],
+            sample_of: None,
+            order: 1,
+            at: Wall(2_000),
+        };
+        let undone = node::Record::Messaging(Record::Undone { author: ana.id(), id: own.id() });
+        committer.commit_first([&kit::received(&bo, 1, "heard"), &node::Record::Messaging(sent)]).unwrap();
+        committer.commit_first([&undone]).unwrap();
+        committer.commit_first([&kit::received(&bo, 2, "after")]).unwrap();
+        assert_eq!((found(&home, "heard").len(), found(&home, "after").len()), (1, 0));
+        committer.index().unwrap();
+        let counts = ["heard", "never", "after"].map(|word| found(&home, word).len());
+        assert_eq!(counts, [1, 0, 1]);
+        let db = schema::open(&home).unwrap();
+        db.execute_batch("INSERT INTO words (words, rank) VALUES ('integrity-check', 1)").unwrap();
+    }
+
+    #[test]
     fn a_home_of_the_format_before_is_searched_like_any_other() {
         let dir = tempfile::tempdir().unwrap();
         let home = kit::home(&dir.path().join("home"));
@@ -289,6 +315,6 @@ mod tests {
         assert_eq!(found(&home, "it"), ["and after it"]);
         assert_eq!(before.messaging.group.len(), 1);
         let version = |db: Connection| db.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
-        assert_eq!(version(schema::open(&home).unwrap()), Ok(3));
+        assert_eq!(version(schema::open(&home).unwrap()), Ok(4));
     }
 }

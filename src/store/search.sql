@@ -1,6 +1,6 @@
 -- What `moot search` finds by: an index over `messages`, which holds the texts themselves. No query ranks, so no sizes
--- are kept. `rows` adds each message to both in one transaction: a trigger could, but the savepoint that it needs makes
--- FTS5 write its index out for each message, at four times the cost of a burst.
+-- are kept. `index` adds what came since the last time, as `meta` says: a trigger could add each message, but the
+-- savepoint that it needs makes FTS5 write its index out for each, at four times the cost of a burst.
 
 CREATE VIRTUAL TABLE words USING fts5 (
     text,

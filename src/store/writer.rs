@@ -1,8 +1,10 @@
 //! The thread that writes. Owns the queue of batches and the order of their results; a burst that waits while the
 //! disk is busy becomes one transaction, so that it costs one fsync.
 
-use std::sync::mpsc::{self, Receiver, Sender, SyncSender, TryRecvError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError};
+use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use super::commit::{CommitError, Committer};
 use super::{Home, StoreError, schema};
@@ -12,9 +14,22 @@ use crate::node::Record;
 
 /// The way to the thread that writes.
 pub struct Writer {
-    jobs: Option<SyncSender<Job>>,
+    jobs: Option<Arc<SyncSender<Job>>>,
     results: Receiver<Written>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// Another thread's way to have the words of all messages found. It keeps nobody from ending the writer.
+pub struct Indexer(Weak<SyncSender<Job>>);
+
+impl Indexer {
+    /// Has all that was submitted before indexed, and waits for that; false where the disk is full or the writer has ended.
+    #[must_use]
+    pub fn catch_up(&self) -> bool {
+        let (done, is_done) = mpsc::channel();
+        let sent = self.0.upgrade().is_some_and(|jobs| jobs.send(Job::Index { done }).is_ok());
+        sent && is_done.recv().unwrap_or(false)
+    }
 }
 
 /// What became of a batch.
@@ -30,6 +45,7 @@ pub enum Written {
 enum Job {
     Write { mark: u64, records: Vec<Record> },
     Prune { now: Wall },
+    Index { done: Sender<bool> },
 }
 
 impl Writer {
@@ -42,10 +58,16 @@ impl Writer {
         let committer = Committer::new(schema::open(home)?, home.database());
         let (jobs, queue) = mpsc::sync_channel(STORE_BATCHES_MAX);
         let (done, results) = mpsc::channel();
-        let work = Work { committer, queue, done, wake, pruning: Some(now), since_checked: 0 };
+        let work = Work { committer, queue, done, wake, pruning: Some(now), unindexed: 1, since_checked: 0 };
         let thread = thread::Builder::new().name("store".to_owned()).spawn(|| work.run());
         let thread = thread.map_err(StoreError::io("start the thread that writes", home.dir()))?;
-        Ok(Self { jobs: Some(jobs), results, thread: Some(thread) })
+        Ok(Self { jobs: Some(Arc::new(jobs)), results, thread: Some(thread) })
+    }
+
+    /// For whoever searches.
+    #[must_use]
+    pub fn indexer(&self) -> Indexer {
+        Indexer(self.jobs.as_ref().map(Arc::downgrade).unwrap_or_default())
     }
 
     /// Queues a batch. Waits while `STORE_BATCHES_MAX` batches are queued.
@@ -101,6 +123,8 @@ struct Work {
     wake: Box<dyn Fn() + Send>,
     /// Set while there is history to prune.
     pruning: Option<Wall>,
+    /// Records whose words may not be in the index. At a start there may be some that the process before left.
+    unindexed: usize,
     /// Records since the length of the write-ahead log was looked at.
     since_checked: usize,
 }
@@ -109,6 +133,8 @@ enum Turn {
     Write(Job),
     /// Nothing is queued, and there is history to prune.
     Prune,
+    /// Nothing is queued, and there are messages to be indexed.
+    Index,
 }
 
 impl Work {
@@ -117,6 +143,7 @@ impl Work {
             let done = match turn {
                 Turn::Write(job) => self.write(job),
                 Turn::Prune => self.prune(),
+                Turn::Index => self.index().map(drop),
             };
             if let Err(error) = done {
                 tracing::error!(%error, "the store ends");
@@ -129,8 +156,14 @@ impl Work {
 
     /// What to do next; `None` when the writer is closed and nothing is queued.
     fn next(&self) -> Option<Turn> {
-        if self.pruning.is_none() {
+        if self.pruning.is_none() && self.unindexed == 0 {
             return self.queue.recv().ok().map(Turn::Write);
+        }
+        if self.pruning.is_none() {
+            return match self.queue.recv_timeout(INDEXED_AFTER) {
+                Ok(job) => Some(Turn::Write(job)),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Some(Turn::Index),
+            };
         }
         match self.queue.try_recv() {
             Ok(job) => Some(Turn::Write(job)),
@@ -142,6 +175,7 @@ impl Work {
     /// Commits all that is queued by now, beginning with `first`, in one transaction.
     fn write(&mut self, first: Job) -> Result<(), String> {
         let mut batches = Vec::new();
+        let mut searchers = Vec::new();
         let mut records = 0;
         for job in std::iter::once(first).chain(self.queue.try_iter()) {
             match job {
@@ -150,15 +184,27 @@ impl Work {
                     batches.push((mark, batch));
                 }
                 Job::Prune { now } => self.pruning = Some(now),
+                Job::Index { done } => searchers.push(done),
             }
             if records >= GROUP_RECORDS_MAX {
                 break;
             }
         }
-        if batches.is_empty() {
-            return Ok(());
+        if !batches.is_empty() {
+            self.commit(batches, records)?;
         }
-        let result = match self.committer.commit(batches.iter().flat_map(|(_, records)| records)) {
+        if self.unindexed >= UNINDEXED_RECORDS_MAX || !searchers.is_empty() {
+            let is_indexed = self.index()?;
+            for done in searchers {
+                // Who asked may be gone.
+                let _ = done.send(is_indexed);
+            }
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, batches: Vec<(u64, Vec<Record>)>, records: usize) -> Result<(), String> {
+        let result = match self.committer.commit_first(batches.iter().flat_map(|(_, records)| records)) {
             Ok(()) => Ok(()),
             Err(CommitError::Full) => {
                 tracing::warn!(records, "the disk is full");
@@ -171,12 +217,23 @@ impl Work {
             self.tell(Written::Stored { mark, result });
         }
         (self.wake)();
+        self.unindexed += records;
         self.since_checked += records.max(1);
         if self.since_checked < CHECKED_EVERY_RECORDS {
             return Ok(());
         }
         self.since_checked = 0;
         self.committer.checkpoint().map_err(|error| error.to_string())
+    }
+
+    /// Brings the index of words up to date; false where the disk is full. Then it is tried again with what comes next.
+    fn index(&mut self) -> Result<bool, String> {
+        self.unindexed = 0;
+        match self.committer.index() {
+            Ok(()) => Ok(true),
+            Err(CommitError::Full) => Ok(false),
+            Err(CommitError::Fatal(why)) => Err(why),
+        }
     }
 
     fn prune(&mut self) -> Result<(), String> {
@@ -197,6 +254,10 @@ impl Work {
 
 /// Records in one transaction: past it a commit would keep its results waiting for others' sake.
 const GROUP_RECORDS_MAX: usize = 8_192;
+/// Words are indexed once nothing was to be written for so long, or after so many records: then a burst shares the work, and
+/// whoever waits for each message before the next one hardly meets it.
+const INDEXED_AFTER: Duration = Duration::from_millis(20);
+const UNINDEXED_RECORDS_MAX: usize = 256;
 /// The length of the write-ahead log is asked for this often. A record takes some ten pages of it, so that it grows by a third of
 /// what it may before that is noticed.
 const CHECKED_EVERY_RECORDS: usize = 32;
@@ -205,7 +266,7 @@ const CHECKED_EVERY_RECORDS: usize = 32;
 mod tests {
     use super::*;
     use crate::node::Restored;
-    use crate::store::{kit, load};
+    use crate::store::{History, Search, kit, load};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -231,6 +292,33 @@ mod tests {
         assert_eq!(results, expected);
         assert!(woken.load(Ordering::Relaxed) < 500, "{woken:?} commits");
         assert_eq!(Restored::fold(&load(&home).unwrap()), Restored::fold(&records));
+    }
+
+    #[test]
+    fn whoever_searches_finds_all_that_was_submitted_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = kit::home(&dir.path().join("home"));
+        let bo = kit::identity(&home, 1);
+        let found = |words: &str| {
+            let search = Search { words: words.into(), by: None, limit: 10 };
+            History::open(&home).unwrap().search(&search).unwrap().found.len()
+        };
+        // What a process that was killed had no time for.
+        Committer::new(schema::open(&home).unwrap(), home.database())
+            .commit_first([&kit::received(&bo, 1, "old")])
+            .unwrap();
+        assert_eq!(found("old"), 0);
+        let writer = Writer::start(&home, Wall(0), Box::new(|| {})).unwrap();
+        let indexer = writer.indexer();
+        for number in 2..=5 {
+            writer.submit(number, vec![kit::received(&bo, number, &format!("new{number}"))]);
+            assert!(indexer.catch_up());
+            assert_eq!((found("old"), found(&format!("new{number}"))), (1, 1));
+        }
+        writer.submit(6, vec![kit::received(&bo, 6, "last")]);
+        drop(writer.close());
+        assert_eq!(found("last"), 1, "a process that ends leaves nothing to be indexed");
+        assert!(!indexer.catch_up(), "nobody indexes any more");
     }
 
     #[test]

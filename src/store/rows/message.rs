@@ -7,6 +7,7 @@ use super::{RowError, Rows};
 use crate::base::{MemberId, MessageId, Run, Wall};
 use crate::messaging::{GapRecord, Outcome};
 use crate::store::columns::{Json, Num, Word};
+use crate::store::index;
 use crate::wire::{GroupMessage, PrivateMessage, Signed, decode_layout, layout_id};
 
 /// One row of `messages` but for what differs by kind.
@@ -98,13 +99,20 @@ impl Rows<'_> {
             let signed = Signed::<GroupMessage>::open_trusted(&bytes)?;
             let message = signed.value();
             self.shorten_chain(message)?;
-            self.run(
+            self.delete(
                 "DELETE FROM messages WHERE author = ?1 AND incarnation = ?2 AND boot = ?3 AND seq = ?4
                  AND kind = 'group' AND retained = 1",
                 (Word(author), Num(message.run.incarnation), Num(message.run.boot), Num(message.seq)),
             )?;
         }
-        self.run("DELETE FROM messages WHERE id = ?1 AND sent = 1", [Word(id)])
+        self.delete("DELETE FROM messages WHERE id = ?1 AND sent = 1", [Word(id)])
+    }
+
+    /// Deletes messages, whose words are in the index by then.
+    fn delete(&self, statement: &str, values: impl rusqlite::Params) -> Result<(), RowError> {
+        index::catch_up(self.db)?;
+        self.run(statement, values)?;
+        index::note(self.db)
     }
 
     pub(super) fn write_gap(&self, gap: &GapRecord) -> Result<(), RowError> {
@@ -130,7 +138,7 @@ impl Rows<'_> {
         if let Some(n) = self.insert(new)? {
             return Ok(n);
         }
-        self.run("DELETE FROM messages WHERE id = ?1", [Word(new.id)])?;
+        self.delete("DELETE FROM messages WHERE id = ?1", [Word(new.id)])?;
         Ok(self.insert(new)?.expect("the only row with that id is deleted"))
     }
 
@@ -164,8 +172,6 @@ impl Rows<'_> {
         if added == 0 {
             return Ok(None);
         }
-        let n = self.db.last_insert_rowid();
-        self.run("INSERT INTO words (rowid, text) VALUES (?1, ?2)", (n, new.text))?;
-        Ok(Some(n))
+        Ok(Some(self.db.last_insert_rowid()))
     }
 }
