@@ -5,7 +5,8 @@ mod harness;
 
 use std::io::{BufRead as _, BufReader};
 
-use harness::{Home, read_all};
+use harness::{Home, Node, complaint, read_all};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 #[test]
@@ -32,4 +33,47 @@ fn the_members_are_watched_until_the_node_ends() {
         assert_eq!(child.wait().expect("ended").code(), Some(1));
         assert_eq!(read_all(child.stderr.take().expect("piped")), "moot: the node has ended\n");
     }
+}
+
+#[test]
+fn what_was_handed_to_the_node_is_never_an_error_that_one_tries_again_on() {
+    let (ana, bo) = (Home::new("ana"), Home::new("bo"));
+    let mut node = ana.node(&[]);
+    let other = bo.node(&["--join", node.ticket()]);
+    ana.meet(2);
+
+    let hasty = ana.moot(&["send", "--timeout", "0s", "--to", "bo", "zero"]);
+    assert_eq!(hasty.status.code(), Some(4), "{hasty:?}");
+    assert!(complaint(&hasty).contains("whether it was sent is unknown; moot why "), "{hasty:?}");
+    node.shows("zero");
+
+    signal(&other, Signal::STOP);
+    let send = ana.spawn(&["send", "--timeout", "30s", "one"]);
+    let handle = node.shows("one")["handle"].as_str().expect("a handle").to_owned();
+    node.kill();
+    let cut_off = send.wait_with_output().expect("ended");
+    assert_eq!(cut_off.status.code(), Some(4), "{cut_off:?}");
+    let says = format!("moot: the node has ended; {handle} is on its disk, and is sent on once the node runs again");
+    assert_eq!(complaint(&cut_off), says);
+}
+
+#[test]
+fn a_node_that_stands_still_is_not_waited_for_without_a_word() {
+    let ana = Home::new("ana");
+    let node = ana.node(&[]);
+    signal(&node, Signal::STOP);
+    let mut who = ana.spawn(&["who", "--json"]);
+    let mut stderr = BufReader::new(who.stderr.take().expect("piped"));
+    let mut line = String::new();
+    stderr.read_line(&mut line).expect("read");
+    assert!(line.starts_with("moot: the node has not answered for 5 s: it is stopped, or "), "{line}");
+    signal(&node, Signal::CONT);
+    let told = read_all(who.stdout.take().expect("piped"));
+    assert!(told.contains("\"ana\""), "{told}");
+    assert_eq!(who.wait().expect("ended").code(), Some(0));
+}
+
+fn signal(node: &Node, signal: Signal) {
+    let pid = i32::try_from(node.pid()).ok().and_then(Pid::from_raw).expect("a process");
+    kill_process(pid, signal).expect("signalled");
 }

@@ -14,12 +14,16 @@ use super::exit::{Exit, Failure};
 use super::out::{self, Form, Output};
 use crate::node::api::{EventKind, MemberStatus, Status};
 use crate::repl;
-use crate::runtime::protocol::{Request, Response};
+use crate::runtime::protocol::{Request, RequestId, Response};
 use crate::runtime::{Client, ClientError, clock};
 use crate::view::{Counters, Names};
 
 /// How often `status --watch` and `who --watch` redraw.
 const WATCH_PERIOD: Duration = Duration::from_secs(1);
+/// How long a node may take to answer before a person is told that it does not. A guess: it answers within milliseconds.
+pub(super) const SILENT_TIME_MAX: Duration = Duration::from_secs(5);
+/// How long it may take before the command gives up. A guess: longer than a large question to a slow disk.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
 /// Homes the cursor and clears the screen.
 const CLEAR: &str = "\u{1b}[H\u{1b}[2J";
 
@@ -41,9 +45,30 @@ impl Node {
 
     /// Asks, and takes a refusal as the end of the command.
     pub(super) fn ask(&mut self, request: Request) -> Result<Response, Failure> {
-        match self.client.ask(request)? {
-            Response::Error(error) => Err(error.into()),
-            response => Ok(response),
+        let id = self.client.hand(request)?;
+        match self.answer(id, ANSWER_TIME_MAX)? {
+            Some(Response::Error(error)) => Err(error.into()),
+            Some(response) => Ok(response),
+            None => Err(ClientError::Late(ANSWER_TIME_MAX).into()),
+        }
+    }
+
+    /// The answer to what was handed over last, if it comes within `span`. A node that takes long is not waited for
+    /// without a word.
+    pub(super) fn answer(&mut self, id: RequestId, span: Duration) -> Result<Option<Response>, ClientError> {
+        let silent = span.min(SILENT_TIME_MAX);
+        let left = span.saturating_sub(silent);
+        match self.client.answer(id, silent)? {
+            None if !left.is_zero() => {
+                let (for_s, more_s) = (silent.as_secs(), left.as_secs());
+                let _ = writeln!(
+                    io::stderr(),
+                    "moot: the node has not answered for {for_s} s: it is stopped, or this machine is very busy; \
+                     waiting for up to {more_s} s more"
+                );
+                self.client.answer(id, left)
+            }
+            answer => Ok(answer),
         }
     }
 

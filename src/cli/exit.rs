@@ -44,6 +44,11 @@ impl Failure {
         Self { exit: Exit::Usage, error: anyhow::Error::msg(sentence.into()) }
     }
 
+    /// It may have been done or not, so that doing it again may do it twice; the sentence says what is known.
+    pub(super) fn unknown(sentence: impl Into<String>) -> Self {
+        Self { exit: Exit::None, error: anyhow::Error::msg(sentence.into()) }
+    }
+
     /// Says why, in one line on standard error. A reader of the output that went away is no error: it has
     /// read what it wanted.
     pub(super) fn tell(&self) -> Exit {

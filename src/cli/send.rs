@@ -1,11 +1,12 @@
 //! `moot send`: says one thing, waits for what was asked, and ends with an exit code that a script can use.
 //! Claims delivery by receipts only.
 
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::Path;
+use std::time::Duration;
 
 use super::args::{SendArgs, Wait};
-use super::ask::Node;
+use super::ask::{Node, SILENT_TIME_MAX};
 use super::exit::{Exit, Failure};
 use super::out::{self, Form, Output};
 use crate::base::limits::TEXT_BYTES_MAX;
@@ -13,6 +14,10 @@ use crate::base::text::{self, TextError};
 use crate::node::api::{Delivery, EventKind, Outcome, Sent};
 use crate::runtime::protocol::{Request, Response};
 use crate::runtime::{ClientError, clock};
+use crate::view::View;
+
+/// How long the node may take to tell the attempts at the end; what its events told stands otherwise. A guess.
+const REFRESH_TIME_MAX: Duration = Duration::from_secs(1);
 
 pub(super) fn send(home: &Path, send: SendArgs, output: Output) -> Result<Exit, Failure> {
     let text = send.text();
@@ -20,11 +25,10 @@ pub(super) fn send(home: &Path, send: SendArgs, output: Output) -> Result<Exit, 
     let text = if text == "-" { read_text(io::stdin().lock())? } else { text };
     text::check_message(&text).map_err(|error| Failure::misuse(error.to_string()))?;
     let mut node = Node::at(home)?;
-    let to = to.map(|to| node.ignoring_case(to)).transpose()?;
-    let sent = match node.ask(Request::Send { to, text, follow: true })? {
-        Response::Sent(sent) => sent,
-        other => return Err(ClientError::unexpected(&other).into()),
-    };
+    // Asked first: once the text is handed over, nothing may end this as an error that one tries again on.
+    let names = node.names()?;
+    let to = to.map(|to| names.ignoring_case(&to).map_or(to.clone(), str::to_owned));
+    let sent = hand_over(&mut node, Request::Send { to, text, follow: true }, timeout)?;
     let mut errand = Errand::new(sent, wait);
     let until = clock::time() + timeout;
     while !errand.is_over() {
@@ -32,21 +36,42 @@ pub(super) fn send(home: &Path, send: SendArgs, output: Output) -> Result<Exit, 
         if left.is_zero() {
             break;
         }
-        if let Some(event) = node.client.next_event_within(left)? {
-            errand.handle_event(&event.kind);
+        match node.client.next_event_within(left) {
+            Ok(Some(event)) => errand.handle_event(&event.kind),
+            Ok(None) => (),
+            Err(error) => {
+                errand.cut_off = Some(error.to_string());
+                break;
+            }
         }
     }
     let exit = errand.exit()?;
     errand.refresh(home);
-    match output.form {
-        Form::Json => out::json(&errand.sent)?,
-        Form::Text => {
-            let view = output.view(node.names()?);
-            let Sent { handle, deliveries, sample_of, .. } = &errand.sent;
-            out::line(&view.sampled_delivery(handle, deliveries, *sample_of, errand.reason.as_deref()))?;
-        }
+    // Whether the output could be written says nothing of the message.
+    if let Err(failure) = errand.print(&output.view(names), output.form) {
+        failure.tell();
+    }
+    if let Some(sentence) = errand.doubt() {
+        let _ = writeln!(io::stderr(), "moot: {sentence}");
     }
     Ok(exit)
+}
+
+/// Hands the message to the node, and waits at least [`SILENT_TIME_MAX`] for what it says: without that there is not even
+/// a handle to ask about.
+fn hand_over(node: &mut Node, request: Request, timeout: Duration) -> Result<Sent, Failure> {
+    let id = node.client.hand(request)?;
+    let span = timeout.max(SILENT_TIME_MAX);
+    let what = match node.answer(id, span) {
+        Ok(Some(Response::Sent(sent))) => return Ok(sent),
+        Ok(Some(Response::Error(error))) => return Err(error.into()),
+        // It hung up without reading the request.
+        Err(error @ ClientError::Refused(_)) => return Err(error.into()),
+        Ok(Some(other)) => ClientError::unexpected(&other),
+        Ok(None) => ClientError::Late(span),
+        Err(error) => error,
+    };
+    Err(Failure::unknown(format!("{what}; whether it was sent is unknown, and moot log tells once the node answers")))
 }
 
 /// The text of standard input, without the line break that ends it.
@@ -75,6 +100,8 @@ struct Errand {
     wait: Wait,
     state: State,
     reason: Option<String>,
+    /// Why no more is heard of it.
+    cut_off: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,14 +114,15 @@ enum State {
 
 impl Errand {
     fn new(sent: Sent, wait: Wait) -> Self {
-        Self { sent, wait, state: State::Accepted, reason: None }
+        Self { sent, wait, state: State::Accepted, reason: None, cut_off: None }
     }
 
     /// Takes the attempts as they stand now: events tell changes of outcome, not each try. Where the node cannot be
     /// asked any more, what its events told stands.
     fn refresh(&mut self, home: &Path) {
         let what = self.sent.id.to_string();
-        let asked = Node::at(home).and_then(|mut node| node.ask(Request::Why { what }));
+        let asked =
+            Node::at(home).and_then(|mut node| Ok(node.client.ask_within(Request::Why { what }, REFRESH_TIME_MAX)?));
         let Ok(Response::WhyMessage(why)) = asked else { return };
         for evidence in why.deliveries {
             let same = |known: &&mut Delivery| {
@@ -154,13 +182,7 @@ impl Errand {
     fn exit(&self) -> Result<Exit, Failure> {
         match &self.state {
             State::Undone(reason) => return Err(anyhow::anyhow!("nothing was sent: {reason}").into()),
-            State::Accepted => {
-                let handle = &self.sent.handle;
-                return Err(anyhow::anyhow!(
-                    "{handle} is not on this node's disk yet, so nothing is known of it; moot why {handle} asks again"
-                )
-                .into());
-            }
+            State::Accepted => return Ok(Exit::None),
             State::Durable => (),
         }
         let (delivered, all) = (self.count(Outcome::Delivered), self.sent.deliveries.len());
@@ -172,6 +194,36 @@ impl Errand {
             Wait::All if delivered > 0 => Exit::Some,
             Wait::Any | Wait::All => Exit::None,
         })
+    }
+
+    /// What is not known of it, where that is more than an outcome says.
+    fn doubt(&self) -> Option<String> {
+        let handle = &self.sent.handle;
+        match (&self.state, &self.cut_off) {
+            (State::Undone(_), _) | (State::Durable, None) => None,
+            (State::Accepted, None) => Some(format!(
+                "{handle} is not on this node's disk yet, so whether it was sent is unknown; moot why {handle} tells"
+            )),
+            (State::Accepted, Some(error)) => Some(format!(
+                "{error}; whether {handle} was sent is unknown, and moot why {handle} tells once the node runs again"
+            )),
+            (State::Durable, Some(error)) => {
+                Some(format!("{error}; {handle} is on its disk, and is sent on once the node runs again"))
+            }
+        }
+    }
+
+    fn print(&self, view: &View, form: Form) -> Result<(), Failure> {
+        let Sent { handle, deliveries, sample_of, .. } = &self.sent;
+        match (form, &self.state) {
+            (Form::Json, _) => out::json(&self.sent)?,
+            // There is nothing to say of its deliveries yet.
+            (Form::Text, State::Accepted) => (),
+            (Form::Text, State::Durable | State::Undone(_)) => {
+                out::line(&view.sampled_delivery(handle, deliveries, *sample_of, self.reason.as_deref()))?;
+            }
+        }
+        Ok(())
     }
 
     fn count(&self, outcome: Outcome) -> usize {
@@ -264,10 +316,47 @@ mod tests {
     fn nothing_is_claimed_before_it_is_on_disk() {
         let mut early = errand(Wait::None, &[]);
         assert!(!early.is_over());
-        assert!(early.exit().is_err());
+        assert_eq!(early.exit().unwrap(), Exit::None, "who tries again on an error would say it twice");
+        assert!(early.doubt().unwrap().contains("whether it was sent is unknown"));
         early.handle_event(&EventKind::Undone { id: ID, handle: "k7f3".into(), reason: "the disk is full".into() });
         assert!(early.is_over());
         assert!(early.exit().is_err());
+    }
+
+    #[test]
+    fn a_node_that_ends_meanwhile_leaves_what_is_known() {
+        let mut early = errand(Wait::All, &[Sending]);
+        early.cut_off = Some("the node has ended".into());
+        let doubt = early.doubt().unwrap();
+        assert!(doubt.starts_with("the node has ended; whether k7f3 was sent is unknown"), "{doubt}");
+        assert_eq!(early.exit().unwrap(), Exit::None);
+        durable(&mut early);
+        changed(&mut early, 2, Delivered);
+        changed(&mut early, 3, Sending);
+        let doubt = early.doubt().unwrap();
+        assert!(doubt.starts_with("the node has ended; k7f3 is on its disk"), "{doubt}");
+        assert_eq!(early.exit().unwrap(), Exit::Some);
+    }
+
+    #[test]
+    fn a_node_that_ends_before_it_answers_may_have_sent_it() {
+        use std::io::{BufRead as _, BufReader};
+        let dir = tempfile::tempdir().unwrap();
+        let socket = std::os::unix::net::UnixListener::bind(super::super::chat::socket_in(dir.path())).unwrap();
+        let mut node = Node::at(dir.path()).unwrap();
+        let dies = std::thread::spawn(move || {
+            let mut line = String::new();
+            BufReader::new(socket.accept().unwrap().0).read_line(&mut line).unwrap();
+            line
+        });
+        let request = Request::Send { to: None, text: "hi".into(), follow: true };
+        let failure = hand_over(&mut node, request.clone(), Duration::from_secs(30)).unwrap_err();
+        assert!(dies.join().unwrap().contains("\"hi\""));
+        assert!(failure.sentence().starts_with("the node has ended; whether it was sent is unknown"), "{failure:?}");
+        assert_eq!(failure.tell(), Exit::None);
+        // It cannot be handed over any more.
+        let failure = hand_over(&mut node, request, Duration::from_secs(30)).unwrap_err();
+        assert_eq!(failure.tell(), Exit::Failed);
     }
 
     #[test]

@@ -105,8 +105,30 @@ impl Client {
         self.ask_until(request, Some(clock::time() + span))?.ok_or(ClientError::Late(span))
     }
 
+    /// Hands a request over. Where that fails the node has not taken it; after that it may carry it out, whatever becomes
+    /// of this connection. [`Client::answer`] tells.
+    ///
+    /// # Errors
+    /// What broke the connection, or [`ClientError::TooLong`].
+    pub fn hand(&mut self, request: Request) -> Result<RequestId, ClientError> {
+        self.write(request)
+    }
+
+    /// The answer to the request that was handed over last; `None` when there is none within `span`, and it may be waited
+    /// for again.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] where the node did not read the request, or what broke the connection.
+    pub fn answer(&mut self, id: RequestId, span: Duration) -> Result<Option<Response>, ClientError> {
+        self.answer_until(id, Some(clock::time() + span))
+    }
+
     fn ask_until(&mut self, request: Request, until: Option<Time>) -> Result<Option<Response>, ClientError> {
         let id = self.write(request)?;
+        self.answer_until(id, until)
+    }
+
+    fn answer_until(&mut self, id: RequestId, until: Option<Time>) -> Result<Option<Response>, ClientError> {
         loop {
             let Some(line) = self.next_line(until)? else { return Ok(None) };
             match line.response {
@@ -346,6 +368,15 @@ mod tests {
         let (mut client, _node) = told(vec![(1, tells(7))]);
         let late = client.ask_within(Request::Status, Duration::from_millis(20)).unwrap_err();
         assert!(matches!(late, ClientError::Late(_)), "{late}");
+    }
+
+    #[test]
+    fn an_answer_that_was_late_is_taken_when_it_comes() {
+        let (mut client, mut node) = told(vec![]);
+        let id = client.hand(Request::Status).unwrap();
+        assert_eq!(client.answer(id, Duration::from_millis(20)).unwrap(), None);
+        writeln!(node, "{}", serde_json::to_string(&ResponseLine { id, response: Response::Done }).unwrap()).unwrap();
+        assert_eq!(client.answer(id, Duration::from_secs(5)).unwrap(), Some(Response::Done));
     }
 
     #[test]
