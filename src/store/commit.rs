@@ -46,9 +46,17 @@ impl Committer {
         self.transaction(|db| write(db, records))
     }
 
-    /// Makes the words of all messages found.
+    /// Makes the words of all messages found. Nothing is claimed by it, so it is not synced by itself: the next commit's sync covers
+    /// it, and what a power cut takes of it is indexed again.
     pub(super) fn index(&self) -> Result<(), CommitError> {
-        self.transaction(index::catch_up)
+        self.synchronous("normal")?;
+        let indexed = self.transaction(index::catch_up);
+        self.synchronous("full")?;
+        indexed
+    }
+
+    fn synchronous(&self, mode: &str) -> Result<(), CommitError> {
+        self.db.pragma_update(None, "synchronous", mode).map_err(|error| CommitError::Fatal(error.to_string()))
     }
 
     /// Prunes some of people's history; says whether there is more to prune.
@@ -152,6 +160,26 @@ mod tests {
 
     fn limit_pages(committer: &Committer, pages: i64) {
         committer.db.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
+    }
+
+    #[test]
+    fn every_commit_is_synced_also_after_words_were_indexed() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = kit::home(&dir.path().join("home"));
+        let bo = kit::identity(&home, 1);
+        let committer = committer(&home);
+        let is_full = || committer.db.pragma_query_value(None, "synchronous", |row| row.get::<_, i64>(0)) == Ok(2);
+        assert!(is_full());
+        committer.commit_first([&kit::received(&bo, 1, "hi")]).unwrap();
+        committer.index().unwrap();
+        assert!(is_full());
+        let various = |seq: u64| (0..1_000).map(|number| format!("word{} ", seq * 1_000 + number)).collect::<String>();
+        let records: Vec<_> = (2..20).map(|seq| kit::received(&bo, seq, &various(seq))).collect();
+        committer.commit_first(&records).unwrap();
+        let pages: i64 = committer.db.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+        limit_pages(&committer, pages);
+        assert!(matches!(committer.index(), Err(CommitError::Full)));
+        assert!(is_full());
     }
 
     #[test]
