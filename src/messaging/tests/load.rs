@@ -86,6 +86,26 @@ fn without_loss_jitter_makes_hardly_any_retry() {
 }
 
 #[test]
+fn who_waits_for_each_receipt_waits_for_nothing_else() {
+    let mut world = World::new(50, &["ana", "bo"]);
+    world.link.delay = Duration::from_micros(20);
+    for name in ["ana", "bo"] {
+        world.disk(name).latency = Duration::from_micros(100);
+    }
+    world.run_for(SEC * 2);
+    let begun = world.now;
+    for number in 1..=100 {
+        world.tell("ana", "bo", &format!("{number}"));
+        while world.machine("ana").outcomes().delivered < number {
+            world.run_for(Duration::from_micros(10));
+        }
+    }
+    // Three commits and two ways each.
+    let took = world.now.since(begun) / 100;
+    assert!(took < Duration::from_micros(400), "{took:?}");
+}
+
+#[test]
 fn a_burst_is_receipted_by_few_signatures() {
     let mut world = World::new(32, &["ana", "bo"]);
     for number in 0..1000 {
