@@ -271,12 +271,17 @@ fn a_full_disk_refuses_messages_and_the_node_stays_up() {
         world.told("ana").iter().any(|event| matches!(&event.kind, EventKind::Undone { id: told, .. } if *told == id));
     assert!(undone, "the author is told");
     assert!(world.screen("bo").is_empty(), "nothing left that is not on disk");
+    assert!(world.status("ana").node.disk_full_since.is_some());
+    assert_eq!(alarms(&world, "ana").len(), 1, "told once: {:?}", alarms(&world, "ana"));
+    assert!(alarms(&world, "ana")[0].starts_with("the disk is full: "));
     assert_eq!(world.presence("bo", "ana"), Some(Presence::Alive));
 
     world.disk_full("ana", false);
     world.say("ana", "room again");
     world.run_for(seconds(5));
     assert_eq!(world.screen("bo"), ["ana: room again"]);
+    assert_eq!(world.status("ana").node.disk_full_since, None);
+    assert_eq!(alarms(&world, "ana")[1..], ["there is room on the disk again, which took nothing for 2 s"]);
 
     world.disk_full("bo", true);
     let refused = world.tell("ana", "bo", "for your full disk");
@@ -287,6 +292,14 @@ fn a_full_disk_refuses_messages_and_the_node_stays_up() {
     world.run_for(seconds(60));
     assert_eq!(world.outcome("ana", taken, "bo"), Some(Outcome::Delivered));
     assert_eq!(world.screen("bo"), ["ana: room again", "ana: for the room that you made"]);
+}
+
+fn alarms(world: &World, name: &str) -> Vec<String> {
+    let alarms = world.told(name).iter().filter_map(|event| match &event.kind {
+        EventKind::Alarm { text } => Some(text.clone()),
+        _ => None,
+    });
+    alarms.collect()
 }
 
 #[test]

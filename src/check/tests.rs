@@ -251,6 +251,7 @@ impl Story {
                 room: String::new(),
                 uptime_ms: 0,
                 probably_cut_off: false,
+                disk_full_since: None,
             },
             members: members.collect(),
             messages: MessageCounts::default(),

@@ -182,12 +182,16 @@ pub(super) fn why(home: &Path, what: String, output: Output) -> Result<Exit, Fai
 
 pub(super) fn gaps(home: &Path, output: Output) -> Result<Exit, Failure> {
     let mut node = Node::at(home)?;
+    let gaps = match node.ask(Request::Gaps)? {
+        Response::Gaps(gaps) => gaps,
+        other => return Err(ClientError::unexpected(&other).into()),
+    };
     match output.form {
-        Form::Text => node.tell(Request::Gaps, Counters::Hidden, output)?,
-        Form::Json => match node.ask(Request::Gaps)? {
-            Response::Gaps(gaps) => out::json(&gaps)?,
-            other => return Err(ClientError::unexpected(&other).into()),
-        },
+        Form::Text => {
+            let status = node.status()?;
+            out::line(&output.view(names_in(&status)).gaps(&gaps, status.node.disk_full_since))?;
+        }
+        Form::Json => out::json(&gaps)?,
     }
     Ok(Exit::Well)
 }

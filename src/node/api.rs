@@ -275,6 +275,9 @@ pub struct NodeStatus {
     pub uptime_ms: u64,
     /// Set while more than half of this node's links are silent: it is probably the one cut off.
     pub probably_cut_off: bool,
+    /// Since when the disk took no write, for want of room; `null` while it takes them.
+    #[serde(default)]
+    pub disk_full_since: Option<Wall>,
 }
 
 /// A member as this node sees it: the link and the verdict, apart. What is not known is `null`.

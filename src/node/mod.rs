@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use crate::base::Rng;
-use crate::base::{Cause, EventNumber, MemberId, Now, RoomId, Run, Step, StoreFailed, Time, text};
+use crate::base::{Cause, EventNumber, MemberId, Now, RoomId, Run, Step, StoreFailed, Time, Wall, text};
 use crate::crypto::{Identity, RoomSecret};
 use crate::membership::{self, Membership};
 use crate::messaging::{self, Messaging};
@@ -75,6 +75,8 @@ pub struct Node {
     told: EventNumber,
     outputs: VecDeque<Output>,
     ledger: Ledger,
+    /// Since when the disk has refused all that it was given.
+    disk_full_since: Option<Wall>,
     /// Frames of members that say nothing: another version's, or an enemy's.
     frames_undecodable: u64,
 }
@@ -134,6 +136,7 @@ impl Node {
             told: 0,
             outputs: VecDeque::new(),
             ledger: Ledger::default(),
+            disk_full_since: None,
             frames_undecodable: 0,
         };
         node.settle(step);
@@ -173,6 +176,7 @@ impl Node {
     pub fn handle_stored(&mut self, now: Now, mark: Mark, result: Result<(), StoreFailed>) {
         let Some(batch) = self.ledger.settle(mark) else { return };
         let mut step = self.step(now, None);
+        self.judge_disk(&mut step, result);
         self.membership.handle_stored(&mut step, batch.membership, result);
         self.messaging.handle_stored(&mut step, batch.messaging, result);
         self.settle(step);
@@ -247,6 +251,24 @@ impl Node {
     #[must_use]
     pub fn has_left(&self) -> bool {
         self.phase == Phase::Left
+    }
+
+    /// Tells the person when the disk begins to refuse what it is given, and when that is over.
+    fn judge_disk(&mut self, step: &mut Step, result: Result<(), StoreFailed>) {
+        let text = match (result, self.disk_full_since) {
+            (Ok(()), None) | (Err(StoreFailed), Some(_)) => return,
+            (Err(StoreFailed), None) => {
+                self.disk_full_since = Some(step.now.wall);
+                "the disk is full: nothing that is said here or comes here is kept until there is room on it".to_owned()
+            }
+            (Ok(()), Some(since)) => {
+                self.disk_full_since = None;
+                let refused_s = step.now.wall.0.saturating_sub(since.0) / 1_000;
+                format!("there is room on the disk again, which took nothing for {refused_s} s")
+            }
+        };
+        let n = step.number();
+        self.tell(step.now, n, step.cause, EventKind::Alarm { text });
     }
 
     fn step(&self, now: Now, cause: Option<Cause>) -> Step {

@@ -32,6 +32,7 @@ impl Node {
                 room: self.room_name.clone(),
                 uptime_ms: millis(now.time, self.started),
                 probably_cut_off: self.membership.deaf(),
+                disk_full_since: self.disk_full_since,
             },
             members: self.membership.members(now).map(|member| self.member_status(now, member)).collect(),
             messages: self.message_counts(),

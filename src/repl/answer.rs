@@ -31,8 +31,7 @@ pub fn answer(view: &View, response: &Response, counters: Counters, now: Wall) -
                 lines.join("\n")
             })
         }
-        Response::Gaps(gaps) if gaps.is_empty() => Some("no gaps: nothing is known to be missing here".into()),
-        Response::Gaps(gaps) => Some(gaps.iter().map(|gap| view.gap(gap)).collect::<Vec<_>>().join("\n")),
+        Response::Gaps(gaps) => Some(view.gaps(gaps, None)),
         Response::Sent(sent) => Some(view.sampled_delivery(&sent.handle, &sent.deliveries, sent.sample_of, None)),
         Response::Invite { ticket, .. } => Some(format!("moot join {ticket}")),
         Response::Faults(faults) if faults.is_empty() => Some("faults are off".into()),

@@ -63,10 +63,17 @@ impl Session {
         if let Response::Error(error) = response {
             return Ok(Next::Complain(slashed(&error.message)));
         }
+        let is_told_with_status = matches!(response, Response::Members(_) | Response::Gaps(_));
+        let node = match is_told_with_status.then(|| self.node.ask(Request::Status)).transpose()? {
+            Some(Response::Status(status)) => Some(status.node),
+            _ => None,
+        };
         let is_who = matches!(response, Response::Members(_));
-        let cut_off = is_who
-            && matches!(self.node.ask(Request::Status)?, Response::Status(status) if status.node.probably_cut_off);
-        let text = answer(&self.board.lock().view, &response, counters, clock::wall());
+        let cut_off = is_who && node.as_ref().is_some_and(|node| node.probably_cut_off);
+        let text = match &response {
+            Response::Gaps(gaps) => Some(self.board.lock().view.gaps(gaps, node.and_then(|node| node.disk_full_since))),
+            _ => answer(&self.board.lock().view, &response, counters, clock::wall()),
+        };
         let warning = cut_off.then(|| self.board.lock().view.cut_off());
         let lines: Vec<String> = warning.into_iter().chain(text).collect();
         Ok(if lines.is_empty() { Next::Nothing } else { Next::Print(lines.join("\n")) })

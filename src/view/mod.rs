@@ -4,6 +4,7 @@
 
 mod age;
 mod because;
+mod disk;
 mod events;
 mod ink;
 mod log;

@@ -51,6 +51,10 @@ impl View {
             line.push('\n');
             line.push_str(&self.cut_off());
         }
+        if let Some(since) = node.disk_full_since {
+            line.push('\n');
+            line.push_str(&self.disk_full(since));
+        }
         line
     }
 
@@ -98,6 +102,7 @@ fn present(items: impl IntoIterator<Item = (u64, String)>) -> impl Iterator<Item
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Wall;
     use crate::view::events::tests::view;
     use crate::view::names::tests::id;
     use crate::view::who::tests::room;
@@ -112,6 +117,7 @@ mod tests {
                 room: "ana's moot".into(),
                 uptime_ms: 754_000,
                 probably_cut_off: false,
+                disk_full_since: None,
             },
             members: room().into_iter().take(2).collect(),
             messages: MessageCounts {
@@ -150,13 +156,15 @@ deliveries  30 delivered, 1 waiting"
     fn trouble_stands_on_top() {
         let mut status = status();
         status.node.probably_cut_off = true;
+        status.node.disk_full_since = Some(Wall(1_700_000_000_000));
         status.faults = vec!["loss=5%".into(), "delay=200ms".into()];
         let shown = view().status(&status, Counters::Hidden);
-        let lines: Vec<&str> = shown.lines().skip(1).take(2).collect();
+        let lines: Vec<&str> = shown.lines().skip(1).take(3).collect();
         assert_eq!(
             lines,
             [
                 "you hear fewer than half of your links: it is probably you who is cut off",
+                "the disk is full since 2023-11-14 22:13: what is said or comes here is refused; make room on it",
                 "faults are on: loss=5%, delay=200ms"
             ]
         );
