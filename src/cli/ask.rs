@@ -12,7 +12,7 @@ use serde_json::json;
 use super::args::SearchArgs;
 use super::exit::{Exit, Failure};
 use super::out::{self, Form, Output};
-use crate::node::api::{EventKind, MemberStatus, Status};
+use crate::node::api::{EventKind, Gap, MemberStatus, Status};
 use crate::repl;
 use crate::runtime::protocol::{Request, RequestId, Response};
 use crate::runtime::{Client, ClientError, clock};
@@ -82,6 +82,13 @@ impl Node {
     pub(super) fn status(&mut self) -> Result<Status, Failure> {
         match self.ask(Request::Status)? {
             Response::Status(status) => Ok(*status),
+            other => Err(ClientError::unexpected(&other).into()),
+        }
+    }
+
+    fn gaps(&mut self) -> Result<Vec<Gap>, Failure> {
+        match self.ask(Request::Gaps)? {
+            Response::Gaps(gaps) => Ok(gaps),
             other => Err(ClientError::unexpected(&other).into()),
         }
     }
@@ -182,10 +189,7 @@ pub(super) fn why(home: &Path, what: String, output: Output) -> Result<Exit, Fai
 
 pub(super) fn gaps(home: &Path, output: Output) -> Result<Exit, Failure> {
     let mut node = Node::at(home)?;
-    let gaps = match node.ask(Request::Gaps)? {
-        Response::Gaps(gaps) => gaps,
-        other => return Err(ClientError::unexpected(&other).into()),
-    };
+    let gaps = node.gaps()?;
     match output.form {
         Form::Text => {
             let status = node.status()?;
@@ -198,19 +202,21 @@ pub(super) fn gaps(home: &Path, output: Output) -> Result<Exit, Failure> {
 
 pub(super) fn log(home: &Path, last: u64, output: Output) -> Result<Exit, Failure> {
     let mut node = Node::at(home)?;
-    let request = Request::Log { last };
+    let (messages, left_out) = match node.ask(Request::Log { last })? {
+        Response::Log { messages, left_out } => (messages, left_out),
+        other => return Err(ClientError::unexpected(&other).into()),
+    };
     match output.form {
-        Form::Text => node.tell(request, Counters::Hidden, output)?,
-        Form::Json => match node.ask(request)? {
-            Response::Log { messages, left_out } => {
-                out::json(&messages)?;
-                if left_out > 0 {
-                    let _ =
-                        writeln!(io::stderr(), "moot: {left_out} older messages did not fit one answer; ask for fewer");
-                }
+        Form::Text => {
+            let gaps = node.gaps()?;
+            out::line(&repl::log(&output.view(node.names()?), &messages, left_out, &gaps))?;
+        }
+        Form::Json => {
+            out::json(&messages)?;
+            if left_out > 0 {
+                let _ = writeln!(io::stderr(), "moot: {left_out} older messages did not fit one answer; ask for fewer");
             }
-            other => return Err(ClientError::unexpected(&other).into()),
-        },
+        }
     }
     Ok(Exit::Well)
 }

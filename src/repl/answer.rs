@@ -1,6 +1,7 @@
 //! What the node answered, as text. The line editor and the commands print the same words.
 
 use crate::base::Wall;
+use crate::node::api::{Gap, Message};
 use crate::runtime::protocol::Response;
 use crate::view::{Counters, View};
 
@@ -13,13 +14,7 @@ pub fn answer(view: &View, response: &Response, counters: Counters, now: Wall) -
         Response::Members(members) => Some(view.who(members)),
         Response::WhyMessage(why) => Some(view.why_message(why)),
         Response::WhyMember(why) => Some(view.why_member(why, now)),
-        Response::Log { messages, left_out } => {
-            let mut lines: Vec<String> = messages.iter().map(|message| view.logged(message)).collect();
-            if *left_out > 0 {
-                lines.insert(0, format!("({left_out} older messages did not fit; ask for fewer)"));
-            }
-            Some(if lines.is_empty() { "no message was said here yet".into() } else { lines.join("\n") })
-        }
+        Response::Log { messages, left_out } => Some(log(view, messages, *left_out, &[])),
         Response::Found { found, more } => {
             let mut lines: Vec<String> = found.iter().map(|found| view.found(found)).collect();
             if *more {
@@ -41,6 +36,15 @@ pub fn answer(view: &View, response: &Response, counters: Counters, now: Wall) -
         Response::Evidence(_) | Response::Done => None,
         Response::Error(error) => Some(error.message.clone()),
     }
+}
+
+/// Messages of the past, and what is missing among them.
+#[must_use]
+pub fn log(view: &View, messages: &[Message], left_out: u64, gaps: &[Gap]) -> String {
+    let older = (left_out > 0).then(|| format!("({left_out} older messages did not fit; ask for fewer)"));
+    let lines = (!messages.is_empty()).then(|| view.log(messages, gaps));
+    let all: Vec<String> = older.into_iter().chain(lines).collect();
+    if all.is_empty() { "no message was said here yet".into() } else { all.join("\n") }
 }
 
 #[cfg(test)]

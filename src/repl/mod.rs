@@ -28,7 +28,7 @@ use crate::runtime::protocol::{Request, Response};
 use crate::runtime::{Client, ClientError, clock};
 use crate::view::{Answered, Opening, View};
 
-pub use answer::answer;
+pub use answer::{answer, log};
 use board::{Board, Shared, Typed};
 use editor::{LineEditor, Terminal};
 pub use onlooker::Onlooker;

@@ -34,8 +34,8 @@ impl History {
         nick.clone_into(&mut self.nick);
     }
 
-    /// The last `count` messages to be committed, one's own among them, in causal order: each author's in its own
-    /// order, and an answer after what it answers.
+    /// The last `count` messages in causal order, one's own among them: each author's in its own order, and an answer
+    /// after what it answers. What comes late takes its place among them, so that the newest to arrive may not be there.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -43,8 +43,8 @@ impl History {
         let count = i64::try_from(count).unwrap_or(i64::MAX);
         let read = || {
             let mut statement = self.db.prepare_cached(&format!(
-                "SELECT {COLUMNS} FROM (SELECT * FROM messages ORDER BY n DESC LIMIT ?1) AS messages
-                 LEFT JOIN cards ON member = author ORDER BY {CAUSAL_ORDER}",
+                "SELECT {COLUMNS} FROM messages JOIN (SELECT n AS newest FROM messages ORDER BY {CAUSAL_ORDER_BACK} LIMIT ?1)
+                 ON n = newest LEFT JOIN cards ON member = author ORDER BY {CAUSAL_ORDER}",
             ))?;
             statement.query_map([count], |row| self.message(row))?.collect::<Result<Vec<_>, _>>()
         };
@@ -154,6 +154,8 @@ pub(super) const COLUMNS: &str = "id, kind, author, cards.nick, receiver, seq, m
 pub(super) const COLUMNS_COUNT: usize = 12;
 /// Each author's messages in its own order, and an answer after what it answers.
 pub(super) const CAUSAL_ORDER: &str = "lamport, author, messages.incarnation, messages.boot, seq";
+/// The same from its end.
+const CAUSAL_ORDER_BACK: &str = "lamport DESC, author DESC, messages.incarnation DESC, messages.boot DESC, seq DESC";
 
 /// What a person is shown of an id where nothing longer is needed.
 const HANDLE_CHARS_MIN: usize = 4;
@@ -210,7 +212,10 @@ mod tests {
         assert_eq!((log[3].recovered, log[3].via, log[3].late_ms), (false, None, None));
         assert_eq!((log[3].said_at, log[3].received_at), (Wall(1_009), Some(Wall(2_000))));
         history.set_nick("anna");
-        assert_eq!(texts(&history.log(3).unwrap()), ["anna: hi bo", "bo: psst", &cys]);
+        assert_eq!(texts(&history.log(4).unwrap()), ["anna: hi bo", "bo: psst", &cys, "bo: hello"]);
+        // The one that came last was said before bo's.
+        assert_eq!(texts(&history.log(1).unwrap()), ["bo: hello"]);
+        assert_eq!(texts(&history.log(2).unwrap()), [cys.as_str(), "bo: hello"]);
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! Messages of the past, as lines of a log: what was said, after when and by which handle; and what a search found, with
 //! its hits marked. Knows nothing of what is looked for.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::events::ACTION;
 use super::{Tone, View};
-use crate::base::text;
-use crate::node::api::{Found, Message};
+use crate::base::{Incarnation, MemberId, text};
+use crate::node::api::{Found, Gap, Message, MessageKind};
 
 /// What stands around a hit, so that colour is not the only sign of it.
 const HIT: (&str, &str) = ("«", "»");
@@ -13,6 +15,45 @@ const HIT: (&str, &str) = ("«", "»");
 const APART_MS_MIN: u64 = 60_000;
 
 impl View {
+    /// Messages in the log's order, a line each, with what is missing from among them where it would stand: numbers of
+    /// the room that are not here, and those of `gaps` that come after what is here of their author.
+    #[must_use]
+    pub fn log(&self, messages: &[Message], gaps: &[Gap]) -> String {
+        let mut listed: BTreeMap<(MemberId, Incarnation), BTreeSet<u64>> = BTreeMap::new();
+        for message in messages.iter().filter(|message| message.kind == MessageKind::Group) {
+            listed.entry((message.from, message.incarnation)).or_default().insert(message.seq);
+        }
+        let mut lines = Vec::new();
+        for message in messages {
+            let listed = listed.get(&(message.from, message.incarnation));
+            let before = listed.and_then(|seqs| seqs.range(..message.seq).next_back()).copied();
+            if let Some(before) = before.filter(|_| message.kind == MessageKind::Group) {
+                lines.extend(self.hole(message, before + 1, gaps));
+            }
+            lines.push(self.logged(message));
+        }
+        lines.extend(gaps.iter().filter_map(|gap| {
+            let newest = *listed.get(&(gap.author, gap.incarnation))?.last()?;
+            (gap.first > newest).then(|| self.gap(gap))
+        }));
+        lines.join("\n")
+    }
+
+    /// What is missing from number `first` on, before `message`.
+    fn hole(&self, message: &Message, first: u64, gaps: &[Gap]) -> Option<String> {
+        let last = message.seq.checked_sub(1).filter(|last| first <= *last)?;
+        let is_told = |gap: &&Gap| {
+            let (author, incarnation) = (gap.author, gap.incarnation);
+            (author, incarnation, gap.first, gap.last) == (message.from, message.incarnation, first, last)
+        };
+        if let Some(gap) = gaps.iter().find(is_told) {
+            return Some(self.gap(gap));
+        }
+        let author = self.names.named(message.from, &message.nick);
+        let range = if first == last { first.to_string() } else { format!("{first}–{last}") };
+        Some(self.ink.paint(Tone::Caution, &format!("not here: {author}#{range}")))
+    }
+
     /// A message in the log: as on the screen, after its time and handle.
     #[must_use]
     pub fn logged(&self, message: &Message) -> String {
@@ -68,7 +109,7 @@ fn one_line(piece: &str) -> String {
 #[cfg(test)]
 mod tests {
     use crate::base::Wall;
-    use crate::node::api::{Found, Message, Piece};
+    use crate::node::api::{Found, Gap, Message, Piece};
     use crate::view::events::tests::{message, view};
     use crate::view::{Ink, View};
 
@@ -91,6 +132,36 @@ mod tests {
         assert_eq!(logged(at(60_000), true), format!("{line}  [recovered, 60 s late]"));
         let ahead = Some(Wall(said.said_at.0 - 3_600_000));
         assert_eq!(logged(ahead, false), format!("{line}  [claimed; it came here 2023-11-14 21:13]"));
+    }
+
+    #[test]
+    fn what_is_missing_stands_where_it_would_be() {
+        let said = |seq| Message { seq, ..message(2, "bo", None, &format!("number {seq}")) };
+        let secret = Message { seq: 9, ..message(2, "bo", Some(1), "psst") };
+        let gap = |first, last| Gap {
+            author: said(1).from,
+            nick: "bo".into(),
+            incarnation: said(1).incarnation,
+            first,
+            last,
+            asked: vec![],
+        };
+        let stamp = "2023-11-14 22:13 k7f3  bo";
+        assert_eq!(
+            view().log(&[said(3), said(3), secret, said(4), said(6), said(9)], &[gap(1, 2), gap(7, 8), gap(10, 11)]),
+            format!(
+                "\
+{stamp}: number 3
+{stamp}: number 3
+{stamp} → you: psst
+{stamp}: number 4
+not here: bo#5
+{stamp}: number 6
+gap: bo#7–8, nobody was asked yet
+{stamp}: number 9
+gap: bo#10–11, nobody was asked yet"
+            )
+        );
     }
 
     #[test]
