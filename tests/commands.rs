@@ -77,3 +77,33 @@ fn signal(node: &Node, signal: Signal) {
     let pid = i32::try_from(node.pid()).ok().and_then(Pid::from_raw).expect("a process");
     kill_process(pid, signal).expect("signalled");
 }
+
+#[test]
+fn a_name_that_means_several_things_is_told_from_each_of_them() {
+    let (ana, bo, other) = (Home::new("ana"), Home::new("bo"), Home::new("Bo"));
+    let node = ana.node(&[]);
+    let _others = [&bo, &other].map(|home| home.node(&["--join", node.ticket()]));
+    ana.meet(3);
+    for args in [&["send", "for all of you"][..], &["send", "--to", "bo", "for you alone, and no other one"]] {
+        let sent = ana.moot(args);
+        assert_eq!(sent.status.code(), Some(0), "{sent:?}");
+    }
+    let refused = |args: &[&str]| {
+        let output = ana.moot(args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {output:?}");
+        complaint(&output)
+    };
+    let any = "moot: BO may be any of Bo and bo; write it as the one that you mean";
+    assert_eq!(refused(&["why", "BO"]), any);
+    assert_eq!(refused(&["send", "--to", "BO", "hi"]), any);
+    let number = refused(&["why", "ana#1"]);
+    assert!(number.contains(" (ana to the room, ") && number.contains(": \"for all of you\")"), "{number}");
+    assert!(number.contains(" (ana to bo, ") && number.contains(": \"for you alone, and no other one\")"), "{number}");
+    let member = refused(&["evidence", "export", "bo", "--out", "unused"]);
+    assert!(member.starts_with("moot: bo is a member, and evidence is of a message: "), "{member}");
+
+    let none = ana.moot(&["log", "0"]);
+    assert_eq!((none.status.code(), none.stdout.len(), none.stderr.len()), (Some(0), 0, 0), "{none:?}");
+    let newest = String::from_utf8(ana.moot(&["log", "1"]).stdout).expect("UTF-8");
+    assert!(newest.trim_end().ends_with("you → bo: for you alone, and no other one"), "{newest}");
+}

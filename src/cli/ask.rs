@@ -100,8 +100,7 @@ impl Node {
 
     /// The nick that was meant, where only its case is not right.
     pub(super) fn ignoring_case(&mut self, typed: String) -> Result<String, Failure> {
-        let names = self.names()?;
-        Ok(names.ignoring_case(&typed).map_or(typed, str::to_owned))
+        self.names()?.ignoring_case(typed).map_err(Failure::misuse)
     }
 
     /// Asks, and prints the answer in words.
@@ -207,6 +206,8 @@ pub(super) fn log(home: &Path, last: u64, output: Output) -> Result<Exit, Failur
         other => return Err(ClientError::unexpected(&other).into()),
     };
     match output.form {
+        // As of `head -n 0`.
+        Form::Text if last == 0 => (),
         Form::Text => {
             let gaps = node.gaps()?;
             out::line(&repl::log(&output.view(node.names()?), &messages, left_out, &gaps))?;

@@ -93,6 +93,7 @@ pub(super) fn parse(line: &str) -> Result<Line, String> {
             _ => Err(takes("/status")),
         },
         "log" if rest.is_empty() => Ok(Line::Log(LOG_MESSAGES)),
+        "log" if rest == "0" => Err("/log 0 shows nothing; /log 1 shows the newest message".into()),
         "log" => rest.parse().map(Line::Log).map_err(|_| takes("/log")),
         "search" if rest.is_empty() => Err(takes("/search")),
         "search" => Ok(Line::Search(rest.into())),
@@ -207,6 +208,7 @@ mod tests {
         assert_eq!(parse("/me"), Err("type it as: /me TEXT".into()));
         assert_eq!(parse("/nick a b"), Err("type it as: /nick NICK".into()));
         assert_eq!(parse("/log many"), Err("type it as: /log [N]".into()));
+        assert_eq!(parse("/log 0"), Err("/log 0 shows nothing; /log 1 shows the newest message".into()));
         assert_eq!(parse("/gaps all"), Err("/gaps takes nothing after it".into()));
         assert_eq!(
             parse("/who cy"),

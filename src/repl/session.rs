@@ -42,7 +42,10 @@ impl Session {
             Ok(line) => line,
             Err(sentence) => return Ok(Next::Complain(sentence)),
         };
-        let line = self.ignoring_case(line);
+        let line = match self.ignoring_case(line) {
+            Ok(line) => line,
+            Err(sentence) => return Ok(Next::Complain(sentence)),
+        };
         let (request, counters) = match line {
             Line::Nothing => return Ok(Next::Nothing),
             Line::Help => return Ok(Next::Print(help())),
@@ -80,14 +83,13 @@ impl Session {
     }
 
     /// The line with the nick that was meant, where only its case is not right.
-    fn ignoring_case(&self, line: Line) -> Line {
+    fn ignoring_case(&self, line: Line) -> Result<Line, String> {
         let names = &self.board.lock().view.names;
-        let meant = |typed: String| names.ignoring_case(&typed).map_or(typed, str::to_owned);
-        match line {
-            Line::Tell { to, text } => Line::Tell { to: meant(to), text },
-            Line::Why(what) => Line::Why(meant(what)),
+        Ok(match line {
+            Line::Tell { to, text } => Line::Tell { to: names.ignoring_case(to)?, text },
+            Line::Why(what) => Line::Why(names.ignoring_case(what)?),
             other => other,
-        }
+        })
     }
 
     fn nick(&mut self, nick: &str) -> Result<Next, ClientError> {

@@ -56,7 +56,8 @@ impl EventLoop {
             Request::Search { words, from, limit } => self.search(asker, words, from, limit).map(|()| None),
             Request::Evidence { what } => {
                 let own_card = self.host.node().card().bytes().to_vec();
-                self.clerk.ask(Question::Evidence { asker, what, own_card }).map(|()| None)
+                let is_member = !matches!(self.host.member(&what), Err(NameError::Unknown { .. }));
+                self.clerk.ask(Question::Evidence { asker, what, is_member, own_card }).map(|()| None)
             }
             Request::Gaps => Ok(Some(Response::Gaps(self.host.node().gaps()))),
             Request::Send { to, text, follow } => self.send(now, asker, to.as_deref(), text, follow).map(|()| None),

@@ -4,12 +4,15 @@
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::{self, JoinHandle};
 
+use jiff::tz::TimeZone;
+
 use super::control::Asker;
 use super::protocol::RequestError;
-use crate::base::MessageId;
 use crate::base::limits::{CONTROL_LOG_BYTES_MAX, DISK_QUESTIONS_MAX};
+use crate::base::{MessageId, text};
 use crate::node::api::{Found, Message, WhyMessage};
 use crate::store::{History, Home, Indexer, Matches, Search, SearchError, StoreError};
+use crate::view::{Ink, Names, View};
 use crate::wire::EvidenceFile;
 
 /// The way to the thread.
@@ -42,6 +45,8 @@ pub(super) enum Question {
     Evidence {
         asker: Asker,
         what: String,
+        /// Whether a member goes by that too.
+        is_member: bool,
         /// Signed; the disk has others' cards only.
         own_card: Vec<u8>,
     },
@@ -134,8 +139,8 @@ impl Desk {
             }
             Question::Search { asker, search } => Answer::Searched { asker, matches: self.search(&search) },
             Question::Why { asker, id } => Answer::Why { asker, why: self.why(id) },
-            Question::Evidence { asker, what, own_card } => {
-                Answer::Evidence { asker, file: self.evidence(&what, &own_card) }
+            Question::Evidence { asker, what, is_member, own_card } => {
+                Answer::Evidence { asker, file: self.evidence(&what, is_member, &own_card) }
             }
             Question::Find { asker, what } => Answer::Found { asker, found: self.find(&what) },
             Question::KeepNick { asker, nick } => {
@@ -154,9 +159,12 @@ impl Desk {
                 "no member and no message is called {what}; moot who lists members, moot log messages"
             ))),
             [..] => {
-                let names: Vec<_> = found.iter().map(|id| id.handle(AMBIGUOUS_CHARS)).collect();
-                let names = names.join(", ");
-                Err(RequestError::usage(format!("{what} may be any of {names}; write more of the one that you mean")))
+                let choices = history.choices(&found).map_err(|error| failed(&error))?;
+                let choices: Vec<String> = choices.iter().map(choice).collect();
+                let choices = choices.join("; ");
+                Err(RequestError::usage(format!(
+                    "{what} may be any of these, write more of the handle of the one that you mean: {choices}"
+                )))
             }
         }
     }
@@ -181,8 +189,17 @@ impl Desk {
         why.map(Box::new).ok_or_else(|| RequestError::refused("that message is no longer kept here"))
     }
 
-    fn evidence(&mut self, what: &str, own_card: &[u8]) -> Result<Box<EvidenceFile>, RequestError> {
-        let id = self.find(what)?;
+    fn evidence(&mut self, what: &str, is_member: bool, own_card: &[u8]) -> Result<Box<EvidenceFile>, RequestError> {
+        let id = self.find(what).map_err(|error| {
+            let is_unknown = self.history().is_ok_and(|history| history.find(what).is_ok_and(|ids| ids.is_empty()));
+            if !is_member || !is_unknown {
+                return error;
+            }
+            RequestError::usage(format!(
+                "{what} is a member, and evidence is of a message: {what}#1, or a handle that moot log shows; \
+                 moot why {what} tells what is known of the member"
+            ))
+        })?;
         let room = self.home.room().id;
         let file = self.history().and_then(|history| history.evidence(room, id, own_card));
         let file = file.map_err(|error| failed(&error))?;
@@ -232,6 +249,19 @@ fn surplus(texts: impl DoubleEndedIterator<Item = usize> + ExactSizeIterator) ->
     count - newest.count()
 }
 
+/// A message by what tells it from others: `k7f3dmxq2abc (ana to bo, 2026-11-28 14:03: "the first words of…")`.
+fn choice((message, to): &(Message, Option<String>)) -> String {
+    let Message { id, nick, text, said_at, .. } = message;
+    let to = to.as_deref().unwrap_or("the room");
+    let mut words: String = text::sanitize(text).split_whitespace().collect::<Vec<_>>().join(" ");
+    if let Some((end, _)) = words.char_indices().nth(CHOICE_CHARS_MAX) {
+        words.truncate(end);
+        words.push('…');
+    }
+    let view = View { ink: Ink::Plain, zone: TimeZone::system(), names: Names::default() };
+    format!("{} ({nick} to {to}, {}: \"{words}\")", id.handle(AMBIGUOUS_CHARS), view.day(*said_at))
+}
+
 fn failed(error: &StoreError) -> RequestError {
     RequestError::failed(error.to_string())
 }
@@ -240,6 +270,8 @@ fn failed(error: &StoreError) -> RequestError {
 const STACK_BYTES: usize = 512 * 1024;
 /// Characters of an id where several begin alike: enough to tell them apart.
 const AMBIGUOUS_CHARS: usize = 12;
+/// Characters of a text that tell it from others.
+const CHOICE_CHARS_MAX: usize = 32;
 /// What a message takes in JSON beside its text.
 const ENVELOPE_BYTES: usize = 400;
 
@@ -266,6 +298,18 @@ mod tests {
             received_at: None,
             late_ms: None,
         }
+    }
+
+    #[test]
+    fn messages_of_one_name_are_told_apart_by_to_whom_when_and_what() {
+        let secret = Message { text: "  psst:\nover \u{1b}[2J there".into(), ..message(3, 0) };
+        let told = choice(&(secret, Some("cy".into())));
+        let (before, after) = told.split_once(" (").unwrap();
+        assert_eq!(before, MessageId([1; 32]).handle(12));
+        assert!(after.starts_with("bo to cy, 19"), "{told}");
+        assert!(after.ends_with(": \"psst: over [2J there\")"), "{told}");
+        let told = choice(&(message(3, 40), None));
+        assert!(told.contains("(bo to the room, ") && told.ends_with(&format!(": \"{}…\")", "x".repeat(32))), "{told}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use rusqlite::{Connection, OptionalExtension as _, Params, Row};
 
-use super::columns::{Num, Word};
+use super::columns::{Json, Num, Word};
 use super::{Home, StoreError, schema};
 use crate::base::{MemberId, MessageId, Wall};
 use crate::node::api::{Message, MessageKind};
@@ -62,6 +62,32 @@ impl History {
             None => self.beginning(name),
         };
         found.map_err(|error| self.sort(error))
+    }
+
+    /// Messages that are to be told apart, in their causal order, each with the nick of its receiver where it has one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn choices(&self, ids: &[MessageId]) -> Result<Vec<(Message, Option<String>)>, StoreError> {
+        let read = || {
+            let mut statement = self.db.prepare_cached(&format!(
+                "SELECT {COLUMNS}, (SELECT nick FROM cards WHERE member = receiver) FROM messages
+                 LEFT JOIN cards ON member = author WHERE id IN (SELECT value FROM json_each(?1))
+                 ORDER BY {CAUSAL_ORDER}",
+            ))?;
+            let rows = statement.query_map([Json(ids.to_vec())], |row| {
+                let message = self.message(row)?;
+                let nick: Option<String> = row.get(COLUMNS_COUNT)?;
+                let to = message.to.map(|to| match nick {
+                    Some(nick) => nick,
+                    None if to == self.me => self.nick.clone(),
+                    None => to.short(),
+                });
+                Ok((message, to))
+            })?;
+            rows.collect::<Result<Vec<_>, _>>()
+        };
+        read().map_err(|error| self.sort(error))
     }
 
     /// The shortest handle of the message that no other one here shares, at least `HANDLE_CHARS_MIN` long.
@@ -243,6 +269,10 @@ mod tests {
         assert_eq!(named("bo#3"), [of(&bo, 3, "hello")]);
         assert_eq!(named("ana#3"), [of(&ana, 3, "own")]);
         assert_eq!(named("bo#7"), [of(&bo, 7, "hello"), private_id]);
+        let choices = history.choices(&named("bo#7")).unwrap();
+        let choices: Vec<_> = choices.iter().map(|(message, to)| (message.text.as_str(), to.as_deref())).collect();
+        assert_eq!(choices.len(), 2);
+        assert!(choices.contains(&("hello", None)) && choices.contains(&("psst", Some("ana"))), "{choices:?}");
         for unknown in ["bo#900", "cy#1", "bo#x", "zzzzzzzz", "", "k7f%", "#3"] {
             assert_eq!(named(unknown), [], "{unknown}");
         }

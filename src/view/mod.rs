@@ -43,7 +43,8 @@ impl View {
     }
 
     /// Day and minute: `2026-11-22 14:03`.
-    fn day(&self, at: Wall) -> String {
+    #[must_use]
+    pub fn day(&self, at: Wall) -> String {
         self.formatted(at, "%Y-%m-%d %H:%M")
     }
 

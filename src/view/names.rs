@@ -1,7 +1,7 @@
 //! Who is who on the screen: "you", a nick, or a nick and the beginning of the id where two members share
 //! it. Owns how a name is written; the node reads it back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::{MemberId, text};
 
@@ -76,17 +76,26 @@ impl Names {
         Some(self.marked(me, nick)).filter(|marked| marked.contains(MARK))
     }
 
-    /// The nick that `typed` means when its case is ignored: of the one member that it can mean, where nobody
-    /// is called just that.
-    #[must_use]
-    pub fn ignoring_case(&self, typed: &str) -> Option<&str> {
-        if self.nicks.values().any(|nick| nick == typed) {
-            return None;
+    /// The nick that `typed` means when its case is ignored, where nobody is called just that; else `typed`, which may
+    /// mean something else.
+    ///
+    /// # Errors
+    /// A sentence that names them, where there are several such nicks.
+    pub fn ignoring_case(&self, typed: String) -> Result<String, String> {
+        if self.nicks.values().any(|nick| *nick == typed) {
+            return Ok(typed);
         }
         let lower = typed.to_lowercase();
-        let mut meant = self.nicks.values().filter(|nick| nick.to_lowercase() == lower);
-        let (first, other) = (meant.next()?, meant.next());
-        other.is_none().then_some(first.as_str())
+        let meant: BTreeSet<&String> = self.nicks.values().filter(|nick| nick.to_lowercase() == lower).collect();
+        match Vec::from_iter(meant)[..] {
+            [] => Ok(typed),
+            [one] => Ok(one.clone()),
+            [ref first @ .., last] => {
+                let first: Vec<String> = first.iter().map(|nick| text::sanitize(nick)).collect();
+                let (first, last, typed) = (first.join(", "), text::sanitize(last), text::sanitize(&typed));
+                Err(format!("{typed} may be any of {first} and {last}; write it as the one that you mean"))
+            }
+        }
     }
 
     /// What each member but oneself is called.
@@ -138,12 +147,13 @@ pub(super) mod tests {
     #[test]
     fn case_is_ignored_only_where_one_member_can_be_meant() {
         let mut names = four();
-        assert_eq!(
-            (names.ignoring_case("BO"), names.ignoring_case("bo"), names.ignoring_case("zoe")),
-            (Some("bo"), None, None)
-        );
+        let meant = |names: &Names, typed: &str| names.ignoring_case(typed.into());
+        for (typed, nick) in [("BO", "bo"), ("bo", "bo"), ("zoe", "zoe")] {
+            assert_eq!(meant(&names, typed), Ok(nick.into()));
+        }
         names.learn(id(9), "Bo");
-        assert_eq!(names.ignoring_case("BO"), None);
+        assert_eq!(meant(&names, "BO").unwrap_err(), "BO may be any of Bo and bo; write it as the one that you mean");
+        assert_eq!(meant(&names, "Bo"), Ok("Bo".into()));
     }
 
     #[test]
