@@ -258,13 +258,24 @@ fn delivery_line(
             for (outcome, word) in OPEN_OUTCOMES {
                 let who: Vec<String> = all.iter().filter(|delivery| delivery.outcome == outcome).map(&name).collect();
                 if !who.is_empty() {
-                    line = format!("{line}, {} {word}", list(&who));
+                    line = format!("{line}, {} {word}", some_of(&who));
                 }
             }
             line + &reason
         }
     }
 }
+
+/// All names where they are few, else the first ones and how many more there are: `--json` and `why` have all.
+fn some_of(who: &[String]) -> String {
+    if who.len() <= NAMED_MAX {
+        return list(who);
+    }
+    format!("{} and {} more", who[..NAMED_MAX - 1].join(", "), who.len() - (NAMED_MAX - 1))
+}
+
+/// Names of one outcome in a line: what fits beside the rest of it.
+const NAMED_MAX: usize = 4;
 
 /// What an unknown outcome rests on; the tries that an earlier run made are not kept.
 fn no_receipt(attempts: u32) -> String {
@@ -398,6 +409,21 @@ pub(super) mod tests {
         assert_eq!(
             view().sampled_delivery("k7f3", &all, Some(999), None),
             "k7f3 stored by 1 of 2, cy unknown (only 2 of 999 were asked)"
+        );
+    }
+
+    #[test]
+    fn a_delivery_line_names_a_few_of_many_and_counts_the_rest() {
+        let of = |members: u8, outcome| -> Vec<Delivery> {
+            (0..members).map(|n| delivery(n + 2, &format!("n{n}"), outcome, 1)).collect()
+        };
+        let line = |all: &[Delivery]| view().delivery("k7f3", all, None);
+        assert_eq!(line(&of(4, Outcome::Unknown)), "k7f3 stored by 0 of 4, n0, n1, n2 and n3 unknown");
+        assert_eq!(line(&of(5, Outcome::Unknown)), "k7f3 stored by 0 of 5, n0, n1, n2 and 2 more unknown");
+        let many = [of(200, Outcome::Sending), of(50, Outcome::Waiting)].concat();
+        assert_eq!(
+            line(&many),
+            "k7f3 stored by 0 of 250, n0, n1, n2 and 47 more waiting, n0, n1, n2 and 197 more sending"
         );
     }
 
