@@ -12,12 +12,12 @@ use folkmoot::wire::FrameKind;
 
 use super::{Amount, DISK, lines, names, quantile, room};
 
-const ONE_WAY: Duration = Duration::from_millis(50);
+pub(super) const ONE_WAY: Duration = Duration::from_millis(50);
 /// Messages are said until then without being counted, so that the loss of the path is known.
-const WARM_UP: Duration = Duration::from_secs(60);
+pub(super) const WARM_UP: Duration = Duration::from_secs(60);
 /// IPv4 and UDP headers of one datagram.
 const HEADER_BYTES: u64 = 28;
-const TEXT: &str = "a line of chat as people write it, sixty-four bytes of it, about.";
+pub(super) const TEXT: &str = "a line of chat as people write it, sixty-four bytes of it, about.";
 
 /// What became of private messages between two members.
 #[derive(Default)]
@@ -64,11 +64,11 @@ impl Seen {
     }
 }
 
-fn micros(span: Duration) -> u64 {
+pub(super) fn micros(span: Duration) -> u64 {
     u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }
 
-fn counter(world: &World, name: &str, counter: &str) -> u64 {
+pub(super) fn counter(world: &World, name: &str, counter: &str) -> u64 {
     world.status(name).counters.get(counter).copied().unwrap_or(0)
 }
 
@@ -119,7 +119,7 @@ fn talk(seed: u64, seen: &mut Seen, talk: Talk, messages: usize) {
     seen.copies += counter(&world, "m0", "delivery_copies") - before[2];
 }
 
-fn ms(micros: u64) -> String {
+pub(super) fn ms(micros: u64) -> String {
     format!("{}.{}", micros / 1000, micros % 1000 / 100)
 }
 
@@ -187,81 +187,6 @@ fn needless(amount: Amount, chat: Talk) {
             ms(quantile(&seen.took, 500)),
             ms(quantile(&seen.took, 990)),
         );
-    }
-}
-
-/// How soon a room shows what one of it says.
-pub(super) fn group(amount: Amount) {
-    const MEMBERS: usize = 100;
-    let messages = amount.messages.min(20);
-    println!(
-        "| members | messages | shown by 50 % | by 99 % | by 99.9 % | by all, ms | copies a member | receipts of all | sent again, each | suite |"
-    );
-    println!("|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|");
-    let mut took = Vec::new();
-    let (mut never, mut retries, mut copies, mut receipted, mut asked) = (0, 0, 0, 0, 0);
-    for seed in 0..amount.seeds {
-        let names = names(MEMBERS);
-        let options = Options { is_traced: true, keeps_told: false, suite: Suite::Plain, ..Options::new(seed) };
-        let mut world = room(options, &names, ONE_WAY, ONE_WAY * 3 / 10);
-        world.loss(50);
-        let end = world.elapsed() + WARM_UP;
-        while world.elapsed() < end {
-            world.run_for(Duration::from_secs(5));
-            lines(&mut world).for_each(drop);
-        }
-        let sum = |world: &World, what: &str| names.iter().map(|name| counter(world, name, what)).sum::<u64>();
-        let came = |world: &World| sum(world, "messages_group") + sum(world, "messages_duplicate");
-        let (retried, had) = (sum(&world, "delivery_retries"), came(&world));
-        for number in 0..messages {
-            let author = &names[number * 37 % MEMBERS];
-            let id = world.say(author, TEXT);
-            let mut left = None;
-            let mut shown = Vec::new();
-            for _ in 0..10 {
-                world.run_for(Duration::from_secs(1));
-                for line in lines(&mut world) {
-                    note_shown(&line, id, &mut left, &mut shown);
-                }
-                if shown.len() == MEMBERS - 1 {
-                    break;
-                }
-            }
-            never += MEMBERS - 1 - shown.len();
-            let left = left.expect("its author shows it");
-            took.extend(shown.into_iter().map(|at: Time| micros(at.since(left))));
-        }
-        world.run_for(Duration::from_secs(5));
-        retries += sum(&world, "delivery_retries") - retried;
-        copies += came(&world) - had - u64::try_from(messages).unwrap_or(0);
-        for name in &names {
-            let deliveries = world.status(name).deliveries;
-            receipted += deliveries.delivered;
-            asked += deliveries.delivered + deliveries.waiting + deliveries.sending + deliveries.unknown;
-        }
-    }
-    took.sort_unstable();
-    let said = amount.seeds * u64::try_from(messages).unwrap_or(0);
-    let [half, most, nearly, all] = [500, 990, 999, 1000].map(|share| ms(quantile(&took, share)));
-    let others = said * u64::try_from(MEMBERS - 1).unwrap_or(0);
-    println!(
-        "| {MEMBERS} | {said} | {half} | {most} | {nearly} | {all} | {}.{:02} | {receipted} of {asked} | {} | plain |",
-        copies / others.max(1),
-        copies * 100 / others.max(1) % 100,
-        retries / said.max(1)
-    );
-    println!("\nnot shown within 10 s: {never}");
-}
-
-fn note_shown(line: &Line, id: MessageId, left: &mut Option<Time>, shown: &mut Vec<Time>) {
-    let What::Told { event } = &line.what else { return };
-    let EventKind::Message(message) = &event.kind else { return };
-    if message.id == id {
-        if left.is_none() {
-            *left = Some(line.at);
-        } else {
-            shown.push(line.at);
-        }
     }
 }
 

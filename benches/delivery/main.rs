@@ -6,6 +6,8 @@
 #![expect(clippy::disallowed_methods, clippy::print_stdout, reason = "a benchmark reads the clock and prints")]
 
 mod delivery;
+mod group;
+mod receipts;
 mod truth;
 
 use std::time::{Duration, Instant};
@@ -25,11 +27,13 @@ struct Amount {
 /// A table: its name, what it shows, and the function that prints its rows.
 type Table = (&'static str, &'static str, fn(Amount));
 
-const TABLES: [Table; 6] = [
+const TABLES: [Table; 8] = [
     ("private", "a private message, 100 ms there and back", delivery::private),
     ("jitter", "attempts that were not needed: no loss, 30 % jitter", delivery::jitter),
     ("slow", "the same, no loss and no jitter: one commit of the receiver takes 150 ms, once a second", delivery::slow),
-    ("group", "a message to a room of 100, 5 % loss", delivery::group),
+    ("receipts", "from a receiver's commit until its receipt leaves", receipts::receipts),
+    ("group", "a message to a room of 100, 5 % loss", group::group),
+    ("large", "the same to a room of 500 whose members knew each other before, three messages", group::large),
     ("dead", "what is left for members that died, after their messages' life", delivery::dead),
     ("truth", "what is ever wrong, whatever happens to a room of four", truth::truth),
 ];
@@ -70,10 +74,29 @@ fn room(options: Options, names: &[String], delay: Duration, jitter: Duration) -
         world.start(name);
         world.disk_latency(name, DISK);
     }
+    come_together(world)
+}
+
+/// The same of members that knew each other before, and start together.
+fn old_room(options: Options, names: &[String], delay: Duration, jitter: Duration) -> World {
+    let mut world = World::with(options);
+    world.delay(delay, jitter);
+    for name in names {
+        world.add(name);
+    }
+    world.acquaint();
+    for name in names {
+        world.start(name);
+        world.disk_latency(name, DISK);
+    }
+    come_together(world)
+}
+
+fn come_together(mut world: World) -> World {
     // Looked at now and then: looking costs as much as the members of all together.
     let mut seconds = 0;
     while !world.converged() {
-        assert!(seconds < 120, "seed {}: the room did not come together", options.seed);
+        assert!(seconds < 120, "the room did not come together");
         seconds += 1;
         world.run_for(Duration::from_secs(1));
     }
