@@ -143,6 +143,11 @@ pub const RECOVERY_MESSAGES_MAX: usize = 500;
 pub const RECOVERY_AGE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// One window of a recovery: what fits the in-flight limit with room for chat.
 pub const RECOVERY_WINDOW_BYTES: usize = 16 * 1024;
+/// Windows of one pull under way at once, so that half a megabyte takes few round trips. On a path of 2 Mbit/s they are
+/// a quarter of a second's worth, within which a peer is not taken for silent.
+pub const RECOVERY_WINDOWS_MAX: usize = 4;
+/// Pulls of one peer that wait to be given: these windows, and holes that losses left in others.
+pub const RECOVERY_PULLS_MAX: usize = 8;
 
 /// Group messages kept to be given to others, whichever bound is met first.
 pub const RETAINED_MESSAGES_MAX: usize = 10_000;

@@ -3,11 +3,11 @@
 use super::book::OutId;
 use super::flight::Flight;
 use super::machine::Messaging;
-use super::peer::{Giving, Work};
+use super::peer::{Given, Giving};
 use super::receive::SEQ_MAX;
 use super::record::Outcome;
 use super::timers::Timer;
-use crate::base::limits::DELIVERY_DEADLINE;
+use crate::base::limits::{DELIVERY_DEADLINE, RECOVERY_WINDOW_BYTES};
 use crate::base::{MemberId, MessageId, Run, Seq, Step};
 use crate::wire::{Lacking, MessagingFrame};
 
@@ -32,20 +32,19 @@ impl Messaging {
             return;
         }
         let (places, end, lacking) = self.window(author, run, first, last);
-        let mut frames = Vec::with_capacity(places.len() + 1);
+        let pull = (author, run, first, end);
+        let mut giving = Vec::with_capacity(places.len() + 1);
         for (seq, id) in places {
             let own = (author == self.me).then(|| self.book.at_place(run, seq)).flatten();
             let after = own.map_or(0, |out| self.note_given(step, from, out));
-            let Some(kept) = self.log.kept((author, run, seq), id) else { continue };
-            frames.push(Giving { after, own, frame: MessagingFrame::Recovered(kept.bytes.to_vec()) });
+            giving.push(Giving { after, pull, what: Given::Message(seq, id, own) });
         }
-        self.counters.given += u64::try_from(frames.len()).unwrap_or(0);
-        let after = frames.iter().map(|giving| giving.after).max().unwrap_or(0);
-        let end = MessagingFrame::PullEnd { author, run, first, last: end, lacking };
-        frames.push(Giving { after, own: None, frame: end });
+        self.counters.given += u64::try_from(giving.len()).unwrap_or(0);
+        let after = giving.iter().map(|giving| giving.after).max().unwrap_or(0);
+        giving.push(Giving { after, pull, what: Given::End(lacking) });
         let Some(peer) = self.peers.get_mut(&from).filter(|peer| peer.session.is_some()) else { return };
-        // A peer pulls one thing at a time: what it asked before it no longer waits for.
-        peer.giving = frames.into();
+        peer.pulls(pull);
+        peer.giving.extend(giving);
         self.dirty.insert(from);
     }
 
@@ -77,7 +76,7 @@ impl Messaging {
                 bytes += kept.bytes.len();
             }
             next += 1;
-            if bytes >= Work::window_bytes() {
+            if bytes >= RECOVERY_WINDOW_BYTES {
                 break;
             }
         }
@@ -111,18 +110,32 @@ impl Messaging {
     pub(super) fn give(&mut self, step: &mut Step, to: MemberId) {
         let settled = self.settled_upto;
         while let Some(peer) = self.peers.get_mut(&to).filter(|peer| peer.session.is_some() && peer.is_queue_empty())
-            && let Some(Giving { after, frame, .. }) = peer.giving.front()
+            && let Some(Giving { after, pull, what }) = peer.giving.front()
         {
             if *after > settled {
                 self.gated_peers.insert(to);
                 return;
             }
-            let bytes = if let MessagingFrame::Recovered(bytes) = frame { bytes.len() } else { PULL_END_BYTES };
+            let (author, run, first, last) = *pull;
+            let (bytes, own, frame) = match what {
+                Given::Message(seq, id, own) => {
+                    let Some(kept) = self.log.kept((author, run, *seq), *id) else {
+                        // It was pruned meanwhile; what is asked for again hears so.
+                        peer.giving.pop_front();
+                        continue;
+                    };
+                    (kept.bytes.len(), *own, MessagingFrame::Recovered(kept.bytes.to_vec()))
+                }
+                Given::End(lacking) => {
+                    let lacking = lacking.clone();
+                    (PULL_END_BYTES, None, MessagingFrame::PullEnd { author, run, first, last, lacking })
+                }
+            };
             if let Err(wait) = peer.allowance.take(bytes, step.now.time) {
                 self.timers.set(Timer::Give(to), step.now.time + wait);
                 return;
             }
-            let Some(Giving { own, frame, .. }) = peer.giving.pop_front() else { return };
+            peer.giving.pop_front();
             let delivery = own.and_then(|out| self.book.delivery_mut(out, to));
             if let Some(delivery) = delivery.filter(|delivery| !delivery.outcome.is_final()) {
                 delivery.attempt_asked_for(step.now.wall);

@@ -2,7 +2,7 @@
 //! receipts and recovery. Decides nothing about who is a member and moves no datagram itself.
 //!
 //! Read `machine` first; then `own` (saying), `deliver`, `flight` and `resend` (until it is settled), `receive` and `order` (showing),
-//! `receipts`, `flood` and `carry` (passing on, in a large room), `frontier`, `recovery` and `pull` (asking), `give` (answering), and `forks` (authors who say two things). The other files hold what these work on.
+//! `receipts`, `flood` and `carry` (passing on, in a large room), `frontier`, `recovery`, `pull` and `windows` (asking), `give` (answering), and `forks` (authors who say two things). The other files hold what these work on.
 
 mod book;
 mod carry;
@@ -32,6 +32,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod windows;
 
 pub use book::{Delivery, OutcomeCounts, ReceiptSeen, Try, Way};
 pub use machine::{Messaging, Settings};

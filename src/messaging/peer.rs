@@ -12,10 +12,10 @@ use super::flight::{Flight, Flights};
 use super::pto::Pace;
 use crate::base::limits::{
     DATAGRAM_BYTES_MAX, GIVEN_BYTES_PER_SECOND_MAX, IN_FLIGHT_DATAGRAMS_MAX, OUTSTANDING_BYTES_MAX,
-    OUTSTANDING_MESSAGES_MAX, RECOVERY_WINDOW_BYTES, WAITING_BYTES_MAX, WAITING_MESSAGES_MAX,
+    OUTSTANDING_MESSAGES_MAX, RECOVERY_PULLS_MAX, WAITING_BYTES_MAX, WAITING_MESSAGES_MAX,
 };
-use crate::base::{Path, Presence, Run, Seq, Time};
-use crate::wire::MessagingFrame;
+use crate::base::{MemberId, MessageId, Path, Presence, Run, Seq, Time};
+use crate::wire::Lacking;
 
 /// A frame's own bytes and its share of a datagram's header, beside the message.
 const FRAME_BYTES: usize = 40;
@@ -97,14 +97,22 @@ impl Taking {
     }
 }
 
-/// A frame that was pulled.
+/// Something that was pulled.
 #[derive(Debug)]
 pub(super) struct Giving {
     /// It leaves once the record of this number is on disk.
     pub after: u64,
-    /// The message of one's own that it carries.
-    pub own: Option<OutId>,
-    pub frame: MessagingFrame,
+    /// The pull that it answers: whose run, and which messages of it.
+    pub pull: (MemberId, Run, Seq, Seq),
+    pub what: Given,
+}
+
+#[derive(Debug)]
+pub(super) enum Given {
+    /// With its number in the book of one's own messages, if it is one.
+    Message(Seq, MessageId, Option<OutId>),
+    /// All was given.
+    End(Vec<Lacking>),
 }
 
 /// What a peer's heartbeats said of what it holds.
@@ -269,7 +277,8 @@ impl Work {
         self.queue.push_front(out);
     }
 
-    /// Counts a message in flight that was fetched.
+    /// Follows a message that is fetched. It takes nothing of the window: what is fetched has bounds of its own, and chat does not
+    /// wait for it.
     pub fn watch(&mut self, out: OutId, bytes: usize, flight: Flight) {
         if self.is_under_way(out) {
             return;
@@ -281,7 +290,7 @@ impl Work {
 
     pub fn launch(&mut self, out: OutId, mut flight: Flight) {
         flight.bytes = self.stage.get(&out).copied().unwrap_or(0);
-        self.in_flight_bytes += flight.bytes;
+        self.in_flight_bytes += if flight.is_pushed { flight.bytes } else { 0 };
         self.flights.insert(out, flight);
     }
 
@@ -328,13 +337,24 @@ impl Work {
             self.queue.clear();
         }
         let flight = self.flights.remove(out)?;
-        self.in_flight_bytes -= bytes;
+        self.in_flight_bytes -= if flight.is_pushed { bytes } else { 0 };
         Some(flight)
     }
 
-    /// One window's worth of what it pulled.
-    pub const fn window_bytes() -> usize {
-        RECOVERY_WINDOW_BYTES
+    /// It pulls something. What waits to be given of the same messages it asked for before, and of too many pulls the first
+    /// one it asked for the longest ago: it waits for neither any more.
+    pub fn pulls(&mut self, (author, run, first, last): (MemberId, Run, Seq, Seq)) {
+        let is_alike = |of: &Giving| {
+            let (whose, which, from, to) = of.pull;
+            (whose, which) == (author, run) && from <= last && first <= to
+        };
+        self.giving.retain(|giving| !is_alike(giving));
+        let pulls = self.giving.iter().filter(|giving| matches!(giving.what, Given::End(_))).count();
+        if pulls >= RECOVERY_PULLS_MAX
+            && let Some(oldest) = self.giving.front().map(|giving| giving.pull)
+        {
+            self.giving.retain(|giving| giving.pull != oldest);
+        }
     }
 }
 

@@ -1,63 +1,70 @@
-//! One pull, from the asking to its end: windows, losses, silence. Owns the pull that is on; what is sought, and from whom,
-//! is recovery's.
+//! One pull, from the asking to its end: losses, silence, the turn of others. Owns the pull that is on; what is sought, and from
+//! whom, is recovery's, and how much is under way is `windows`'.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::give::LACKING_MAX;
 use super::log::Place;
 use super::machine::Messaging;
 use super::outbox::EventKind;
+use super::peer::Peer;
 use super::record::Answer;
 use super::recovery::{Active, Asked, Offer, Wanted};
 use super::timers::Timer;
+use super::windows::{LOST_TRIES_MAX, PULL_TRIES_MAX, Part, Waits, Window, Windows};
 use crate::base::{Cause, MemberId, Seq, Step};
 use crate::wire::{Lacking, MessagingFrame};
 
 /// What a peer may take to answer a pull, beside the round trip: it gives chat the way.
 const ANSWER_TIME: Duration = Duration::from_millis(300);
-const PULL_TRIES_MAX: u32 = 3;
 /// One pull holds up the others for this long at most, however slowly its peer gives: a guess, of thirty honest windows.
 const PULL_TIME_MAX: Duration = Duration::from_secs(10);
 
 impl Messaging {
     pub(super) fn pull(&mut self, step: &mut Step, peer: MemberId, wanted: Wanted, tries: u32, is_quest: bool) {
+        let Wanted { first, last, .. } = wanted;
+        let tries_max = if is_quest { PULL_TRIES_MAX } else { LOST_TRIES_MAX };
+        let windows = Windows::new(Part { first, last, tries }, tries_max);
         let began = step.now.time;
-        let (progressed, has_given) = (false, false);
-        self.recovery.active =
-            Some(Active { peer, wanted, began, tries, has_given, progressed, said: Vec::new(), is_quest });
-        self.send_pull(step);
+        self.recovery.active = Some(Active { peer, wanted, windows, began, heard: None, said: Vec::new(), is_quest });
+        self.ask_on(step);
     }
 
-    fn send_pull(&mut self, step: &mut Step) {
-        let Some(active) = &self.recovery.active else { return };
-        let Wanted { author, run, first, last } = active.wanted;
-        tracing::debug!(peer = %active.peer, %author, %run, first, last, "pull");
-        self.counters.pulls += 1;
-        self.out.send(active.peer, MessagingFrame::Pull { author, run, first, last });
-        self.await_answer(step);
+    /// Asks for as much as may be under way. With nothing left to ask for, and nothing under way, the pull is over.
+    fn ask_on(&mut self, step: &mut Step) {
+        let Some(active) = &mut self.recovery.active else { return };
+        let Some(waits) = waits_for(&self.peers, active.peer) else { return };
+        let Wanted { author, run, .. } = active.wanted;
+        let of = self.log.run(author, run);
+        let missing = |first, last| of.map_or_else(|| vec![(first, last)], |of| of.missing(first, last));
+        while let Some(part) = active.windows.next(missing) {
+            let Part { first, last, tries } = part;
+            tracing::debug!(peer = %active.peer, %author, %run, first, last, tries, "pull");
+            self.counters.pulls += 1;
+            self.out.send(active.peer, MessagingFrame::Pull { author, run, first, last });
+            active.windows.sent(part, step.now.time, waits);
+        }
+        if active.windows.is_idle() { self.pull_done(step) } else { self.await_answers(step) }
     }
 
-    fn await_answer(&mut self, step: &mut Step) {
+    fn await_answers(&mut self, step: &mut Step) {
         let Some(active) = &self.recovery.active else { return };
-        let Some(peer) = self.peers.get(&active.peer) else { return };
-        let wait = (peer.pace.pto(&peer.path) + ANSWER_TIME) * (active.tries + 1);
+        let Some(due) = active.windows.due() else { return };
         // Past its time it is still asked as often as any: a loop that stood still may have let the time pass.
-        let (again, over) = (step.now.time + wait, active.began + PULL_TIME_MAX);
-        self.timers.set(Timer::Pull, if over > step.now.time { again.min(over) } else { again });
+        let over = active.began + PULL_TIME_MAX;
+        self.timers.set(Timer::Pull, if over > step.now.time { due.min(over) } else { due });
     }
 
     /// A message that was given is on its way to the disk. Whatever is asked for now, it was asked for once.
-    pub(super) fn recovery_comes(&mut self, step: &mut Step, peer: MemberId, (author, run, seq): Place) {
+    pub(super) fn recovery_comes(&mut self, step: &mut Step, peer: MemberId, (author, run, seq): Place, bytes: usize) {
         *self.recovery.incoming.entry(peer).or_default() += 1;
         let Some(active) = &mut self.recovery.active else { return };
-        let wanted = active.wanted;
-        let fits = active.peer == peer
-            && (wanted.author, wanted.run) == (author, run)
-            && (wanted.first..=wanted.last).contains(&seq);
-        if fits {
-            active.progressed = true;
-            active.has_given = true;
-            self.await_answer(step);
+        let fits = active.peer == peer && (active.wanted.author, active.wanted.run) == (author, run);
+        let Some(waits) = waits_for(&self.peers, peer) else { return };
+        if fits && active.windows.comes(seq, bytes, step.now.time, waits) {
+            active.heard = Some(step.now.time);
+            self.await_answers(step);
         }
     }
 
@@ -98,67 +105,47 @@ impl Messaging {
             return;
         }
         let Some(active) = &mut self.recovery.active else { return };
-        let wanted = active.wanted;
-        let fits = active.peer == peer
-            && (wanted.author, wanted.run, wanted.first) == (author, run, first)
-            && (first..=wanted.last).contains(&last);
-        if !fits {
-            return;
-        }
+        let fits = active.peer == peer && (active.wanted.author, active.wanted.run) == (author, run);
+        let Some(waits) = waits_for(&self.peers, peer).filter(|_| fits) else { return };
+        let now = step.now.time;
+        let Some(ended) = active.windows.ends(first, last, now, waits) else { return };
+        active.heard = Some(now);
         let missing = self.log.run(author, run).map_or_else(|| vec![(first, last)], |of| of.missing(first, last));
         let (words, lost) = words_of(peer, &missing, lacking);
-        if let Some(lost) = lost {
-            active.tries = if active.progressed { 0 } else { active.tries + 1 };
-            active.progressed = false;
-            active.wanted.first = lost;
-            if active.tries < PULL_TRIES_MAX {
-                active.said.extend(words.iter().filter(|word| word.last < lost));
-                return self.send_pull(step);
-            }
-            active.said.extend(words);
-            return self.pull_done(step);
-        }
         active.said.extend(words);
-        active.wanted.first = last + 1;
-        let rest = (last < wanted.last)
-            .then(|| {
-                let from = last + 1;
-                let of = self.log.run(author, run);
-                of.map_or_else(|| Some((from, wanted.last)), |of| of.missing(from, wanted.last).first().copied())
-            })
-            .flatten();
-        let is_urgent = self.recovery.quests.values().any(|q| q.finished.is_none() && q.due <= step.now.time);
-        match (rest, &mut self.recovery.active) {
-            (Some((next, _)), Some(active)) => {
-                active.wanted.first = next;
-                if step.now.time >= active.began + PULL_TIME_MAX || (!active.is_quest && is_urgent) {
-                    return self.put_off(step);
-                }
-                active.tries = 0;
-                active.progressed = false;
-                self.send_pull(step);
-            }
-            (Some(_) | None, _) => self.pull_done(step),
+        active.windows.adapt(&Part { last, ..ended.part }, lost.iter().map(|(first, last)| last - first + 1).sum());
+        active.windows.again(lost, if ended.progressed() { 0 } else { ended.part.tries + 1 });
+        let is_urgent = self.recovery.quests.values().any(|q| q.finished.is_none() && q.due <= now);
+        let is_late = now >= active.began + PULL_TIME_MAX || (!active.is_quest && is_urgent);
+        if is_late && active.windows.rest().is_some() {
+            return self.put_off(step);
         }
+        self.ask_on(step);
     }
 
     pub(super) fn pull_unanswered(&mut self, step: &mut Step) {
+        let now = step.now.time;
         let Some(active) = &mut self.recovery.active else { return };
-        if active.has_given && step.now.time >= active.began + PULL_TIME_MAX {
+        if active.heard.is_some() && now >= active.began + PULL_TIME_MAX {
             return self.put_off(step);
         }
-        active.tries = if active.progressed { 1 } else { active.tries + 1 };
-        active.progressed = false;
-        if active.tries < PULL_TRIES_MAX {
-            let Wanted { author, run, first, last } = active.wanted;
-            let missing = self.log.run(author, run).map_or_else(|| vec![(first, last)], |of| of.missing(first, last));
-            let Some(&(first, _)) = missing.first() else { return self.pull_done(step) };
-            active.wanted.first = first;
-            return self.send_pull(step);
+        let Wanted { author, run, .. } = active.wanted;
+        let mut is_silent = false;
+        for window in active.windows.overdue(now).into_iter().rev() {
+            let Window { part, sent, .. } = window;
+            let of = self.log.run(author, run);
+            let missing = of.map_or_else(|| vec![(part.first, part.last)], |of| of.missing(part.first, part.last));
+            active.windows.adapt(&part, part.last - part.first + 1);
+            let tries = if window.progressed() { 1 } else { part.tries + 1 };
+            is_silent |= tries >= PULL_TRIES_MAX && active.heard.is_none_or(|heard| heard <= sent);
+            active.windows.again(missing, tries);
         }
-        let peer = active.peer;
-        self.recovery.offers.remove(&peer);
-        self.pull_done(step);
+        if is_silent {
+            let peer = active.peer;
+            self.recovery.offers.remove(&peer);
+            return self.pull_done(step);
+        }
+        self.ask_on(step);
     }
 
     /// The pull took its time: what is left of an offer waits until others had their turn.
@@ -174,8 +161,9 @@ impl Messaging {
     /// Pulls something else first: what is left of the offer is the last of its peer's.
     pub(super) fn set_aside(&mut self) {
         self.timers.cancel(Timer::Pull);
-        let Some(Active { peer, wanted, tries, progressed, .. }) = self.recovery.active.take() else { return };
-        let tries = if progressed { 0 } else { tries };
+        let Some(Active { peer, wanted, windows, .. }) = self.recovery.active.take() else { return };
+        let Some(Part { first, last, tries }) = windows.rest() else { return };
+        let wanted = Wanted { first, last, ..wanted };
         self.recovery.offers.entry(peer).or_default().push_back(Offer { wanted, tries });
     }
 
@@ -187,9 +175,9 @@ impl Messaging {
         if active.is_quest
             && let Some(next) = self.hole_done(&active)
         {
-            self.recovery.active =
-                Some(Active { wanted: next, tries: 0, progressed: false, said: Vec::new(), ..active });
-            return self.send_pull(step);
+            let windows = active.windows.onward(next.first, next.last);
+            self.recovery.active = Some(Active { wanted: next, windows, said: Vec::new(), ..active });
+            return self.ask_on(step);
         }
         self.tell_recovered(step, peer);
         self.seek(step);
@@ -197,9 +185,11 @@ impl Messaging {
 
     /// Notes what a peer said of a hole; gives the next one that it can be asked for.
     fn hole_done(&mut self, active: &Active) -> Option<Wanted> {
-        let Wanted { author, run, first, last } = active.wanted;
+        let Wanted { author, run, last, .. } = active.wanted;
         let peer = active.peer;
-        let left = self.log.run(author, run).map_or_else(Vec::new, |of| of.missing(first, last));
+        let of = self.log.run(author, run);
+        let missing = |(first, last)| of.map_or_else(Vec::new, |of| of.missing(first, last));
+        let left: Vec<(Seq, Seq)> = active.windows.unanswered().flat_map(missing).collect();
         let silence = |(first, last)| Asked { peer, first, last, answer: Answer::NoAnswer };
         let quest = self.recovery.quests.get_mut(&(author, run))?;
         quest.round.insert(peer, left.is_empty());
@@ -221,18 +211,24 @@ impl Messaging {
     }
 }
 
-/// What a peer says of what is missing of a window, where `lacking` is what it does not give; and the first message that
-/// it gave and that was lost.
-fn words_of(peer: MemberId, missing: &[(Seq, Seq)], lacking: &[Lacking]) -> (Vec<Asked>, Option<Seq>) {
+/// How long the peer may be silent; `None` where there is no session with it.
+fn waits_for(peers: &BTreeMap<MemberId, Peer>, peer: MemberId) -> Option<Waits> {
+    let peer = peers.get(&peer)?;
+    let overtaken = peer.pace.timeouts(&peer.path).reordering;
+    Some(Waits { answer: peer.pace.pto(&peer.path) + ANSWER_TIME, overtaken })
+}
+
+/// What a peer says of what is missing of a window, where `lacking` is what it does not give; and what it gave and was lost.
+fn words_of(peer: MemberId, missing: &[(Seq, Seq)], lacking: &[Lacking]) -> (Vec<Asked>, Vec<(Seq, Seq)>) {
     let mut words = Vec::new();
-    let mut lost = None;
+    let mut lost = Vec::new();
     for (first, last) in missing.iter().flat_map(|&range| split_at(range, lacking)) {
         match lacking.iter().find(|lack| lack.first <= first && last <= lack.last) {
             Some(lack) => {
                 let answer = if lack.had { Answer::NoLongerKeepsIt } else { Answer::NeverHadIt };
                 words.push(Asked { peer, first, last, answer });
             }
-            None => lost = lost.or(Some(first)),
+            None => lost.push((first, last)),
         }
     }
     (words, lost)

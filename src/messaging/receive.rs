@@ -153,7 +153,7 @@ impl Messaging {
     ) {
         let message = signed.value();
         if given {
-            self.recovery_comes(step, peer, (message.author, message.run, message.seq));
+            self.recovery_comes(step, peer, (message.author, message.run, message.seq), signed.bytes().len());
         }
         let order = signed.value().lamport.min(self.clock + LAMPORT_LEAP_MAX);
         self.clock = self.clock.max(order);

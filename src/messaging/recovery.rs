@@ -13,6 +13,7 @@ use super::order::HOLD;
 use super::own::wall_before;
 use super::record::Answer;
 use super::timers::Timer;
+use super::windows::Windows;
 use crate::base::limits::{RECOVERY_AGE_MAX, RECOVERY_MESSAGES_MAX, RECOVERY_PEERS_MAX};
 use crate::base::{Cause, MemberId, Run, Seq, Step, Time};
 
@@ -93,19 +94,17 @@ pub(super) struct Asked {
     pub answer: Answer,
 }
 
-/// The pull that waits for its answer.
+/// The pull that waits for its answers.
 #[derive(Debug)]
 pub(super) struct Active {
     pub peer: MemberId,
-    /// What of it has no answer yet.
+    /// All of it.
     pub wanted: Wanted,
+    pub windows: Windows,
     pub began: Time,
-    pub tries: u32,
-    /// It gave something since the pull began.
-    pub has_given: bool,
-    /// Something new came since it was sent.
-    pub progressed: bool,
-    /// What the peer said of those before `wanted` that it does not give.
+    /// When the peer last gave something of it, or said that it does not.
+    pub heard: Option<Time>,
+    /// What the peer said of those that it does not give.
     pub said: Vec<Asked>,
     pub is_quest: bool,
 }
@@ -239,11 +238,12 @@ impl Messaging {
     pub(super) fn asked_for(&self, author: MemberId, run: Run, first: Seq, last: Seq) -> Vec<(MemberId, Answer)> {
         let missing = self.log.run(author, run).map_or_else(Vec::new, |of| of.missing(first, last));
         let mut asked = self.recovery.quests.get(&(author, run)).map(|quest| quest.asked.clone()).unwrap_or_default();
-        if let Some(Active { peer, wanted, said, is_quest: true, .. }) = &self.recovery.active
+        if let Some(Active { peer, wanted, said, windows, is_quest: true, .. }) = &self.recovery.active
             && (wanted.author, wanted.run) == (author, run)
         {
             asked.extend(said);
-            asked.push(Asked { peer: *peer, first: wanted.first, last: wanted.last, answer: Answer::NoAnswer });
+            let silence = |(first, last)| Asked { peer: *peer, first, last, answer: Answer::NoAnswer };
+            asked.extend(windows.unanswered().map(silence));
         }
         words_on(&asked, &missing).into_iter().collect()
     }

@@ -1,10 +1,12 @@
 //! What was missed is fetched from whoever holds it.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::world::{MS, World, kind_of, room};
+use crate::base::limits::RECOVERY_PULLS_MAX;
 use crate::base::{Cause, MemberId, MessageId, Run, Wall};
 use crate::messaging::{EventKind, Outcome};
 use crate::wire::{FrontierEntry, GroupMessage, Lacking, MessagingFrame, Prev, Signed};
@@ -357,4 +359,70 @@ fn a_recovery_is_over_once_its_last_message_is_shown() {
     let over = events.iter().position(|event| matches!(event, EventKind::Recovered { .. })).expect("over");
     assert_eq!(world.messages("bo").len(), 20);
     assert!(over > last, "{over} is before {last}");
+}
+
+/// Bo fetches 100 messages of 1,000 bytes, and one in ten of them is lost the first time. Gives how many were given, and how many
+/// pulls were open at most.
+fn fetched_with_losses() -> (World, u64, usize) {
+    let mut world = World::new(66, &["ana", "bo"]);
+    world.link.delay = MS * 25;
+    world.crash("bo");
+    world.run_for(SEC * 6);
+    for _ in 0..100 {
+        world.say("ana", &"x".repeat(1000));
+        world.run_for(MS * 20);
+    }
+    let open = Rc::new(RefCell::new((0_usize, 0_usize)));
+    let (seen, mut lost) = (Rc::clone(&open), BTreeSet::new());
+    world.drop_frames(move |_, _, frame| {
+        let (now, most) = &mut *seen.borrow_mut();
+        match frame {
+            MessagingFrame::Pull { .. } => *now += 1,
+            MessagingFrame::PullEnd { .. } => *now = now.saturating_sub(1),
+            _ => {}
+        }
+        *most = (*most).max(*now);
+        kind_of(frame) == "recovered" && seq_of(frame).is_some_and(|seq| seq % 10 == 0 && lost.insert(seq))
+    });
+    world.start("bo");
+    world.run_for(SEC * 2);
+    let given = world.frames["recovered"];
+    let most = open.borrow().1;
+    (world, given, most)
+}
+
+#[test]
+fn more_windows_than_one_are_under_way_and_what_came_after_a_loss_is_not_given_again() {
+    let (mut world, given, most) = fetched_with_losses();
+    assert_eq!(world.screen("bo").len(), 100);
+    assert_eq!(given, 100 + 10, "each that was lost once more, and no other");
+    assert!((2..=RECOVERY_PULLS_MAX).contains(&most), "{most} pulls were open at once");
+    world.check_folds();
+}
+
+#[test]
+fn who_asks_for_everything_at_once_has_few_pulls_waiting() {
+    let mut world = World::new(67, &["ana", "bo"]);
+    for number in 0..60 {
+        world.say("ana", &format!("{number}"));
+        world.run_for(MS * 20);
+    }
+    let (author, run) = (world.id("ana"), world.node("ana").run.expect("it runs"));
+    // A window that waits for nothing but its turn: chat goes first.
+    world.cut_one_way("bo", "ana");
+    for _ in 0..100 {
+        world.tell("ana", "bo", &"x".repeat(1000));
+    }
+    world.run_for(MS * 50);
+    for first in 1..=60 {
+        world.inject("bo", "ana", MessagingFrame::Pull { author, run, first, last: first });
+    }
+    let bo = world.id("bo");
+    let waiting = world.machine("ana").peers[&bo].giving.len();
+    assert_eq!(waiting, 2 * RECOVERY_PULLS_MAX, "a message and an end for each of the last pulls");
+    // What is asked for again takes the place of what waits.
+    for _ in 0..10 {
+        world.inject("bo", "ana", MessagingFrame::Pull { author, run, first: 55, last: 60 });
+    }
+    assert_eq!(world.machine("ana").peers[&bo].giving.len(), 2 * 2 + 6 + 1);
 }
