@@ -26,7 +26,7 @@ end)
 wait_until("a datagram came twice and was taken once", "120s", function() return bo:status().counters.replayed > 0 end)
 expect.shown_once(bo, long)
 expect.shown_once(bo, short)
-wait_until("the loss is measured", "120s", function() return ana:member(bo).loss > 0 end)
+wait_until("the loss is measured", "120s", function() return (ana:member(bo).loss or 0) > 0 end)
 local link = ana:why(bo).link
 expect.is_true(link.hears_me, "bo is known to hear ana")
 expect.is_true(link.rtt_us >= 1000, "the round trip is measured")

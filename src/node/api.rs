@@ -508,7 +508,7 @@ pub struct WhyMember {
     pub verdict: Verdict,
 }
 
-/// What this node's own link to a member shows.
+/// What this node's own link to a member shows. While the member is missed, round trip and loss are not known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
     pub heard_ms_ago: Option<u64>,

@@ -71,6 +71,7 @@ impl Node {
     pub fn why_member(&self, now: Now, id: MemberId) -> Option<WhyMember> {
         let member = self.membership.member(now, id)?;
         let path = self.transport.path(id);
+        let measured = path.filter(|_| !is_silent(&member));
         let evidence = |wanted: fn(EvidenceKind) -> bool| {
             let items = member.evidence.iter().map(|item| self.evidence(item));
             items.filter(|item| wanted(item.kind)).collect()
@@ -83,9 +84,9 @@ impl Node {
             link: Link {
                 heard_ms_ago: member.heard.map(|heard| millis(now.time, heard)),
                 hears_me: path.and_then(|path| hears_me(now.time, path.hears_me, member.is_watched)),
-                rtt_us: path.and_then(|path| path.rtt).map(|rtt| micros(rtt.smoothed)),
-                loss_in: path.map(|path| path.loss_in),
-                loss_out: path.map(|path| path.loss_out),
+                rtt_us: measured.and_then(|path| path.rtt).map(|rtt| micros(rtt.smoothed)),
+                loss_in: measured.map(|path| path.loss_in),
+                loss_out: measured.map(|path| path.loss_out),
                 address: self.transport.address(id),
             },
             verdict: Verdict {
@@ -103,6 +104,7 @@ impl Node {
 
     fn member_status(&self, now: Now, member: Member) -> MemberStatus {
         let path = self.transport.path(member.id);
+        let measured = path.filter(|_| !is_silent(&member));
         MemberStatus {
             id: member.id,
             nick: member.nick,
@@ -110,8 +112,8 @@ impl Node {
             state: member.presence,
             heard_ms_ago: member.heard.map(|heard| millis(now.time, heard)),
             hears_me: path.and_then(|path| hears_me(now.time, path.hears_me, member.is_watched)),
-            rtt_us: path.and_then(|path| path.rtt).map(|rtt| micros(rtt.smoothed)),
-            loss: path.map(|path| path.loss_in.max(path.loss_out)),
+            rtt_us: measured.and_then(|path| path.rtt).map(|rtt| micros(rtt.smoothed)),
+            loss: measured.map(|path| path.loss_in.max(path.loss_out)),
             degraded: member.degraded,
             evidence: member.evidence.iter().map(|item| self.evidence(item)).collect(),
         }
@@ -229,6 +231,11 @@ fn millis(now: Time, earlier: Time) -> u64 {
 
 fn micros(span: Duration) -> u64 {
     u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Whether this node misses the member now: what was measured of its link before says nothing of the link as it is.
+fn is_silent(member: &Member) -> bool {
+    member.evidence.iter().any(|item| item.kind == EvidenceKind::Silence)
 }
 
 /// Whether a peer hears this node; not known of one that it has no reason to hear from now.

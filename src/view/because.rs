@@ -99,7 +99,7 @@ fn said(state: Presence, item: &Evidence) -> Option<String> {
     let detail = text::sanitize(&item.detail);
     let silence = || {
         let (_, span) = detail.split_once(SILENT_FOR)?;
-        Some(if state == Presence::Alive {
+        Some(if state == Presence::Alive && item.kind == EvidenceKind::Heard {
             format!("heard again after {span}")
         } else {
             format!("not heard for {span}")
@@ -130,6 +130,15 @@ mod tests {
             evidence(EvidenceKind::Heard, 1, "ana", "heard on this node's own link"),
         ];
         assert_eq!(view().because(Presence::Alive, &well), "");
+    }
+
+    #[test]
+    fn a_member_that_others_hear_is_not_heard_again_for_that() {
+        let silent = evidence(EvidenceKind::Silence, 1, "ana", "silent for 40.9 s");
+        let others = evidence(EvidenceKind::Contradiction, 3, "cy", "knows tick 9");
+        assert_eq!(view().because(Presence::Alive, &[silent, others]), "not heard for 40.9 s; cy hears it");
+        let back = evidence(EvidenceKind::Heard, 1, "ana", "heard again on this node's own link, silent for 8.2 s");
+        assert_eq!(view().because(Presence::Alive, &[back]), "heard again after 8.2 s");
     }
 
     #[test]

@@ -10,6 +10,8 @@ use crate::node::api::{Answer, Asked, Delivery, Event, EventKind, Evidence, Gap,
 pub(super) const ACTION: &str = "/me ";
 /// A recovered message that is not later than this came as one expects it.
 const LATE_MS_MIN: u64 = 3_000;
+/// A private message that is later than this was not sent in one go, or a clock is wrong.
+const PRIVATE_LATE_MS_MIN: u64 = 10_000;
 /// What stands before the second and later lines of a text.
 const INDENT: &str = "\n    ";
 
@@ -24,7 +26,9 @@ impl View {
                     .paint(Tone::Faint, &format!("{who} is ready in \"{}\", listening on {addr}", text::sanitize(room)))
             }
             EventKind::Member { id, nick, state, evidence, .. } => self.member_change(*id, nick, *state, evidence),
-            EventKind::Message(message) => self.message(message, None),
+            EventKind::Message(message) => {
+                self.message(&Message { received_at: Some(event.at), ..message.clone() }, None)
+            }
             EventKind::Undone { handle, reason, .. } => {
                 self.ink.paint(Tone::Bad, &format!("{handle} was not sent: {}", text::sanitize(reason)))
             }
@@ -73,6 +77,8 @@ impl View {
         }
         if message.recovered {
             notes.push(self.recovered_note(message));
+        } else if let Some(late) = late_by(message).filter(|_| !mine) {
+            notes.push(format!("{} late", age(late)));
         }
         if notes.is_empty() {
             return line;
@@ -235,7 +241,7 @@ fn delivery_line(
     reason: Option<&str>,
     name: impl Fn(&Delivery) -> String,
 ) -> String {
-    let reason = reason.map(|reason| format!(": {}", text::sanitize(reason))).unwrap_or_default();
+    let mut reason = reason.map(text::sanitize);
     match deliveries {
         [] => format!("{handle} stored here only, nobody else is in the room"),
         [one] => {
@@ -250,7 +256,7 @@ fn delivery_line(
                 Outcome::Refused => format!("refused by {who}"),
                 Outcome::Expired => format!("expired before {who} was reachable"),
             };
-            format!("{handle} {said}{reason}")
+            reason.map_or_else(|| format!("{handle} {said}"), |reason| format!("{handle} {said}: {reason}"))
         }
         all => {
             let stored = all.iter().filter(|delivery| delivery.outcome == Outcome::Delivered).count();
@@ -258,10 +264,13 @@ fn delivery_line(
             for (outcome, word) in OPEN_OUTCOMES {
                 let who: Vec<String> = all.iter().filter(|delivery| delivery.outcome == outcome).map(&name).collect();
                 if !who.is_empty() {
-                    line = format!("{line}, {} {word}", some_of(&who));
+                    // A reason is that of who refused, and stands beside it.
+                    let reason = reason.take_if(|_| outcome == Outcome::Refused);
+                    let reason = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+                    line = format!("{line}, {} {word}{reason}", some_of(&who));
                 }
             }
-            line + &reason
+            reason.map_or(line.clone(), |reason| format!("{line}: {reason}"))
         }
     }
 }
@@ -276,6 +285,12 @@ fn some_of(who: &[String]) -> String {
 
 /// Names of one outcome in a line: what fits beside the rest of it.
 const NAMED_MAX: usize = 4;
+
+/// How long after it was said, by its author's clock, a private message came: nobody but its author could say it again.
+fn late_by(message: &Message) -> Option<u64> {
+    let came = message.received_at.filter(|_| is_private(message.kind))?;
+    came.0.checked_sub(message.said_at.0).filter(|&ms| ms >= PRIVATE_LATE_MS_MIN)
+}
 
 /// What an unknown outcome rests on; the tries that an earlier run made are not kept.
 fn no_receipt(attempts: u32) -> String {
@@ -390,6 +405,27 @@ pub(super) mod tests {
     fn a_message_cannot_pass_for_an_event_or_move_the_cursor() {
         let said = message(2, "bo", None, "one\ncy is unreachable\u{1b}[2J\r\n");
         assert_eq!(view().message(&said, None), "bo: one\n    cy is unreachable[2J");
+    }
+
+    #[test]
+    fn a_private_message_says_how_late_it_is() {
+        let said = message(2, "bo", Some(1), "hello");
+        let came = |ms| Message { received_at: Some(Wall(said.said_at.0 + ms)), ..said.clone() };
+        assert_eq!(view().message(&came(19_000), None), "bo → you: hello  [19 s late]");
+        assert_eq!(view().message(&came(900), None), "bo → you: hello");
+    }
+
+    #[test]
+    fn the_reason_stands_beside_who_gave_it() {
+        let deliveries = [
+            delivery(2, "bo", Outcome::Delivered, 1),
+            delivery(3, "cy", Outcome::Refused, 1),
+            delivery(4, "dee", Outcome::Waiting, 0),
+        ];
+        assert_eq!(
+            view().delivery("k7f3", &deliveries, Some("its disk is full")),
+            "k7f3 stored by 1 of 3, cy refused (its disk is full), dee waiting"
+        );
     }
 
     #[test]

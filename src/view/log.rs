@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::events::ACTION;
+use super::events::{ACTION, is_private};
 use super::{Tone, View};
 use crate::base::{Incarnation, MemberId, text};
 use crate::node::api::{Found, Gap, Message, MessageKind};
@@ -90,7 +90,7 @@ impl View {
     /// When it came here, where that is not when its author claims to have said it. What was recovered says how late.
     fn came(&self, message: &Message) -> Option<String> {
         let (claimed, came) = (message.said_at, message.received_at?);
-        let is_told = message.recovered && came >= claimed;
+        let is_told = (message.recovered || is_private(message.kind)) && came >= claimed;
         (!is_told && came.0.abs_diff(claimed.0) >= APART_MS_MIN)
             .then(|| self.ink.paint(Tone::Faint, &format!("[claimed; it came here {}]", self.day(came))))
     }

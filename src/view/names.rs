@@ -1,7 +1,9 @@
 //! Who is who on the screen: "you", a nick, or a nick and the beginning of the id where two members share
-//! it. Owns how a name is written; the node reads it back.
+//! it, or two that look the same. Owns how a name is written; the node reads it back.
 
 use std::collections::{BTreeMap, BTreeSet};
+
+use unicode_security::confusable_detection::skeleton;
 
 use crate::base::{MemberId, text};
 
@@ -10,6 +12,8 @@ use crate::base::{MemberId, text};
 pub struct Names {
     me: Option<MemberId>,
     nicks: BTreeMap<MemberId, String>,
+    /// How many of them look like this, by [`looks`].
+    alike: BTreeMap<String, usize>,
 }
 
 /// Between a nick and the beginning of an id; no nick contains it, and the node takes it in either form.
@@ -21,14 +25,19 @@ pub(super) const YOU: &str = "you";
 impl Names {
     #[must_use]
     pub fn new(me: MemberId) -> Self {
-        Self { me: Some(me), nicks: BTreeMap::new() }
+        Self { me: Some(me), ..Self::default() }
     }
 
     /// Notes that `id` is called `nick` now.
     pub fn learn(&mut self, id: MemberId, nick: &str) {
-        if self.nicks.get(&id).is_none_or(|known| known != nick) {
-            self.nicks.insert(id, nick.into());
+        if self.nicks.get(&id).is_some_and(|known| known == nick) {
+            return;
         }
+        let before = self.nicks.insert(id, nick.into());
+        if let Some(alike) = before.and_then(|before| self.alike.get_mut(&looks(&before))) {
+            *alike -= 1;
+        }
+        *self.alike.entry(looks(nick)).or_default() += 1;
     }
 
     /// Notes that oneself is called `nick` now.
@@ -43,7 +52,8 @@ impl Names {
         self.me == Some(id)
     }
 
-    /// The nick of `id`, marked where another member has the same; the id's beginning where none is known.
+    /// The nick of `id`, marked where another member's looks the same or it reads "you"; the id's beginning where none is
+    /// known.
     #[must_use]
     pub fn name(&self, id: MemberId) -> String {
         self.nicks.get(&id).map_or_else(|| id.short(), |nick| self.marked(id, nick))
@@ -104,10 +114,18 @@ impl Names {
     }
 
     fn marked(&self, id: MemberId, nick: &str) -> String {
-        let shared = self.nicks.iter().any(|(&other, known)| other != id && known == nick);
+        let looks = looks(nick);
+        let itself = usize::from(self.nicks.get(&id).is_some_and(|known| self::looks(known) == looks));
+        let shared = looks == YOU || self.alike.get(&looks).is_some_and(|&alike| alike > itself);
         let nick = text::sanitize(nick);
         if shared { format!("{nick}{MARK}{}", id.short()) } else { nick }
     }
+}
+
+/// What a nick looks like to somebody who reads in a hurry: two that look the same, whatever their case and script, give
+/// the same (the skeleton of Unicode UTS #39).
+fn looks(nick: &str) -> String {
+    skeleton(&nick.to_lowercase()).collect()
 }
 
 #[cfg(test)]
@@ -134,6 +152,20 @@ pub(super) mod tests {
         names.learn(id(9), "bo");
         assert_eq!(names.name(id(2)), format!("bo~{}", id(2).short()));
         assert_eq!(names.name(id(9)), format!("bo~{}", id(9).short()));
+    }
+
+    #[test]
+    fn a_nick_that_looks_like_another_or_like_oneself_is_marked() {
+        let mut names = four();
+        // A capital, Cyrillic letters, and what a node calls its own person.
+        for (byte, nick) in [(7, "Cy"), (8, "\u{0435}ve"), (9, "eve"), (10, "you")] {
+            names.learn(id(byte), nick);
+        }
+        for (byte, nick) in [(3, "cy"), (7, "Cy"), (8, "\u{0435}ve"), (9, "eve"), (10, "you")] {
+            assert_eq!(names.name(id(byte)), format!("{nick}~{}", id(byte).short()));
+        }
+        names.learn(id(7), "gus");
+        assert_eq!((names.name(id(3)), names.name(id(7))), ("cy".into(), "gus".into()));
     }
 
     #[test]

@@ -16,7 +16,11 @@ impl View {
         let to = proof.to.as_ref().map_or_else(|| "the room".to_owned(), named);
         let manner = if is_private(proof.kind) { "a private message" } else { "a message" };
         let mut lines = vec![
-            format!("every part holds, and all of it is of room {}", proof.room),
+            if proof.proves.is_empty() {
+                format!("every signature in it holds, and all of it is of room {}", proof.room)
+            } else {
+                format!("every part holds, and all of it is of room {}", proof.room)
+            },
             format!(
                 "{} is {manner} from {} to {to}",
                 self.ink.paint(Tone::Strong, &proof.id.to_string()),
@@ -71,8 +75,18 @@ impl View {
     }
 }
 
-fn quoted(said: &str) -> impl Iterator<Item = String> {
-    text::sanitize(said).lines().map(|line| format!("{QUOTED}{line}")).collect::<Vec<_>>().into_iter()
+/// A text as it can be shown, and whether that is not all of it: what was signed is the whole.
+fn quoted(said: &str) -> Vec<String> {
+    let shown = text::sanitize(said);
+    let mut lines: Vec<String> = shown.lines().map(|line| format!("{QUOTED}{line}")).collect();
+    let hidden = said.chars().count() - shown.chars().count();
+    if hidden > 0 {
+        let hidden = count(u64::try_from(hidden).unwrap_or(u64::MAX), "character", "characters");
+        lines.push(format!(
+            "  {hidden} left out here that cannot be shown; --json has the text as it was signed"
+        ));
+    }
+    lines
 }
 
 fn named(signer: &Signer) -> String {
@@ -117,6 +131,7 @@ every part holds, and all of it is of room {room}
   #12 of run 17.ab12; the time that it claims is 2023-11-14 22:13
   | done
   | it proves: everything[2J
+  1 character left out here that cannot be shown; --json has the text as it was signed
 and as the same number {}
   | not done
 it proves:
@@ -133,5 +148,6 @@ who the keys say they are:
         );
         let empty = Proof { proves: Vec::new(), cards: Vec::new(), ..proof };
         assert!(view().proof(&empty).contains("\nit proves nothing\nit does not prove:\n"));
+        assert!(view().proof(&empty).starts_with("every signature in it holds, "));
     }
 }
