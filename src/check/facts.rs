@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::bits::{Bits, Spans};
 use super::{Driver, Ended, Kept, Line, Name, Noted, What};
 use crate::base::limits::RUNS_PER_AUTHOR_MAX;
-use crate::base::{Incarnation, MemberId, MessageId, Run, Seq, Time};
+use crate::base::{Incarnation, MemberId, MessageId, Presence, Run, Seq, Time};
 use crate::node::api::{EventKind, Message, MessageKind};
 
 /// A machine, by the order in which it appeared.
@@ -23,6 +23,11 @@ const RECENT_MAX: usize = crate::base::limits::RECOVERY_MESSAGES_MAX;
 
 /// How late a loop may be for what its disk did, a paused one not counted.
 const LATE_MAX: Duration = Duration::from_secs(10);
+/// How long after a home met others its process may still be finding out what was said before: the node says 10 s, from
+/// when the first of them has said what it holds.
+const COMING_MAX: Duration = Duration::from_mins(1);
+/// A disk that takes more so long after somebody was told of has that one too.
+const MET_KEPT_AFTER: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Facts {
@@ -75,12 +80,24 @@ pub(super) struct Node {
     /// Those that its disk noted.
     pub noted_gaps: Spans,
     pub history: Spans,
+    /// Since when its home has met others: it told that somebody is there, and its disk took more a while later.
+    met: Met,
     /// What it showed, in this epoch.
     pub shown: Bits,
     /// What was committed lately, with when: a loop that is late has not come to it yet.
     fresh: VecDeque<(Time, MessageIndex)>,
     resumed: Time,
     pub log_is_known: bool,
+}
+
+/// Whether a home has met others.
+#[derive(Clone, Copy, Debug, Default)]
+enum Met {
+    #[default]
+    Nobody,
+    /// Its process told so; whether its disk knows is not sure.
+    Told(Time),
+    Kept(Time),
 }
 
 /// What is known of a message.
@@ -150,6 +167,11 @@ impl Facts {
             (What::Accepted { id, to, text }, Some(node)) => self.accept(node, *id, *to, text),
             (What::Stored { kept, noted, .. }, Some(node)) => {
                 self.kept_again.clear();
+                if let Met::Told(at) = self.nodes[node].met
+                    && self.now.since(at) >= MET_KEPT_AFTER
+                {
+                    self.nodes[node].met = Met::Kept(at);
+                }
                 for kept in kept {
                     self.commit(node, kept);
                 }
@@ -157,6 +179,7 @@ impl Facts {
                     self.take_note(node, noted);
                 }
             }
+            (What::NotStored { .. }, Some(node)) => self.nodes[node].doubt_that_it_met(),
             (What::Told { event }, Some(node)) => self.told(node, &event.kind),
             (
                 What::Home { .. }
@@ -286,6 +309,7 @@ impl Facts {
         if of.epoch != epoch {
             of.begin_epoch(epoch);
         }
+        of.doubt_that_it_met();
         of.life += 1;
         of.incarnations.push(run.map(|run| run.incarnation));
         of.is_running = true;
@@ -344,6 +368,7 @@ impl Facts {
                 self.nodes[node].noted_gaps.add((author, incarnation), first, last);
             }
             Noted::History { author, incarnation, last } => {
+                let last = self.last_before_it_came(node, (author, incarnation), last);
                 self.nodes[node].history.add((author, incarnation), 1, last);
             }
             Noted::Settled { .. } => {}
@@ -393,6 +418,12 @@ impl Facts {
                     self.note_run(member, *incarnation, process);
                 }
             }
+            EventKind::Member { id, state: Presence::Alive, .. } if self.nodes[node].member != Some(*id) => {
+                let of = &mut self.nodes[node];
+                if matches!(of.met, Met::Nobody) {
+                    of.met = Met::Told(self.now);
+                }
+            }
             EventKind::Ready { .. }
             | EventKind::Member { .. }
             | EventKind::Delivery { .. }
@@ -402,6 +433,16 @@ impl Facts {
             | EventKind::Lagged { .. }
             | EventKind::Script { .. } => {}
         }
+    }
+
+    /// What of `1..=last` can be history for the machine: of a home that has met others, what was said since is none.
+    fn last_before_it_came(&self, node: NodeIndex, run: (MemberId, Incarnation), last: Seq) -> Seq {
+        let Met::Kept(met) = self.nodes[node].met else { return last };
+        let is_since = |seq: &Seq| {
+            let said = self.at_place(run.0, run.1, *seq).and_then(|index| self.messages[index].origin);
+            said.is_some_and(|origin| origin.at.since(met) > COMING_MAX)
+        };
+        (1..=last).find(is_since).map_or(last, |seq| seq - 1)
     }
 
     /// What somebody shows of a message: its place, where that was not known.
@@ -474,6 +515,7 @@ impl Node {
             restored_gaps: Spans::default(),
             noted_gaps: Spans::default(),
             history: Spans::default(),
+            met: Met::default(),
             shown: Bits::default(),
             fresh: VecDeque::new(),
             resumed: Time::ZERO,
@@ -484,9 +526,17 @@ impl Node {
     /// The home is another now. What of the past is still on it is not known, so it is held to none of it.
     fn begin_epoch(&mut self, epoch: u32) {
         self.epoch = epoch;
+        self.met = Met::Nobody;
         self.committed = Bits::default();
         self.shown = Bits::default();
         self.fresh.clear();
+    }
+
+    /// What it told may have been in what its disk refused, or lost.
+    fn doubt_that_it_met(&mut self) {
+        if matches!(self.met, Met::Told(_)) {
+            self.met = Met::Nobody;
+        }
     }
 
     /// Whether it is new on its disk.

@@ -22,6 +22,8 @@ use crate::wire::{FrontierEntry, MessagingFrame};
 const FRONTIER_GAP: Duration = Duration::from_secs(1);
 /// The same difference between two nodes that stand still is followed up this often.
 const DIGEST_REST: Duration = Duration::from_secs(60);
+/// How long a node that is new in the room goes on asking what was said before it came: as long as its first sessions take.
+const COMING: Duration = Duration::from_secs(10);
 /// One frame of a frontier: it and its envelope stay within `FRAME_BYTES_MAX`.
 const FRONTIER_BYTES_MAX: usize = 14 * 1024;
 /// Most that an entry takes beside its ranges, and a range.
@@ -114,6 +116,7 @@ impl Messaging {
         self.take_frontier(step, from, entries);
         if !more && let Some(peer) = self.peers.get_mut(&from) {
             peer.has_said_all = true;
+            self.recovery.came.get_or_insert(step.now.time);
             // One that holds nothing is as new as this node: it is no word on what was said before.
             self.recovery.is_arrived |= !entries.is_empty();
         }
@@ -130,7 +133,7 @@ impl Messaging {
             }
             let Some(known) = self.log.author(author) else {
                 self.hint_history(step, peer, entry);
-                self.offer(peer, entry, &mut budget);
+                self.offer(step, peer, entry, &mut budget);
                 continue;
             };
             let is_tracked = known.runs.contains_key(&run);
@@ -142,7 +145,7 @@ impl Messaging {
                 continue;
             }
             self.hint_history(step, peer, entry);
-            self.offer(peer, entry, &mut budget);
+            self.offer(step, peer, entry, &mut budget);
         }
         self.timers.set_earlier(Timer::Seek, step.now.time);
     }
@@ -159,7 +162,7 @@ impl Messaging {
         let first = window_first(entry.head).max(entry.recent.min(entry.head + 1));
         let given = entry.kept.iter().map(|range| range.0).min().unwrap_or(first);
         let upto = first.max(given) - 1;
-        let has_room = !self.recovery.is_arrived && self.recovery.hints.len() < HINTS_MAX;
+        let has_room = !self.recovery.is_arrived && self.is_coming(step) && self.recovery.hints.len() < HINTS_MAX;
         match self.recovery.hints.entry((entry.author, entry.run)) {
             Entry::Occupied(mut hint) => *hint.get_mut() = upto.min(*hint.get()),
             Entry::Vacant(free) if has_room => drop(free.insert(upto)),
@@ -176,16 +179,22 @@ impl Messaging {
         self.seek_for(step, author, run);
     }
 
+    /// Whether a node that is new in the room is still finding out what was said before.
+    fn is_coming(&self, step: &Step) -> bool {
+        self.is_newcomer && self.recovery.came.is_none_or(|came| step.now.time.since(came) < COMING)
+    }
+
     /// The first message of a run reached a node that is new in the room: what was said before it, and further back
     /// than is asked for, is history and no gap. That goes to the disk ahead of the message, because the message shows
     /// without those before it.
-    pub(super) fn note_history(&mut self, (author, run, seq): Place) {
+    pub(super) fn note_history(&mut self, step: &Step, (author, run, seq): Place) {
         if !self.is_newcomer {
             return;
         }
         let hint = self.recovery.hints.get(&(author, run)).copied();
+        // Of a run that nobody spoke of while this node came, all was said since.
+        let upto = hint.or_else(|| self.is_coming(step).then(|| window_first(seq) - 1)).unwrap_or(0).min(seq - 1);
         let Some(of) = self.log.run_mut(author, run) else { return };
-        let upto = hint.unwrap_or_else(|| window_first(seq) - 1).min(seq - 1);
         if upto == 0 || of.history > 0 || of.last_known() > 0 || !of.incoming.is_empty() {
             return;
         }
@@ -194,11 +203,11 @@ impl Messaging {
         self.out.store(Record::History { author, run, upto });
     }
 
-    fn offer(&mut self, peer: MemberId, entry: &FrontierEntry, budget: &mut u64) {
+    fn offer(&mut self, step: &Step, peer: MemberId, entry: &FrontierEntry, budget: &mut u64) {
         let (author, run) = (entry.author, entry.run);
         let of = self.log.run(author, run);
         let mut low = window_first(entry.head);
-        if self.is_newcomer {
+        if self.recovery.hints.contains_key(&(author, run)) || self.is_coming(step) {
             low = low.max(entry.recent);
         }
         let offers = self.recovery.offers.entry(peer).or_default();

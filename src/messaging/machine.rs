@@ -37,6 +37,8 @@ pub struct Settings {
     pub identity: Identity,
     pub room: RoomId,
     pub rng: Rng,
+    /// The home has met another member before: what was said since is no history.
+    pub has_met: bool,
 }
 
 /// Subsystem 3 of one node.
@@ -144,7 +146,7 @@ impl Messaging {
             rng: settings.rng,
             run: None,
             clock: restored.lamport,
-            is_newcomer: restored.chains.is_empty(),
+            is_newcomer: !settings.has_met && restored.chains.is_empty(),
             out: Outbox::default(),
             timers: Timers::default(),
             pending: VecDeque::new(),

@@ -104,7 +104,7 @@ impl Messaging {
             Ok(Some(below)) => self.runs_forgotten(author, below),
             Err(_) => return self.refuse(peer, author, id),
         }
-        self.note_history(place);
+        self.note_history(step, place);
         if let Some(known) = self.log.run_mut(author, run) {
             known.incoming.insert(seq, id);
         }

@@ -101,6 +101,7 @@ impl Node {
     pub fn new(config: Config, restored: Restored, seed: [u8; 32], now: Now) -> Self {
         let rng = Rng::from_seed(seed);
         let mut step = Step::new(now, None, 0);
+        let has_met = !restored.membership.members.is_empty();
         let membership = Membership::new(
             membership::Settings {
                 identity: config.identity.clone(),
@@ -114,7 +115,12 @@ impl Node {
             &mut step,
         );
         let messaging = Messaging::new(
-            messaging::Settings { identity: config.identity.clone(), room: config.room, rng: rng.split("messaging") },
+            messaging::Settings {
+                identity: config.identity.clone(),
+                room: config.room,
+                rng: rng.split("messaging"),
+                has_met,
+            },
             restored.messaging,
             &mut step,
         );

@@ -82,9 +82,7 @@ fn quoted(said: &str) -> Vec<String> {
     let hidden = said.chars().count() - shown.chars().count();
     if hidden > 0 {
         let hidden = count(u64::try_from(hidden).unwrap_or(u64::MAX), "character", "characters");
-        lines.push(format!(
-            "  {hidden} left out here that cannot be shown; --json has the text as it was signed"
-        ));
+        lines.push(format!("  {hidden} left out here that cannot be shown; --json has the text as it was signed"));
     }
     lines
 }

@@ -2,6 +2,7 @@
 
 use super::super::{Driver, Ended, Noted, What};
 use super::{NOTHING, Story};
+use crate::base::Presence;
 use crate::node::api::{EventKind, Message};
 
 #[test]
@@ -181,6 +182,35 @@ fn a_newcomer_passes_over_history() {
     story.note("bo", Noted::History { author, incarnation, last: 2 });
     story.take("bo", said[2]);
     assert_eq!(story.found(), NOTHING);
+}
+
+#[test]
+fn what_was_said_since_a_home_met_others_is_no_history_for_it() {
+    let mut story = Story::of(["ana", "bo"]);
+    let (author, incarnation) = (story.id("ana"), story.incarnation("ana"));
+    story.say("ana", 1);
+    story.member("bo", "ana", Presence::Alive, Vec::new());
+    story.pass(5_000);
+    story.note("bo", Noted::History { author, incarnation, last: 0 });
+    story.restart("bo");
+    story.pass(120_000);
+    let said = [2, 3].map(|seq| story.say("ana", seq));
+    story.note("bo", Noted::History { author, incarnation, last: 2 });
+    story.take("bo", said[1]);
+    assert_eq!(of_order(&story).len(), 1, "{:?}", story.found());
+    // What was said before is.
+    let mut story = Story::of(["ana", "bo"]);
+    let said = [1, 2].map(|seq| story.say("ana", seq));
+    story.member("bo", "ana", Presence::Alive, Vec::new());
+    story.pass(120_000);
+    story.note("bo", Noted::History { author, incarnation, last: 1 });
+    story.take("bo", said[1]);
+    assert_eq!(of_order(&story), NOTHING);
+}
+
+/// What is found of the order; that somebody is there is told without its evidence.
+fn of_order(story: &Story) -> Vec<String> {
+    story.found().into_iter().filter(|found| found.starts_with("3 ")).collect()
 }
 
 #[test]

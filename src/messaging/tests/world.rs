@@ -167,7 +167,7 @@ impl World {
         node.disk.numbered = 0;
         let mut step = Step::new(Now { time: now, wall, lag: Duration::ZERO }, None, 0);
         let rng = self.rng.split(&format!("{name} {}", node.life));
-        let settings = Settings { identity: node.identity.clone(), room: room(), rng };
+        let settings = Settings { identity: node.identity.clone(), room: room(), rng, has_met: false };
         let mut machine = Messaging::new(settings, restored, &mut step);
         machine.handle_run(&mut step, run);
         if self.rings.is_some() {
