@@ -173,7 +173,8 @@ mod tests {
         committer.commit_first([&kit::received(&bo, 1, "hi")]).unwrap();
         committer.index().unwrap();
         assert!(is_full());
-        let various = |seq: u64| (0..1_000).map(|number| format!("word{} ", seq * 1_000 + number)).collect::<String>();
+        let various =
+            |seq: u64| (0..1_000).map(|number| format!("word{} ", seq * 1_000 + number)).collect::<Vec<_>>().concat();
         let records: Vec<_> = (2..20).map(|seq| kit::received(&bo, seq, &various(seq))).collect();
         committer.commit_first(&records).unwrap();
         let pages: i64 = committer.db.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
