@@ -6,12 +6,13 @@ use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
+use super::Member;
 use super::budget::Budget;
 use super::detector::Link;
 use super::evidence::{Basis, Evidence, EvidenceKind};
 use super::standing::Standing;
 use super::verdict::{Case, Hearing, Ruling};
-use super::{Member, view};
+use super::view::Shown;
 use crate::base::{EventNumber, MemberId, Now, Presence, Run, Time, Wall};
 use crate::wire::{Card, HeldMember, Leave, Report, Signed};
 
@@ -323,17 +324,15 @@ impl Entry {
         Hearing { live: self.near().link.is_live(now), tick: self.tick.max(self.near().link.tick) }
     }
 
-    /// What it contributes to the fingerprint of the view; zero unless it is present.
+    /// What of it shows in the view.
     #[must_use]
-    pub fn print(&self) -> u64 {
+    pub fn shown_in_view(&self) -> Shown {
         let card = self.card.value();
-        if self.is_present() { view::print(card.member, card.run, card.version) } else { 0 }
-    }
-
-    /// What it contributes to the buckets of the view beside the fingerprint; zero unless it left.
-    #[must_use]
-    pub fn left_print(&self) -> u64 {
-        if self.has_left() { view::left_print(self.id(), self.run()) } else { 0 }
+        match self.presence {
+            Some(Presence::Alive | Presence::Suspect) => Shown::Present(card.run, card.version),
+            Some(Presence::Left) => Shown::Left(card.run),
+            Some(Presence::Unreachable) | None => Shown::Nothing,
+        }
     }
 
     /// Its line in the comparing of views. A tick is a word for its presence, and who only suspects it gives none.

@@ -103,7 +103,8 @@ impl Membership {
         }
         self.restored_ask_at = now + self.restored_wait;
         let unvouched = |id: &MemberId| self.members.get(id).filter(|entry| entry.is_unvouched());
-        let open: Vec<_> = self.restored.iter().filter_map(|id| Some((*id, unvouched(id)?.print()))).collect();
+        let open: Vec<_> =
+            self.restored.iter().filter_map(|id| Some((*id, unvouched(id)?.shown_in_view().print(*id)))).collect();
         if open.is_empty() {
             return;
         }

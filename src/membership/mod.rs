@@ -381,12 +381,22 @@ impl Membership {
         self.members.iter().flat_map(|(&id, entry)| entry.addresses().into_iter().map(move |address| (address, id)))
     }
 
-    /// The state of those whom [`Membership::members`] shows, without the evidence, which costs more.
+    /// The state of those whom [`Membership::members`] shows, without the evidence, which costs more: of this node, then of
+    /// the others by id.
     pub fn presences(&self) -> impl Iterator<Item = (MemberId, Run, Presence)> {
         let card = self.own.card().value();
         let own = std::iter::once((card.member, card.run, self.own_presence()));
         let others = self.members.iter().filter_map(|(&id, entry)| Some((id, entry.run(), entry.presence?)));
         own.chain(others)
+    }
+
+    /// The state of one of those whom [`Membership::members`] shows.
+    #[must_use]
+    pub fn presence(&self, id: MemberId) -> Option<Presence> {
+        if id == self.own.id() {
+            return Some(self.own_presence());
+        }
+        self.members.get(&id)?.presence
     }
 
     /// Whether [`Membership::member`] shows anybody.
@@ -484,10 +494,13 @@ impl Membership {
     /// Changes a member, keeping the view in step.
     fn change<T>(&mut self, id: MemberId, change: impl FnOnce(&mut Entry) -> T) -> Option<T> {
         let entry = self.members.get_mut(&id)?;
-        let (before, left_before) = (entry.print(), entry.left_print());
+        let before = entry.shown_in_view();
         let result = change(entry);
-        self.view.replace(id, before, entry.print());
-        self.view.replace_left(id, left_before, entry.left_print());
+        let now = entry.shown_in_view();
+        if before != now {
+            self.view.replace(id, before.print(id), now.print(id));
+            self.view.replace_left(id, before.left_print(id), now.left_print(id));
+        }
         Some(result)
     }
 }

@@ -55,6 +55,36 @@ impl View {
     }
 }
 
+/// What of a member shows in a view. While that stays the same, nothing needs to be hashed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shown {
+    Nothing,
+    /// That it is present, with the run and the version of its card.
+    Present(Run, u32),
+    /// That it left, in that run.
+    Left(Run),
+}
+
+impl Shown {
+    /// What `member` contributes to the fingerprint; zero unless it is present.
+    #[must_use]
+    pub fn print(self, member: MemberId) -> u64 {
+        match self {
+            Self::Present(run, version) => print(member, run, version),
+            Self::Left(_) | Self::Nothing => 0,
+        }
+    }
+
+    /// What it contributes to the buckets beside the fingerprint; zero unless it left.
+    #[must_use]
+    pub fn left_print(self, member: MemberId) -> u64 {
+        match self {
+            Self::Left(run) => left_print(member, run),
+            Self::Present(..) | Self::Nothing => 0,
+        }
+    }
+}
+
 /// What a present member contributes to the fingerprint of its bucket.
 #[must_use]
 pub fn print(member: MemberId, run: Run, version: u32) -> u64 {

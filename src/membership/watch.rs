@@ -158,8 +158,10 @@ impl Membership {
         if is && !was {
             if self.watch.rings.add(id) {
                 self.rewatch(now);
+                self.tell_links();
+            } else if self.watch.rings.is_large() != self.watch.flooded.1 {
+                self.tell_links();
             }
-            self.tell_links();
         } else if was && !is {
             self.unseat(now, id);
         }
