@@ -61,7 +61,13 @@ impl Node {
         self.membership.addresses().chain(self.membership.names().filter_map(address))
     }
 
-    /// The state of the members in [`Node::status`], for who asks often.
+    /// The state of one of the members in [`Node::status`].
+    #[must_use]
+    pub fn presence(&self, id: MemberId) -> Option<Presence> {
+        self.membership.presence(id)
+    }
+
+    /// The state of all of them, for who asks often: this node first, then the others by id.
     pub fn presences(&self) -> impl Iterator<Item = (MemberId, Run, Presence)> {
         self.membership.presences()
     }
