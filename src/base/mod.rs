@@ -1,16 +1,22 @@
 //! The ground floor: names, time, randomness, text and limits. Owns the vocabulary that every other
 //! module speaks; knows nothing of networks, disks or people.
 
+mod by_member;
 mod ids;
 pub mod limits;
 mod path;
+mod queue;
 mod rng;
+mod shared;
 mod step;
 pub mod text;
 mod time;
 
+pub use by_member::{ByMember, OfMember};
 pub use ids::{EventNumber, Incarnation, MemberId, MessageId, MessageKey, RoomId, Run, Seq, Stream};
 pub use path::{Path, PerMille, Presence, Rtt};
+pub use queue::Queue;
 pub use rng::Rng;
+pub use shared::SharedId;
 pub use step::{Cause, Step, StoreFailed};
 pub use time::{Now, Time, Wall};

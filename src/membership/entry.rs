@@ -1,7 +1,6 @@
 //! One other member, as it is remembered here: its card, how far it got, the link to it, the case against it.
 //! Owns the parts and how they show; decides nothing and sends nothing.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::time::Duration;
@@ -13,7 +12,7 @@ use super::evidence::{Basis, Evidence, EvidenceKind};
 use super::standing::Standing;
 use super::verdict::{Case, Hearing, Ruling};
 use super::view::Shown;
-use crate::base::{EventNumber, MemberId, Now, Presence, Run, Time, Wall};
+use crate::base::{ByMember, EventNumber, MemberId, Now, OfMember, Presence, Run, Time, Wall};
 use crate::wire::{Card, HeldMember, Leave, Report, Signed};
 
 /// Items of evidence shown for one member.
@@ -507,7 +506,13 @@ pub fn seconds(span: Duration) -> String {
 }
 
 /// All other members, by id.
-pub type Members = BTreeMap<MemberId, Entry>;
+pub type Members = ByMember<Entry>;
+
+impl OfMember for Entry {
+    fn member(&self) -> &MemberId {
+        &self.card.value().member
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -5,8 +5,11 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::{MemberId, Run, Wall};
+use crate::base::{MemberId, Run, SharedId, Wall};
 use crate::wire::{Card, OpenReport};
+
+/// What is said of a member that this node remembers.
+const RESTORED: &str = "not heard since this node started";
 
 /// One item of evidence. Whoever gets all items of a verdict can work it out again.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -81,6 +84,12 @@ impl Evidence {
         Self::new(EvidenceKind::Card, card.member, card.run, at, detail)
     }
 
+    /// It is remembered, and nothing came of it since `at`, when this node started.
+    #[must_use]
+    pub fn restored(card: &Card, at: Wall) -> Self {
+        Self::new(EvidenceKind::Restored, card.member, card.run, at, RESTORED)
+    }
+
     /// The word of `by` for a tick.
     #[must_use]
     pub fn known_tick(by: MemberId, run: Run, at: Wall, tick: u64) -> Self {
@@ -114,28 +123,59 @@ impl Evidence {
 #[derive(Clone, Debug)]
 pub enum Basis {
     Items(Vec<Evidence>),
-    /// Its card, of the version that it has now, and somebody's word for a tick.
-    Word(Word),
+    /// It is remembered from an earlier run of this node; nothing came since this time, when this one started.
+    Restored(Wall),
+    /// Somebody's word for a tick: that brings back most of those whom a member of a large room remembers.
+    Tick {
+        by: SharedId,
+        via: Option<SharedId>,
+        at: Wall,
+        tick: u32,
+    },
+    /// Its card, of the version that it has now, and such a word: that brings in most members of a large room.
+    Word {
+        by: SharedId,
+        via: Option<SharedId>,
+        carded: Wall,
+        at: Wall,
+        tick: u32,
+    },
 }
 
-/// Somebody's word that brought a member in: that of most members of a large room.
-#[derive(Clone, Debug)]
-pub struct Word {
-    by: MemberId,
-    via: Option<MemberId>,
-    tick: u64,
-    carded: Wall,
-    at: Wall,
-}
+const _: () = assert!(size_of::<Basis>() <= 40, "there is one for each pair of members of a room");
 
 impl Basis {
     #[must_use]
     pub fn of(card: &Card, items: Vec<Evidence>) -> Option<Self> {
-        if items.is_empty() {
-            return None;
-        }
-        let word = Word::of(&items).filter(|word| word.items(card)[..] == items);
-        Some(word.map_or(Self::Items(items), Self::Word))
+        let least = match &items[..] {
+            [] => return None,
+            [heard] if heard.kind == EvidenceKind::Heard => Self::tick(heard),
+            [restored] => Some(Self::Restored(restored.at)),
+            [carded, heard] => Self::word(carded, heard),
+            _ => None,
+        };
+        Some(least.filter(|least| least.items(card) == items).unwrap_or(Self::Items(items)))
+    }
+
+    /// The word that the item may be; whether it is shows in what [`Basis::items`] makes of it.
+    fn tick(heard: &Evidence) -> Option<Self> {
+        Some(Self::Tick {
+            by: heard.by.into(),
+            via: heard.via.map(SharedId::from),
+            at: heard.at,
+            tick: u32::try_from(heard.tick?).ok()?,
+        })
+    }
+
+    /// The same of two items.
+    fn word(carded: &Evidence, heard: &Evidence) -> Option<Self> {
+        Some(Self::Word {
+            by: heard.by.into(),
+            via: heard.via.map(SharedId::from),
+            carded: carded.at,
+            at: heard.at,
+            tick: u32::try_from(heard.tick?).ok()?,
+        })
     }
 
     /// The items, of a member that has this card.
@@ -143,21 +183,80 @@ impl Basis {
     pub fn items(&self, card: &Card) -> Vec<Evidence> {
         match self {
             Self::Items(items) => items.clone(),
-            Self::Word(word) => word.items(card).into(),
+            Self::Restored(at) => vec![Evidence::restored(card, *at)],
+            Self::Tick { by, via, at, tick } => vec![heard(card, by, via.as_ref(), *at, *tick)],
+            Self::Word { by, via, carded, at, tick } => {
+                vec![Evidence::card(card, *carded), heard(card, by, via.as_ref(), *at, *tick)]
+            }
         }
     }
 }
 
-impl Word {
-    /// The word that `items` may be; whether it is shows in what [`Word::items`] makes of it.
-    fn of(items: &[Evidence]) -> Option<Self> {
-        let [card, heard] = items else { return None };
-        Some(Self { by: heard.by, via: heard.via, tick: heard.tick?, carded: card.at, at: heard.at })
+fn heard(card: &Card, by: &SharedId, via: Option<&SharedId>, at: Wall, tick: u32) -> Evidence {
+    let mut heard = Evidence::known_tick(by.id(), card.run, at, tick.into());
+    heard.via = via.map(SharedId::id);
+    heard
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::RoomId;
+
+    const RUN: Run = Run { incarnation: 3, boot: 4 };
+
+    fn id(n: u8) -> MemberId {
+        MemberId([n; 32])
     }
 
-    fn items(&self, card: &Card) -> [Evidence; 2] {
-        let mut heard = Evidence::known_tick(self.by, card.run, self.at, self.tick);
-        heard.via = self.via;
-        [Evidence::card(card, self.carded), heard]
+    fn card(version: u32) -> Card {
+        Card {
+            room: RoomId([1; 16]),
+            member: id(1),
+            noise_key: [2; 32],
+            run: RUN,
+            version,
+            nick: "ana".to_owned(),
+            addresses: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_basis_gives_back_the_very_items_and_the_usual_ones_take_no_room_of_their_own() {
+        let card = card(7);
+        let carded = Evidence::card(&card, Wall(5));
+        let heard = |tick| Evidence::known_tick(id(2), RUN, Wall(9), tick);
+        let restored = Evidence::restored(&card, Wall(5));
+        let usual = [
+            vec![restored.clone()],
+            vec![heard(8)],
+            vec![heard(8).via(id(3))],
+            vec![carded.clone(), heard(8)],
+            vec![carded.clone(), heard(8).via(id(3))],
+            vec![carded.clone(), heard(u32::MAX.into())],
+        ];
+        for items in usual {
+            let basis = Basis::of(&card, items.clone()).unwrap();
+            assert!(!matches!(basis, Basis::Items(_)), "{items:?}");
+            assert_eq!(basis.items(&card), items);
+        }
+        let unusual = [
+            vec![carded.clone()],
+            vec![heard(u64::from(u32::MAX) + 1)],
+            vec![restored.clone().tick(1)],
+            vec![carded.clone(), heard(u64::from(u32::MAX) + 1)],
+            vec![heard(8), carded.clone()],
+            vec![
+                carded.clone(),
+                Evidence::new(EvidenceKind::Heard, id(2), RUN, Wall(9), "on this node's own link").tick(8),
+            ],
+            vec![carded, heard(8), restored],
+        ];
+        for items in unusual {
+            let basis = Basis::of(&card, items.clone()).unwrap();
+            assert!(matches!(basis, Basis::Items(_)), "{items:?}");
+            assert_eq!(basis.items(&card), items);
+        }
+        assert!(Basis::of(&card, Vec::new()).is_none());
     }
 }

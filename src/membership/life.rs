@@ -55,7 +55,7 @@ impl Membership {
         self.drained_at = now + DRAIN;
         self.reporting.clear();
         self.accusations.clear();
-        for (&id, entry) in &mut self.members {
+        for entry in self.members.values_mut() {
             if let Some(near) = entry.nearby() {
                 near.case.drop_reports();
                 near.link.restart(now);
@@ -64,7 +64,7 @@ impl Membership {
                 near.exchange.mismatches = exchange::MISMATCHES_HIGHER;
             }
             if !entry.is_gone() {
-                self.wakes.no_later_than(id, now);
+                self.wakes.no_later_than(entry.id(), now);
             }
         }
     }

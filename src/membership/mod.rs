@@ -146,7 +146,7 @@ impl Membership {
             own_print_shown: 0,
             own,
             started: step.now.wall,
-            members: Members::new(),
+            members: Members::default(),
             forgotten: restored.forgotten,
             watch: Watch::new(own_id, step.now.time),
             reporting: BTreeSet::new(),

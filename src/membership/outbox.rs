@@ -1,11 +1,11 @@
 //! What membership wants done, in order. Owns the queue and the numbering of records; decides nothing.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use super::evidence::Evidence;
 use super::record::Record;
-use crate::base::{Cause, EventNumber, MemberId, Presence, Run, Step};
+use crate::base::{Cause, EventNumber, MemberId, Presence, Queue, Run, Step};
 use crate::wire::{Card, MembershipFrame, Signed};
 
 /// What membership wants done or known, in order.
@@ -81,23 +81,23 @@ pub enum EventKind {
 
 #[derive(Default, Debug)]
 pub struct Outbox {
-    queue: VecDeque<Output>,
+    queue: Queue<Output>,
     records: u64,
 }
 
 impl Outbox {
     pub fn push(&mut self, output: Output) {
-        self.queue.push_back(output);
+        self.queue.push(output);
     }
 
     pub fn pop(&mut self) -> Option<Output> {
-        self.queue.pop_front()
+        self.queue.pop()
     }
 
     /// Queues a record and returns its number.
     pub fn store(&mut self, record: Record) -> u64 {
         self.records += 1;
-        self.queue.push_back(Output::Store(record));
+        self.queue.push(Output::Store(record));
         self.records
     }
 
@@ -106,7 +106,7 @@ impl Outbox {
     pub fn tell(&mut self, step: &mut Step, before: Option<EventNumber>, kind: EventKind) -> EventNumber {
         let n = step.number();
         let cause = step.cause.or(before.map(Cause::Event));
-        self.queue.push_back(Output::Event(Event { n, cause, kind }));
+        self.queue.push(Output::Event(Event { n, cause, kind }));
         n
     }
 }

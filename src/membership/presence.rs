@@ -47,14 +47,15 @@ impl Membership {
             near.gone = kept.gone;
             near.leave = leave;
         }
-        let (presence, kind, detail) = match &entry.near().leave {
-            Some(_) => (Presence::Left, EvidenceKind::Leave, "said goodbye, before this node started"),
-            None => (Presence::Suspect, EvidenceKind::Restored, "not heard since this node started"),
+        let (presence, basis) = if entry.near().leave.is_some() {
+            let detail = "said goodbye, before this node started";
+            (Presence::Left, Evidence::new(EvidenceKind::Leave, id, run, step.now.wall, detail))
+        } else {
+            (Presence::Suspect, Evidence::restored(card.value(), step.now.wall))
         };
         entry.stand(Standing { left: entry.near().leave.is_some(), ..entry.standing() });
         self.out.push(Output::Proven(card));
-        self.members.insert(id, entry);
-        let basis = Evidence::new(kind, id, run, step.now.wall, detail);
+        self.members.insert(entry);
         self.place(step, id, presence, vec![basis]);
         if presence == Presence::Suspect {
             self.restored.insert(id);

@@ -9,6 +9,7 @@ use super::flood::is_passed_on;
 use super::machine::{Messaging, Pending};
 use super::outbox::{DeliveryChange, EventKind};
 use super::own::wall_before;
+use super::peer::Peer;
 use super::pto::COPY_GAP;
 use super::record::{DeliveryRecord, Outcome, Record};
 use super::timers::Timer;
@@ -22,7 +23,7 @@ pub(super) const LAG_JUDGED: Duration = Duration::from_millis(250);
 impl Messaging {
     /// A delivery that is `Sending` on disk goes under way.
     pub(super) fn begin_sending(&mut self, step: &mut Step, to: MemberId, out: OutId, bytes: usize) {
-        let peer = self.peers.entry(to).or_default();
+        let peer = Peer::of(&mut self.peers, to);
         peer.enqueue(out, bytes);
         if peer.is_reachable() {
             self.dirty.insert(to);

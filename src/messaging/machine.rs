@@ -28,7 +28,9 @@ use super::record::{GapRecord, Outcome, Restored};
 use super::recovery::Recovery;
 use super::status::Counters;
 use super::timers::{Timer, Timers};
-use crate::base::{Cause, MemberId, MessageId, Path, Presence, Rng, RoomId, Run, Seq, Step, StoreFailed, Time, Wall};
+use crate::base::{
+    ByMember, Cause, MemberId, MessageId, Path, Presence, Rng, RoomId, Run, Seq, Step, StoreFailed, Time, Wall,
+};
 use crate::crypto::Identity;
 use crate::wire::{MessagingFrame, RefusedReason};
 
@@ -67,7 +69,7 @@ pub struct Messaging {
     pub(super) refused_gaps: BTreeSet<(MemberId, Run, Seq)>,
     pub(super) own: Own,
     pub(super) book: Book,
-    pub(super) peers: BTreeMap<MemberId, Peer>,
+    pub(super) peers: ByMember<Peer>,
     /// Peers to whom something may be sent at the end of this input.
     pub(super) dirty: BTreeSet<MemberId>,
     pub(super) receipts: ReceiptsDue,
@@ -157,7 +159,7 @@ impl Messaging {
             refused_gaps: BTreeSet::new(),
             own: Own::default(),
             book: Book::default(),
-            peers: BTreeMap::new(),
+            peers: ByMember::default(),
             dirty: BTreeSet::new(),
             receipts: ReceiptsDue::default(),
             flood: Flood::default(),
@@ -187,7 +189,7 @@ impl Messaging {
         if member == self.me {
             return;
         }
-        let peer = self.peers.entry(member).or_default();
+        let peer = Peer::of(&mut self.peers, member);
         let was_reachable = peer.is_reachable();
         peer.presence = Some(presence);
         if peer.is_reachable() && !was_reachable {
@@ -206,7 +208,7 @@ impl Messaging {
         if peer == self.me {
             return;
         }
-        let known = self.peers.entry(peer).or_default();
+        let known = Peer::of(&mut self.peers, peer);
         if known.session != Some(run) {
             known.seen_numbers = super::carry::SeenNumbers::default();
         }
@@ -216,7 +218,7 @@ impl Messaging {
         known.begin_frontiers((run, self.run));
         self.recovery_opened(step, peer);
         self.all_receipts_due(step, peer);
-        if self.peers[&peer].is_reachable() {
+        if self.peers.get(&peer).is_some_and(Peer::is_reachable) {
             self.peer_returned(step, peer);
         }
         self.finish(step);

@@ -1,10 +1,8 @@
 //! What messaging wants done: records stored, frames sent, events told. Owns the queue of outputs and the
 //! numbers of records; decides nothing.
 
-use std::collections::VecDeque;
-
 use super::record::{GapRecord, Outcome, Record};
-use crate::base::{Cause, EventNumber, MemberId, MessageId, MessageKey, Run, Seq, Step, Wall};
+use crate::base::{Cause, EventNumber, MemberId, MessageId, MessageKey, Queue, Run, Seq, Step, Wall};
 use crate::wire::{MessagingFrame, RefusedReason};
 
 /// What is to be done, in this order.
@@ -90,7 +88,7 @@ pub enum Alarm {
 /// Outputs that were not polled yet.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
-    queue: VecDeque<Output>,
+    queue: Queue<Output>,
     records: u64,
 }
 
@@ -98,22 +96,22 @@ impl Outbox {
     /// Queues `record` and gives its number, from 1.
     pub fn store(&mut self, record: Record) -> u64 {
         self.records += 1;
-        self.queue.push_back(Output::Store(record));
+        self.queue.push(Output::Store(record));
         self.records
     }
 
     pub fn send(&mut self, to: MemberId, frame: MessagingFrame) {
-        self.queue.push_back(Output::Send { to, frame });
+        self.queue.push(Output::Send { to, frame });
     }
 
     pub fn connect(&mut self, to: MemberId) {
-        self.queue.push_back(Output::Connect(to));
+        self.queue.push(Output::Connect(to));
     }
 
     /// Numbers and queues an event, and gives its number; `cause` is what the caller knows better than the step.
     pub fn tell(&mut self, step: &mut Step, cause: Option<Cause>, kind: EventKind) -> EventNumber {
         let n = step.number();
-        self.queue.push_back(Output::Event(Event { n, cause: cause.or(step.cause), kind }));
+        self.queue.push(Output::Event(Event { n, cause: cause.or(step.cause), kind }));
         n
     }
 
@@ -123,6 +121,6 @@ impl Outbox {
     }
 
     pub fn poll(&mut self) -> Option<Output> {
-        self.queue.pop_front()
+        self.queue.pop()
     }
 }

@@ -10,6 +10,7 @@ use super::flood::Reach;
 use super::log::Kept;
 use super::machine::{Messaging, Pending};
 use super::outbox::EventKind;
+use super::peer::Peer;
 use super::record::{Outcome, Record, Restored, prev_in_run};
 use super::timers::Timer;
 use crate::base::limits::{DELIVERY_DEADLINE, OUTSTANDING_BYTES_MAX, OUTSTANDING_MESSAGES_MAX};
@@ -104,7 +105,7 @@ impl Messaging {
         let reach = self.flood.is_large().then(|| self.reach(id));
         let has_hops = self.hops(bytes.len()).next().is_some();
         let mut roster = Vec::new();
-        for (&member, peer) in &self.peers {
+        for (&member, peer) in self.peers.iter() {
             if peer.is_member() && reach.is_none_or(|reach| reach.includes(id, member)) {
                 let pushed = match reach {
                     None => peer.is_reachable() && peer.has_room(bytes.len()),
@@ -266,7 +267,7 @@ impl Messaging {
             }
         }
         for (member, outcome) in deliveries {
-            let peer = self.peers.entry(member).or_default();
+            let peer = Peer::of(&mut self.peers, member);
             match key.stream {
                 Stream::Room => drop(peer.group.insert((key.run, key.seq), out)),
                 Stream::To(_) => {}
@@ -367,7 +368,7 @@ impl Messaging {
                 self.book.note_sample(out, kept.sample_of);
                 self.restored_is_durable(out);
                 for (&member, delivery) in kept.deliveries.iter().filter(|(_, d)| d.outcome != Outcome::Delivered) {
-                    self.peers.entry(member).or_default().group.insert((run, seq), out);
+                    Peer::of(&mut self.peers, member).group.insert((run, seq), out);
                     // Nothing pushes it any more: whoever lacks it fetches it.
                     if delivery.outcome == Outcome::Sending {
                         self.change(step, out, member, Outcome::Unknown, None);
@@ -387,7 +388,7 @@ impl Messaging {
             let deliveries = BTreeMap::from([(kept.to, delivery)]);
             let out = self.book.add(id, message.key(), kept.bytes.clone(), kept.at, None, deliveries);
             self.restored_is_durable(out);
-            self.peers.entry(kept.to).or_default().add_private(out, message.text.len());
+            Peer::of(&mut self.peers, kept.to).add_private(out, message.text.len());
             if kept.outcome == Outcome::Sending {
                 self.timers.set(Timer::Stalled(kept.to), step.now.time + DELIVERY_DEADLINE);
             }

@@ -14,7 +14,7 @@ use crate::base::limits::{
     DATAGRAM_BYTES_MAX, GIVEN_BYTES_PER_SECOND_MAX, IN_FLIGHT_DATAGRAMS_MAX, OUTSTANDING_BYTES_MAX,
     OUTSTANDING_MESSAGES_MAX, RECOVERY_PULLS_MAX, WAITING_BYTES_MAX, WAITING_MESSAGES_MAX,
 };
-use crate::base::{MemberId, MessageId, Path, Presence, Run, Seq, Time};
+use crate::base::{ByMember, MemberId, MessageId, OfMember, Path, Presence, Run, Seq, Time};
 use crate::wire::Lacking;
 
 /// A frame's own bytes and its share of a datagram's header, beside the message.
@@ -30,8 +30,9 @@ const SILENCE: Duration = Duration::from_secs(5);
 const WINDOW_BYTES: usize = IN_FLIGHT_DATAGRAMS_MAX * DATAGRAM_ROOM_BYTES;
 
 /// A member, and what messaging has to do with it: with most of a large room nothing, and then this is all.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Peer {
+    id: MemberId,
     pub presence: Option<Presence>,
     /// Made when it is first changed.
     work: Option<Box<Work>>,
@@ -172,7 +173,18 @@ impl DerefMut for Peer {
     }
 }
 
+impl OfMember for Peer {
+    fn member(&self) -> &MemberId {
+        &self.id
+    }
+}
+
 impl Peer {
+    /// What messaging has to do with `id`; nothing yet, where it was not among `peers`.
+    pub fn of(peers: &mut ByMember<Self>, id: MemberId) -> &mut Self {
+        peers.get_or_insert_with(&id, || Self { id, presence: None, work: None })
+    }
+
     /// Whether it is worth sending to it now.
     pub fn is_reachable(&self) -> bool {
         self.session.is_some() && self.is_present()
@@ -364,7 +376,7 @@ mod tests {
 
     #[test]
     fn the_window_holds_32_datagrams_and_the_rest_waits() {
-        let mut peer = Peer::default();
+        let mut peer = Work::default();
         let now = Time::ZERO;
         let flight = Flight::pushed(now, now);
         (1..=100).for_each(|out| peer.enqueue(out, DATAGRAM_ROOM_BYTES - FRAME_BYTES));

@@ -1,7 +1,6 @@
 //! One pull, from the asking to its end: losses, silence, the turn of others. Owns the pull that is on; what is sought, and from
 //! whom, is recovery's, and how much is under way is `windows`'.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::give::LACKING_MAX;
@@ -13,7 +12,7 @@ use super::record::Answer;
 use super::recovery::{Active, Asked, Offer, Wanted};
 use super::timers::Timer;
 use super::windows::{LOST_TRIES_MAX, PULL_TRIES_MAX, Part, Waits, Window, Windows};
-use crate::base::{Cause, MemberId, Seq, Step};
+use crate::base::{ByMember, Cause, MemberId, Seq, Step};
 use crate::wire::{Lacking, MessagingFrame};
 
 /// What a peer may take to answer a pull, beside the round trip: it gives chat the way.
@@ -212,7 +211,7 @@ impl Messaging {
 }
 
 /// How long the peer may be silent; `None` where there is no session with it.
-fn waits_for(peers: &BTreeMap<MemberId, Peer>, peer: MemberId) -> Option<Waits> {
+fn waits_for(peers: &ByMember<Peer>, peer: MemberId) -> Option<Waits> {
     let peer = peers.get(&peer)?;
     let overtaken = peer.pace.timeouts(&peer.path).reordering;
     Some(Waits { answer: peer.pace.pto(&peer.path) + ANSWER_TIME, overtaken })

@@ -15,8 +15,7 @@ mod why;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use crate::base::Rng;
-use crate::base::{Cause, EventNumber, MemberId, Now, RoomId, Run, Step, StoreFailed, Time, Wall, text};
+use crate::base::{Cause, EventNumber, MemberId, Now, Queue, Rng, RoomId, Run, Step, StoreFailed, Time, Wall, text};
 use crate::crypto::{Identity, RoomSecret};
 use crate::membership::{self, Membership};
 use crate::messaging::{self, Messaging};
@@ -73,7 +72,7 @@ pub struct Node {
     /// How far this run has got.
     phase: Phase,
     told: EventNumber,
-    outputs: VecDeque<Output>,
+    outputs: Queue<Output>,
     ledger: Ledger,
     /// Since when the disk has refused all that it was given.
     disk_full_since: Option<Wall>,
@@ -140,7 +139,7 @@ impl Node {
             messaging,
             phase: Phase::Dumb,
             told: 0,
-            outputs: VecDeque::new(),
+            outputs: Queue::default(),
             ledger: Ledger::default(),
             disk_full_since: None,
             frames_undecodable: 0,
@@ -221,7 +220,7 @@ impl Node {
 
     /// The next thing to do, until there is none.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        self.outputs.pop()
     }
 
     /// When [`Node::handle_timeout`] is due next, if nothing else happens before.

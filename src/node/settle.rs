@@ -15,7 +15,7 @@ impl Node {
         self.transport.flush(step);
         self.relay_transport(step);
         if let Some(batch) = self.ledger.close() {
-            self.outputs.push_back(batch);
+            self.outputs.push(batch);
         }
         self.told = step.told();
     }
@@ -26,7 +26,7 @@ impl Node {
             match output {
                 transport::Output::Transmit { to, bytes, labels } => match self.phase {
                     Phase::Dumb | Phase::Awake | Phase::Leaving => {
-                        self.outputs.push_back(Output::Transmit { to, bytes, labels });
+                        self.outputs.push(Output::Transmit { to, bytes, labels });
                     }
                     Phase::Left | Phase::Silent => {}
                 },

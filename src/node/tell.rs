@@ -51,7 +51,7 @@ impl Node {
     }
 
     pub(super) fn tell(&mut self, now: Now, n: EventNumber, cause: Option<Cause>, kind: EventKind) {
-        self.outputs.push_back(Output::Event(Event { n, at: now.wall, cause, kind }));
+        self.outputs.push(Output::Event(Event { n, at: now.wall, cause, kind }));
     }
 
     /// Why messaging refused what was to go to `to`, or to the room.

@@ -22,7 +22,7 @@ mod session;
 mod timers;
 mod unknown;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use tracing::trace;
@@ -35,7 +35,7 @@ use self::recent::Recent;
 use self::timers::{Timer, Timers};
 use self::unknown::Unknown;
 use crate::base::limits::{MEMBERS_MAX, RETIRED_SESSIONS_MAX};
-use crate::base::{Cause, MemberId, Path, Rng, RoomId, Run, Step, Time};
+use crate::base::{ByMember, Cause, MemberId, Path, Queue, Rng, RoomId, Run, Step, Time};
 use crate::crypto::{Identity, RoomKeys};
 use crate::wire::datagram::{Datagram, DatagramError};
 pub use crate::wire::sealed::Channel;
@@ -121,7 +121,7 @@ pub struct Transport {
     peers: BTreeMap<MemberId, Box<Peer>>,
     /// The newest card known of each member: what ran under a lower incarnation is over, and it is shown to whoever
     /// comes with one. Its addresses tell whose an unknown datagram may be.
-    cards: BTreeMap<MemberId, Signed<Card>>,
+    cards: ByMember<Signed<Card>>,
     unknown: Unknown,
     sessions: Sessions,
     attempts: BTreeMap<u32, Attempt>,
@@ -137,7 +137,7 @@ pub struct Transport {
     reassembly_bytes: usize,
     /// Where datagrams are opened.
     scratch: Vec<u8>,
-    outputs: VecDeque<Output>,
+    outputs: Queue<Output>,
     counters: Counters,
 }
 
@@ -152,7 +152,7 @@ impl Transport {
             card,
             rng,
             peers: BTreeMap::new(),
-            cards: BTreeMap::new(),
+            cards: ByMember::default(),
             unknown: Unknown::default(),
             sessions: BTreeMap::new(),
             attempts: BTreeMap::new(),
@@ -163,7 +163,7 @@ impl Transport {
             owed: Vec::new(),
             reassembly_bytes: 0,
             scratch: Vec::new(),
-            outputs: VecDeque::new(),
+            outputs: Queue::default(),
             counters: Counters::default(),
         }
     }
@@ -260,7 +260,7 @@ impl Transport {
     }
 
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        self.outputs.pop()
     }
 
     /// What the session in use has shown of the way to `peer`; `None` without one.
@@ -300,11 +300,11 @@ impl Transport {
         trace!(%to, bytes = bytes.len(), "transmit");
         self.counters.datagrams_out += 1;
         self.counters.bytes_out += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        self.outputs.push_back(Output::Transmit { to, bytes, labels });
+        self.outputs.push(Output::Transmit { to, bytes, labels });
     }
 
     fn tell(&mut self, event: Event) {
-        self.outputs.push_back(Output::Event(event));
+        self.outputs.push(Output::Event(event));
     }
 
     /// An index that nothing here has: attempts, half-open handshakes and sessions share one space.
@@ -355,7 +355,7 @@ impl Transport {
             None if self.cards.len() >= 2 * MEMBERS_MAX => return false,
             Some(_) | None => {}
         }
-        self.cards.insert(peer, card.clone());
+        self.cards.insert(card.clone());
         true
     }
 

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use super::kept;
 use super::layout::{Layout, LayoutError, Reader, Signed, SignedLayout, Writer};
 use crate::base::limits::{CARD_ADDRESSES_MAX, NICK_BYTES_MAX};
-use crate::base::{MemberId, RoomId, Run, text};
+use crate::base::{MemberId, OfMember, RoomId, Run, text};
 use crate::crypto::NoiseKey;
 
 /// Who a member is and where it can be reached. The highest version of the highest run wins.
@@ -63,6 +63,12 @@ impl Layout for Card {
         }
         let addresses = (0..count).map(|_| from.address()).collect::<Result<_, _>>()?;
         Ok(Self { room, member, noise_key, run, version, nick, addresses })
+    }
+}
+
+impl OfMember for Signed<Card> {
+    fn member(&self) -> &MemberId {
+        &self.value().member
     }
 }
 

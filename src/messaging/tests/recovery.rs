@@ -418,11 +418,11 @@ fn who_asks_for_everything_at_once_has_few_pulls_waiting() {
         world.inject("bo", "ana", MessagingFrame::Pull { author, run, first, last: first });
     }
     let bo = world.id("bo");
-    let waiting = world.machine("ana").peers[&bo].giving.len();
+    let waiting = world.machine("ana").peers.get(&bo).unwrap().giving.len();
     assert_eq!(waiting, 2 * RECOVERY_PULLS_MAX, "a message and an end for each of the last pulls");
     // What is asked for again takes the place of what waits.
     for _ in 0..10 {
         world.inject("bo", "ana", MessagingFrame::Pull { author, run, first: 55, last: 60 });
     }
-    assert_eq!(world.machine("ana").peers[&bo].giving.len(), 2 * 2 + 6 + 1);
+    assert_eq!(world.machine("ana").peers.get(&bo).unwrap().giving.len(), 2 * 2 + 6 + 1);
 }
