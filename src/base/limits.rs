@@ -132,6 +132,9 @@ pub const GAPS_MAX: usize = 1_024;
 
 /// Entries in one frame of a frontier, and ranges in one entry: about 12 KiB at the most usual.
 pub const FRONTIER_ENTRIES_MAX: usize = 96;
+/// Runs of authors in a whole frontier: four of each member of a room of a thousand. They take half a megabyte, two
+/// seconds of what a peer is given.
+pub const FRONTIER_RUNS_MAX: usize = 4_096;
 /// Ranges that one peer offered and that are still to be pulled.
 pub const OFFERS_PER_PEER_MAX: usize = 256;
 /// Peers asked for a gap before it is told with their answers.

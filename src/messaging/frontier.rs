@@ -1,10 +1,11 @@
 //! What nodes tell each other of what they hold: a digest with each heartbeat, and frontiers where digests differ or a
 //! session opened. Owns when a frontier goes out and what one that came in makes wanted.
 
+use std::collections::VecDeque;
 use std::collections::btree_map::Entry;
 use std::time::Duration;
 
-use super::log::Place;
+use super::log::{Place, RunLog};
 use super::machine::Messaging;
 use super::own::wall_before;
 use super::receive::SEQ_MAX;
@@ -12,8 +13,8 @@ use super::record::Record;
 use super::recovery::{HINTS_MAX, Offer, Wanted, window_first};
 use super::timers::Timer;
 use crate::base::limits::{
-    FRONTIER_ENTRIES_MAX, OFFERS_PER_PEER_MAX, RECEIPT_RANGES_MAX, RECOVERY_AGE_MAX, RECOVERY_MESSAGES_MAX,
-    RUNS_PER_AUTHOR_MAX,
+    FRONTIER_ENTRIES_MAX, FRONTIER_RUNS_MAX, OFFERS_PER_PEER_MAX, RECEIPT_RANGES_MAX, RECOVERY_AGE_MAX,
+    RECOVERY_MESSAGES_MAX, RUNS_PER_AUTHOR_MAX,
 };
 use crate::base::{MemberId, Run, Seq, Step, Time};
 use crate::wire::{FrontierEntry, MessagingFrame};
@@ -58,6 +59,10 @@ impl Messaging {
     fn send_frontier(&mut self, step: &mut Step, to: MemberId, answer: bool) {
         let now = step.now.time;
         let Some(peer) = self.peers.get_mut(&to).filter(|peer| peer.session.is_some()) else { return };
+        // The rest of the last one is on its way, and says the same.
+        if !peer.frontier_parts.is_empty() {
+            return;
+        }
         let before = if answer { &mut peer.frontier_answered } else { &mut peer.frontier_sent };
         if before.is_some_and(|at: Time| now.since(at) < FRONTIER_GAP) {
             return;
@@ -76,22 +81,55 @@ impl Messaging {
             }
         }
         let last = parts.len() - 1;
-        for (index, entries) in parts.into_iter().enumerate() {
-            self.out.send(to, MessagingFrame::Frontier { answer, entries, more: index < last });
+        let mut frames = parts.into_iter().enumerate().map(|(index, entries)| MessagingFrame::Frontier {
+            answer,
+            entries,
+            more: index < last,
+        });
+        if let Some(first) = frames.next() {
+            self.out.send(to, first);
+        }
+        let rest: VecDeque<MessagingFrame> = frames.collect();
+        if let Some(peer) = self.peers.get_mut(&to).filter(|_| !rest.is_empty()) {
+            peer.frontier_parts = rest;
+            self.dirty.insert(to);
         }
     }
 
+    /// What a frontier has beyond its first part leaves like what was pulled: after chat and within the peer's allowance.
+    pub(super) fn send_frontier_parts(&mut self, step: &Step, to: MemberId) {
+        while let Some(peer) = self.peers.get_mut(&to).filter(|peer| !peer.frontier_parts.is_empty())
+            && peer.session.is_some()
+            && peer.is_queue_empty()
+        {
+            if let Err(wait) = peer.allowance.take(FRONTIER_BYTES_MAX, step.now.time) {
+                self.timers.set_earlier(Timer::Give(to), step.now.time + wait);
+                return;
+            }
+            let Some(frame) = peer.frontier_parts.pop_front() else { return };
+            self.out.send(to, frame);
+        }
+    }
+
+    /// Of each run its newest message and what can be given; of those in which something came last, where there are more
+    /// than one frontier says.
     fn frontier(&self, step: &Step) -> Vec<FrontierEntry> {
         let oldest = wall_before(step.now.wall, RECOVERY_AGE_MAX);
         let runs = self.log.authors().flat_map(|(id, author)| author.runs.iter().map(move |(&run, of)| (id, run, of)));
-        runs.filter_map(|(author, run, of)| {
+        let mut runs: Vec<(MemberId, Run, &RunLog)> = runs.filter(|(_, _, of)| of.chain.head().is_some()).collect();
+        if runs.len() > FRONTIER_RUNS_MAX {
+            let newest = |of: &RunLog| of.kept.last_key_value().map(|(_, kept)| kept.at);
+            runs.sort_by_key(|&(author, run, of)| (std::cmp::Reverse(newest(of)), author, run));
+            runs.truncate(FRONTIER_RUNS_MAX);
+        }
+        let entries = runs.into_iter().filter_map(|(author, run, of)| {
             let (head, head_id) = of.chain.head()?;
             let recent = of.kept.iter().find(|(_, kept)| kept.at >= oldest).map_or(head + 1, |(&seq, _)| seq);
             let mut kept: Vec<(Seq, Seq)> = of.given_ranges().rev().take(RECEIPT_RANGES_MAX).collect();
             kept.reverse();
             Some(FrontierEntry { author, run, head, head_id, recent, kept })
-        })
-        .collect()
+        });
+        entries.collect()
     }
 
     /// What a peer holds; it wants to know the same of this node, unless it answers.

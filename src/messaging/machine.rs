@@ -232,6 +232,7 @@ impl Messaging {
         }
         known.session = None;
         known.giving.clear();
+        known.frontier_parts.clear();
         self.peer_went(step, peer);
         self.recovery_closed(step, peer);
         self.finish(step);
@@ -259,6 +260,7 @@ impl Messaging {
         peer.presence = None;
         peer.session = None;
         peer.giving.clear();
+        peer.frontier_parts.clear();
         self.receipts.forget(member);
         self.timers.cancel(Timer::Receipts(member));
         self.timers.cancel(Timer::Give(member));
@@ -398,6 +400,7 @@ impl Messaging {
         self.send_hop_acks();
         while let Some(peer) = self.dirty.pop_first() {
             self.pump(step, peer);
+            self.send_frontier_parts(step, peer);
             self.give(step, peer);
         }
     }

@@ -15,7 +15,7 @@ use crate::base::limits::{
     OUTSTANDING_MESSAGES_MAX, RECOVERY_PULLS_MAX, WAITING_BYTES_MAX, WAITING_MESSAGES_MAX,
 };
 use crate::base::{ByMember, MemberId, MessageId, OfMember, Path, Presence, Run, Seq, Time};
-use crate::wire::Lacking;
+use crate::wire::{Lacking, MessagingFrame};
 
 /// A frame's own bytes and its share of a datagram's header, beside the message.
 const FRAME_BYTES: usize = 40;
@@ -64,6 +64,8 @@ pub(super) struct Work {
     frontier_runs: Option<(Run, Option<Run>)>,
     pub frontier_sent: Option<Time>,
     pub frontier_answered: Option<Time>,
+    /// What of the last one still has to leave.
+    pub frontier_parts: VecDeque<MessagingFrame>,
     /// Its first frontier is here as a whole.
     pub has_said_all: bool,
     pub digest: SeenDigest,

@@ -6,6 +6,7 @@ mod dead;
 mod delivery;
 mod flood;
 mod forks;
+mod frontiers;
 mod gaps;
 mod hostile;
 mod load;
