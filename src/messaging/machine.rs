@@ -172,6 +172,7 @@ impl Messaging {
         };
         machine.restore_own(step, &restored);
         machine.gaps = restored.gaps;
+        machine.tell_old_holes(step);
         machine.restore_recovery(step);
         machine.sweep(step);
         machine

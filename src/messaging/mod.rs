@@ -2,7 +2,7 @@
 //! receipts and recovery. Decides nothing about who is a member and moves no datagram itself.
 //!
 //! Read `machine` first; then `own` (saying), `deliver`, `flight` and `resend` (until it is settled), `receive` and `order` (showing),
-//! `receipts`, `flood` and `carry` (passing on, in a large room), `frontier`, `recovery`, `pull` and `windows` (asking), `give` (answering), and `forks` (authors who say two things). The other files hold what these work on.
+//! `receipts`, `flood` and `carry` (passing on, in a large room), `frontier`, `recovery`, `pull` and `windows` (asking), `holes` (what is not asked for any more), `give` (answering), and `forks` (authors who say two things). The other files hold what these work on.
 
 mod book;
 mod carry;
@@ -12,6 +12,7 @@ mod flood;
 mod forks;
 mod frontier;
 mod give;
+mod holes;
 mod log;
 mod machine;
 mod order;

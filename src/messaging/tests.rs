@@ -8,6 +8,7 @@ mod flood;
 mod forks;
 mod frontiers;
 mod gaps;
+mod holes;
 mod hostile;
 mod load;
 mod privates;
