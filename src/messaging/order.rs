@@ -181,20 +181,25 @@ impl Messaging {
             return;
         }
         let gap = GapRecord { author, run, first, last, asked, at: step.now.wall };
-        let known = self.gaps.get(&(author, run, first));
         tracing::debug!(%author, %run, first, last, asked = gap.asked.len(), "gap");
-        if known.is_none() && self.gaps.len() >= GAPS_MAX {
-            let oldest = self.gaps.iter().min_by_key(|(_, gap)| gap.at).map(|(&key, _)| key);
-            if let Some((author, run, first)) = oldest {
-                self.gaps.remove(&(author, run, first));
-                self.out.store(Record::GapClosed { author, run, first });
-            }
-        }
+        self.make_room_for_gap((author, run, first));
         self.gaps.insert((author, run, first), gap.clone());
         let after = self.store(Record::Gap(gap.clone()), Pending::Gap((author, run, first)));
         if let Some(known) = self.log.author_mut(author) {
             known.telling.push_back(Telling::Gap { gap, after, cause });
             self.gated.insert(author);
+        }
+    }
+
+    /// Forgets the oldest gap where there is no room for one that begins at `place`.
+    pub(super) fn make_room_for_gap(&mut self, place: Place) {
+        if self.gaps.contains_key(&place) || self.gaps.len() < GAPS_MAX {
+            return;
+        }
+        let oldest = self.gaps.iter().min_by_key(|(_, gap)| gap.at).map(|(&key, _)| key);
+        if let Some((author, run, first)) = oldest {
+            self.gaps.remove(&(author, run, first));
+            self.out.store(Record::GapClosed { author, run, first });
         }
     }
 
@@ -219,7 +224,7 @@ impl Messaging {
         let around = self.gaps.range((author, run, 0)..=(author, run, seq)).next_back();
         let Some((&(_, _, first), gap)) = around else { return };
         let last = gap.last;
-        let is_filled = self.log.run(author, run).is_some_and(|of| of.chain.missing(first, last).is_empty());
+        let is_filled = self.log.run(author, run).is_some_and(|of| of.chain.lacking(first, last).is_empty());
         if seq <= last && is_filled {
             self.gaps.remove(&(author, run, first));
             self.out.store(Record::GapClosed { author, run, first });
@@ -247,7 +252,7 @@ impl Messaging {
                 Some(Telling::Gap { gap, cause, .. }) => {
                     // What came while the gap was on its way to the disk is not missing any more.
                     let of = self.log.run(author, gap.run);
-                    let missing = of.map_or_else(Vec::new, |of| of.chain.missing(gap.first, gap.last));
+                    let missing = of.map_or_else(Vec::new, |of| of.chain.lacking(gap.first, gap.last));
                     if missing != [(gap.first, gap.last)] {
                         self.bring_forward(author, &gap);
                     }

@@ -197,6 +197,13 @@ impl Chain {
         missing
     }
 
+    /// What is left of a gap `first..=last`; ascending. Nothing can come below the floor, so nothing fills it there.
+    #[must_use]
+    pub fn lacking(&self, first: Seq, last: Seq) -> Vec<(Seq, Seq)> {
+        let below = (first <= self.floor).then(|| (first, last.min(self.floor)));
+        below.into_iter().chain(self.missing(first, last)).collect()
+    }
+
     #[must_use]
     pub fn contains(&self, seq: Seq) -> bool {
         let at = self.spans.partition_point(|span| span.last < seq);
@@ -266,6 +273,16 @@ mod tests {
         chain.insert(1, id(1), None);
         assert_eq!(chain.insert(2, id(2), Some(id(77))), Linked::Broken);
         assert_eq!(chain.spans().len(), 2);
+    }
+
+    #[test]
+    fn what_is_below_the_floor_is_never_filled() {
+        let span = Span { first: 8, last: 9, prev: None, last_id: id(9) };
+        let chain = Chain::from_parts(5, vec![span]);
+        assert_eq!(chain.missing(2, 9), [(6, 7)]);
+        assert_eq!(chain.lacking(2, 4), [(2, 4)]);
+        assert_eq!(chain.lacking(2, 9), [(2, 5), (6, 7)]);
+        assert_eq!(chain.lacking(8, 9), []);
     }
 
     proptest! {

@@ -108,6 +108,7 @@ impl Messaging {
         if let Some(known) = self.log.run_mut(author, run) {
             known.incoming.insert(seq, id);
         }
+        self.keep_holes(step, place);
         self.store_group(step, peer, &signed, id, given);
     }
 
@@ -183,7 +184,7 @@ impl Messaging {
         }
         let (id, via, recovered, at) = (arrival.id, arrival.via, arrival.recovered, arrival.at);
         let kept = Kept { id, bytes: arrival.bytes.clone(), via, recovered, at, duplicates: 0 };
-        let linked = self.log.commit(place, kept, prev_in_run(message));
+        let linked = self.commit_group(step, place, kept, prev_in_run(message));
         self.counters.group += 1;
         if recovered {
             self.counters.recovered += 1;

@@ -138,7 +138,7 @@ impl Messaging {
     pub fn gaps(&self) -> impl Iterator<Item = GapRecord> + '_ {
         self.gaps.values().flat_map(|gap| {
             let of = self.log.run(gap.author, gap.run);
-            let missing = of.map_or_else(Vec::new, |of| of.chain.missing(gap.first, gap.last));
+            let missing = of.map_or_else(Vec::new, |of| of.chain.lacking(gap.first, gap.last));
             missing.into_iter().map(|(first, last)| GapRecord { first, last, ..gap.clone() })
         })
     }
