@@ -46,7 +46,8 @@
 ---@field member string The receiver's id.
 ---@field nick string The receiver's nick.
 ---@field outcome "waiting"|"sending"|"delivered"|"unknown"|"refused"|"expired" `delivered` rests on the receiver's signature; `unknown` may still become `delivered`.
----@field attempts integer
+---@field attempts integer As far as they are counted.
+---@field tries_may_be_missing? boolean An earlier run of the node may have sent it more often.
 ---@field latency_us? integer From the commit here to the receipt, in microseconds.
 ---@field reason? string Why, where the receiver or the disk gave a reason.
 
@@ -328,7 +329,7 @@ function Node:why(what) end
 ---How the delivery of a message that it sent stands.
 ---@param message Said As `say` or `tell` gave it.
 ---@param to Node The member.
----@return table? # its `outcome`, `attempts`, `latency_us`, `tries` and `receipt`; nil where it does not go there
+---@return table? # its `outcome`, `attempts`, `tries_may_be_missing`, `latency_us`, `tries` and `receipt`; nil where it does not go there
 function Node:delivery(message, to) end
 
 ---Whether the message was shown there.

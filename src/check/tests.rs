@@ -181,7 +181,14 @@ impl Story {
     }
 
     fn outcome(&mut self, name: &str, message: MessageId, to: &str, outcome: Outcome) {
-        let delivery = Delivery { member: self.id(to), nick: to.to_owned(), outcome, attempts: 1, latency_us: None };
+        let delivery = Delivery {
+            member: self.id(to),
+            nick: to.to_owned(),
+            outcome,
+            attempts: 1,
+            tries_may_be_missing: false,
+            latency_us: None,
+        };
         self.event(name, EventKind::Delivery { id: message, handle: message.handle(4), delivery, reason: None });
     }
 

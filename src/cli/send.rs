@@ -240,7 +240,14 @@ mod tests {
     const ID: MessageId = MessageId([7; 32]);
 
     fn delivery(member: u8, outcome: Outcome) -> Delivery {
-        Delivery { member: MemberId([member; 32]), nick: "bo".into(), outcome, attempts: 1, latency_us: None }
+        Delivery {
+            member: MemberId([member; 32]),
+            nick: "bo".into(),
+            outcome,
+            attempts: 1,
+            tries_may_be_missing: false,
+            latency_us: None,
+        }
     }
 
     fn errand(wait: Wait, outcomes: &[Outcome]) -> Errand {

@@ -196,7 +196,8 @@ pub const HOOKS: Surface = Surface {
                     "\"waiting\"|\"sending\"|\"delivered\"|\"unknown\"|\"refused\"|\"expired\"",
                     "`delivered` rests on the receiver's signature; `unknown` may still become `delivered`.",
                 ),
-                param("attempts", "integer", ""),
+                param("attempts", "integer", "As far as they are counted."),
+                param("tries_may_be_missing?", "boolean", "An earlier run of the node may have sent it more often."),
                 param("latency_us?", "integer", "From the commit here to the receipt, in microseconds."),
                 param("reason?", "string", "Why, where the receiver or the disk gave a reason."),
             ],
@@ -401,8 +402,14 @@ mod tests {
             "moot.Member",
             &event(EventKind::Member { id: member, nick: nick.clone(), state, incarnation: 1, evidence }),
         );
-        let delivery =
-            Delivery { member, nick: nick.clone(), outcome: Outcome::Delivered, attempts: 1, latency_us: Some(1) };
+        let delivery = Delivery {
+            member,
+            nick: nick.clone(),
+            outcome: Outcome::Delivered,
+            attempts: 1,
+            tries_may_be_missing: false,
+            latency_us: Some(1),
+        };
         let reason = Some("full".into());
         fits(
             "moot.Delivery",

@@ -50,7 +50,10 @@ impl Outgoing {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
     pub outcome: Outcome,
+    /// As far as they are counted.
     pub attempts: u32,
+    /// An earlier run may have sent it more often than is counted.
+    pub tries_may_be_missing: bool,
     /// From the commit here to the receipt; `None` until there is one, and for what an earlier run sent.
     pub latency_us: Option<u64>,
     pub reason: Option<RefusedReason>,
@@ -106,7 +109,22 @@ pub struct OutcomeCounts {
 
 impl Delivery {
     pub(super) const fn begun(outcome: Outcome) -> Self {
-        Self { outcome, attempts: 0, latency_us: None, reason: None, tries: Vec::new(), receipt: None, changing: None }
+        Self {
+            outcome,
+            attempts: 0,
+            tries_may_be_missing: false,
+            latency_us: None,
+            reason: None,
+            tries: Vec::new(),
+            receipt: None,
+            changing: None,
+        }
+    }
+
+    /// As the disk has it.
+    pub(super) fn restored(outcome: Outcome, attempts: u32, latency_us: Option<u64>) -> Self {
+        let tries_may_be_missing = outcome.lacks_tries_on_disk(latency_us);
+        Self { attempts, tries_may_be_missing, latency_us, ..Self::begun(outcome) }
     }
 
     /// The message goes to its receiver now.
@@ -139,6 +157,17 @@ impl Delivery {
 }
 
 impl Outcome {
+    /// Whether a delivery that is so on disk may have been tried more often than is counted there: the count is written
+    /// with a new outcome only. What a receipt settled in the run that sent it, which then has a latency, is counted.
+    #[must_use]
+    pub const fn lacks_tries_on_disk(self, latency_us: Option<u64>) -> bool {
+        match self {
+            Self::Waiting | Self::Expired => false,
+            Self::Sending | Self::Unknown | Self::Refused => true,
+            Self::Delivered => latency_us.is_none(),
+        }
+    }
+
     /// Nothing more is done for it.
     #[must_use]
     pub const fn is_final(self) -> bool {

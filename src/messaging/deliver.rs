@@ -203,7 +203,7 @@ impl Messaging {
             Stream::Room => Some((key.author, key.run, key.seq)),
             Stream::To(_) => None,
         };
-        let attempts = delivery.attempts.max(u32::from(outcome == Outcome::Sending));
+        let attempts = delivery.attempts;
         let at = step.now.wall;
         tracing::debug!(%id, %to, ?outcome, attempts, "delivery");
         let record = DeliveryRecord { message: id, group, to, outcome, attempts, reason, at };
@@ -280,7 +280,8 @@ impl Messaging {
     pub(super) fn handle_refused(&mut self, step: &mut Step, from: MemberId, id: MessageId, reason: RefusedReason) {
         let Some(out) = self.book.find(id) else { return };
         let Some(delivery) = self.book.delivery(out, from) else { return };
-        let was_sent = matches!(delivery.outcome, Outcome::Sending | Outcome::Unknown) && delivery.attempts > 0;
+        let was_tried = delivery.attempts > 0 || delivery.tries_may_be_missing;
+        let was_sent = matches!(delivery.outcome, Outcome::Sending | Outcome::Unknown) && was_tried;
         let is_changing = matches!(delivery.changing, Some(Outcome::Refused | Outcome::Delivered));
         if was_sent && !is_changing {
             self.land(from, out);
@@ -296,6 +297,7 @@ impl Messaging {
             to,
             outcome: delivery.outcome,
             attempts: delivery.attempts,
+            tries_may_be_missing: delivery.tries_may_be_missing,
             latency_us: delivery.latency_us,
             reason: delivery.reason,
         };

@@ -68,6 +68,7 @@ pub struct DeliveryChange {
     pub to: MemberId,
     pub outcome: Outcome,
     pub attempts: u32,
+    pub tries_may_be_missing: bool,
     pub latency_us: Option<u64>,
     pub reason: Option<RefusedReason>,
 }

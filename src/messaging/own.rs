@@ -354,14 +354,8 @@ impl Messaging {
                     let receipt = (delivery.outcome == Outcome::Delivered)
                         .then(|| receipts.get(&(run, member)).and_then(|kept| covering(kept, seq)))
                         .flatten();
-                    let restored = Delivery {
-                        attempts: delivery.attempts,
-                        latency_us: delivery.latency_us,
-                        reason: delivery.reason,
-                        receipt,
-                        ..Delivery::begun(delivery.outcome)
-                    };
-                    (member, restored)
+                    let restored = Delivery::restored(delivery.outcome, delivery.attempts, delivery.latency_us);
+                    (member, Delivery { reason: delivery.reason, receipt, ..restored })
                 });
                 let key = MessageKey { author, run, stream: Stream::Room, seq };
                 let out = self.book.add(kept.id, key, kept.bytes.clone(), kept.at, None, deliveries.collect());
@@ -384,7 +378,7 @@ impl Messaging {
         unsettled.sort_by_key(|(_, kept)| kept.at);
         for (&id, kept) in unsettled {
             let message: PrivateMessage = decode_layout(&kept.bytes).expect("it was encoded here");
-            let delivery = Delivery { attempts: kept.attempts, ..Delivery::begun(kept.outcome) };
+            let delivery = Delivery::restored(kept.outcome, kept.attempts, None);
             let deliveries = BTreeMap::from([(kept.to, delivery)]);
             let out = self.book.add(id, message.key(), kept.bytes.clone(), kept.at, None, deliveries);
             self.restored_is_durable(out);

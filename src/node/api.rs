@@ -100,7 +100,12 @@ pub struct Delivery {
     pub member: MemberId,
     pub nick: String,
     pub outcome: Outcome,
+    /// As far as they are counted.
     pub attempts: u32,
+    /// An earlier run of the node may have sent it more often than `attempts` says: its disk has the count of the last
+    /// change of the outcome only.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub tries_may_be_missing: bool,
     /// From the commit here to the receipt, in microseconds; `null` until there is one, and for a message
     /// that an earlier run sent.
     pub latency_us: Option<u64>,

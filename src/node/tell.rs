@@ -39,6 +39,7 @@ impl Node {
                     nick: self.nick(change.to),
                     outcome: change.outcome,
                     attempts: change.attempts,
+                    tries_may_be_missing: change.tries_may_be_missing,
                     latency_us: change.latency_us,
                 },
                 reason: change.reason.map(|reason| refused_because(reason).to_owned()),

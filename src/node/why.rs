@@ -75,6 +75,7 @@ impl Node {
             nick: self.nick(member),
             outcome: delivery.outcome,
             attempts: delivery.attempts,
+            tries_may_be_missing: delivery.tries_may_be_missing,
             latency_us: delivery.latency_us,
         }
     }

@@ -176,7 +176,14 @@ pub(super) mod tests {
     use crate::base::MemberId;
     pub(in crate::repl) fn delivery(member: u8, outcome: Outcome) -> Delivery {
         let nick = ["", "ana", "bo", "cy", "dee"][usize::from(member)].into();
-        Delivery { member: MemberId([member; 32]), nick, outcome, attempts: 1, latency_us: None }
+        Delivery {
+            member: MemberId([member; 32]),
+            nick,
+            outcome,
+            attempts: 1,
+            tries_may_be_missing: false,
+            latency_us: None,
+        }
     }
 
     pub(in crate::repl) fn sent(id: u8, outcomes: &[(u8, Outcome)]) -> Sent {

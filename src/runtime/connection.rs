@@ -425,6 +425,7 @@ mod tests {
                 nick: "bo".into(),
                 outcome: Outcome::Delivered,
                 attempts: 1,
+                tries_may_be_missing: false,
                 latency_us: Some(1),
             };
             let kind = EventKind::Delivery { id: MessageId([id; 32]), handle: "k7f3".into(), delivery, reason: None };

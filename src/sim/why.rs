@@ -107,7 +107,14 @@ impl Reading {
     }
 
     fn begin(&mut self, member: MemberId, outcome: Outcome) {
-        let delivery = Delivery { member, nick: String::new(), outcome, attempts: 0, latency_us: None };
+        let delivery = Delivery {
+            member,
+            nick: String::new(),
+            outcome,
+            attempts: 0,
+            tries_may_be_missing: false,
+            latency_us: None,
+        };
         let evidence = DeliveryEvidence { delivery, reason: None, tries: Vec::new(), address: None, receipt: None };
         self.deliveries.insert(member, evidence);
     }
@@ -132,6 +139,8 @@ impl Reading {
     fn finish(mut self, message: &Message, messages: &[Message]) -> WhyMessage {
         for evidence in self.deliveries.values_mut() {
             let member = evidence.delivery.member;
+            let delivery = &mut evidence.delivery;
+            delivery.tries_may_be_missing = delivery.outcome.lacks_tries_on_disk(delivery.latency_us);
             evidence.delivery.nick = self.nicks.get(&member).cloned().unwrap_or_else(|| member.short());
         }
         let nick_of = |member: MemberId| self.nicks.get(&member).cloned().unwrap_or_else(|| member.short());

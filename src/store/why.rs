@@ -72,13 +72,16 @@ impl History {
                 }
                 (None, _) | (_, None) => None,
             };
+            let Word(outcome): Word<crate::messaging::Outcome> = row.get(1)?;
+            let latency_us = row.get::<_, Option<Num>>(3)?.map(|Num(us)| us);
             Ok(DeliveryEvidence {
                 delivery: Delivery {
                     member,
                     nick: self.nick_of(member)?,
-                    outcome: row.get::<_, Word<_>>(1)?.0,
+                    outcome,
                     attempts: row.get(2)?,
-                    latency_us: row.get::<_, Option<Num>>(3)?.map(|Num(us)| us),
+                    tries_may_be_missing: outcome.lacks_tries_on_disk(latency_us),
+                    latency_us,
                 },
                 reason: row.get::<_, Option<Word<_>>>(4)?.map(|Word(reason)| refused_because(reason).to_owned()),
                 tries: Vec::new(),

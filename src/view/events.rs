@@ -251,7 +251,7 @@ fn delivery_line(
                 Outcome::Waiting => format!("waiting for {who} to be reachable"),
                 Outcome::Sending => format!("sending to {who}"),
                 Outcome::Unknown => {
-                    format!("unknown for {who}: {}", no_receipt(one.attempts))
+                    format!("unknown for {who}: {}", no_receipt(one))
                 }
                 Outcome::Refused => format!("refused by {who}"),
                 Outcome::Expired => format!("expired before {who} was reachable"),
@@ -292,11 +292,16 @@ fn late_by(message: &Message) -> Option<u64> {
     came.0.checked_sub(message.said_at.0).filter(|&ms| ms >= PRIVATE_LATE_MS_MIN)
 }
 
-/// What an unknown outcome rests on; the tries that an earlier run made are not kept.
-fn no_receipt(attempts: u32) -> String {
-    match attempts {
-        0 => "no receipt, and tries before the restart are not counted".into(),
+/// What an unknown outcome rests on.
+fn no_receipt(delivery: &Delivery) -> String {
+    let counted = match delivery.attempts {
+        0 => "no receipt".into(),
         n => format!("no receipt after {}", count(n.into(), "try", "tries")),
+    };
+    if delivery.tries_may_be_missing {
+        format!("{counted}, and tries before the restart may not be counted")
+    } else {
+        counted
     }
 }
 
@@ -368,7 +373,14 @@ pub(super) mod tests {
     }
 
     pub(in crate::view) fn delivery(member: u8, nick: &str, outcome: Outcome, attempts: u32) -> Delivery {
-        Delivery { member: id(member), nick: nick.into(), outcome, attempts, latency_us: None }
+        Delivery {
+            member: id(member),
+            nick: nick.into(),
+            outcome,
+            attempts,
+            tries_may_be_missing: false,
+            latency_us: None,
+        }
     }
 
     pub(in crate::view) fn evidence(kind: EvidenceKind, by: u8, nick: &str, detail: &str) -> Evidence {
@@ -477,8 +489,8 @@ pub(super) mod tests {
         assert_eq!(line(&[delivery(2, "bo", Delivered, 1)]), "k7f3 stored by bo");
         assert_eq!(line(&[delivery(2, "bo", Unknown, 9)]), "k7f3 unknown for bo: no receipt after 9 tries");
         assert_eq!(
-            line(&[delivery(2, "bo", Unknown, 0)]),
-            "k7f3 unknown for bo: no receipt, and tries before the restart are not counted"
+            line(&[Delivery { tries_may_be_missing: true, ..delivery(2, "bo", Unknown, 0) }]),
+            "k7f3 unknown for bo: no receipt, and tries before the restart may not be counted"
         );
         assert_eq!(line(&[delivery(2, "bo", Waiting, 0)]), "k7f3 waiting for bo to be reachable");
         assert_eq!(line(&[]), "k7f3 stored here only, nobody else is in the room");

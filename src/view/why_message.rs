@@ -11,6 +11,8 @@ use crate::node::api::{
 
 /// Characters of an id that stands alone: as much as tells messages apart anywhere.
 const ID_CHARS: usize = 12;
+/// The disk has the count of the last change of the outcome only.
+const EARLIER_TRIES: &str = "an earlier run's tries may not be counted";
 
 impl View {
     /// What happened to a message: a line or two a receiver, then how it came here, then what is not known.
@@ -79,9 +81,10 @@ impl View {
 
     fn stored(&self, who: &str, evidence: &DeliveryEvidence) -> String {
         let after = evidence.delivery.latency_us.map(|us| format!(" after {}", latency(us))).unwrap_or_default();
-        let how = match evidence.delivery.attempts {
-            0 => "it has it from another member".into(),
-            _ => tries(&evidence.delivery),
+        let how = match (evidence.delivery.attempts, evidence.delivery.tries_may_be_missing) {
+            (0, false) => "it has it from another member".into(),
+            (0, true) => EARLIER_TRIES.into(),
+            (_, _) => tries(&evidence.delivery),
         };
         let signed = match &evidence.receipt {
             Some(receipt) => self.signed(who, receipt),
@@ -156,9 +159,12 @@ fn waiting(kind: MessageKind, delivery: &Delivery) -> String {
 }
 
 fn sent(delivery: &Delivery) -> String {
+    let earlier = delivery.tries_may_be_missing;
     match delivery.attempts {
-        1 => "sent once".into(),
-        n => format!("sent {n} times"),
+        0 if earlier => EARLIER_TRIES.into(),
+        0 => "not sent yet".into(),
+        1 => with_earlier("sent once".into(), earlier),
+        n => with_earlier(format!("sent {n} times"), earlier),
     }
 }
 
@@ -167,7 +173,11 @@ fn were(n: u64) -> &'static str {
 }
 
 fn tries(delivery: &Delivery) -> String {
-    count(delivery.attempts.into(), "try", "tries")
+    with_earlier(count(delivery.attempts.into(), "try", "tries"), delivery.tries_may_be_missing)
+}
+
+fn with_earlier(counted: String, earlier: bool) -> String {
+    if earlier { format!("{counted} ({EARLIER_TRIES})") } else { counted }
 }
 
 #[cfg(test)]
@@ -295,6 +305,27 @@ k7f3 is a message to the room from you
   bo: stored on its disk, it has it from another member; bo signed the receipt for its hash that came at 22:13:20.250, in its run 17.ab12, but what is kept of it does not verify: this proves nothing any more
   cy: stored on its disk, 2 tries; its receipt is no longer kept
   dee: refused: dee said no after 1 try: its disk is full"
+        );
+    }
+
+    #[test]
+    fn why_a_message_does_not_deny_the_tries_of_an_earlier_run() {
+        let earlier = |member, nick, outcome, attempts| {
+            let delivery = Delivery { tries_may_be_missing: true, ..delivery(member, nick, outcome, attempts) };
+            evidence(delivery, vec![], None)
+        };
+        let deliveries = vec![
+            earlier(2, "bo", Outcome::Delivered, 0),
+            earlier(3, "cy", Outcome::Delivered, 2),
+            earlier(4, "dee", Outcome::Unknown, 0),
+        ];
+        assert_eq!(
+            view().why_message(&message(1, deliveries, vec![])),
+            "\
+k7f3 is a message to the room from you
+  bo: stored on its disk, an earlier run's tries may not be counted; its receipt is no longer kept
+  cy: stored on its disk, 2 tries (an earlier run's tries may not be counted); its receipt is no longer kept
+  dee: unknown: an earlier run's tries may not be counted, no receipt; whether the message was lost, the receipt was lost or dee is down cannot be told apart"
         );
     }
 

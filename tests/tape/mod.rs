@@ -129,7 +129,14 @@ impl Tape {
     }
 
     pub fn claim(&mut self, author: &str, id: MessageId, to: &str, outcome: Outcome, cause: LineNumber) -> LineNumber {
-        let delivery = Delivery { member: self.member(to), nick: to.into(), outcome, attempts: 2, latency_us: None };
+        let delivery = Delivery {
+            member: self.member(to),
+            nick: to.into(),
+            outcome,
+            attempts: 2,
+            tries_may_be_missing: false,
+            latency_us: None,
+        };
         self.tell(author, EventKind::Delivery { id, handle: id.handle(4), delivery, reason: None }, cause)
     }
 

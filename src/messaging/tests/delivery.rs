@@ -28,6 +28,40 @@ fn an_unknown_message_goes_again_every_minute_while_its_receiver_is_heard() {
 }
 
 #[test]
+fn tries_of_an_earlier_run_that_are_not_counted_are_said_to_be_missing() {
+    let mut world = World::new(67, &["ana", "bo", "cy"]);
+    world.drop_frames(|_, _, frame| kind_of(frame) == "receipt");
+    let sent = [world.tell("ana", "bo", "for you"), world.say("ana", "for all")];
+    world.run_for(SEC * 3);
+    world.crash("bo");
+    world.crash("cy");
+    world.run_for(SEC * 4);
+    let waits = world.say("ana", "for who comes back");
+    world.run_for(MS * 100);
+    let is_missing = |world: &World, id| {
+        let known = world.machine("ana").message(id).unwrap();
+        known.deliveries[&world.id("bo")].tries_may_be_missing
+    };
+    assert!(sent.iter().all(|&id| world.attempts("ana", id, "bo") > 1 && !is_missing(&world, id)));
+    assert_eq!(world.outcome("ana", waits, "bo"), Outcome::Waiting);
+    world.crash("ana");
+    world.start("ana");
+    world.run_for(MS * 100);
+    assert!(sent.iter().all(|&id| world.attempts("ana", id, "bo") == 0 && is_missing(&world, id)));
+    assert!(!is_missing(&world, waits), "it was never sent");
+    world.drop_nothing();
+    world.start("bo");
+    world.run_for(SEC * 90);
+    for id in sent {
+        assert_eq!(world.outcome("ana", id, "bo"), Outcome::Delivered);
+        assert!(is_missing(&world, id), "the receipt does not count them");
+    }
+    world.crash("ana");
+    world.start("ana");
+    assert!(is_missing(&world, sent[1]), "nor does another restart");
+}
+
+#[test]
 fn on_a_new_session_both_sides_receipt_again() {
     let mut world = World::new(62, &["ana", "bo"]);
     world.drop_frames(|_, _, frame| kind_of(frame) == "receipt");

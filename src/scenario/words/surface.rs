@@ -197,7 +197,7 @@ pub const SCENARIOS: Surface = Surface {
             "Node:delivery",
             &[OF_MESSAGE, param("to", "Node", "The member.")],
             "table?",
-            "its `outcome`, `attempts`, `latency_us`, `tries` and `receipt`; nil where it does not go there",
+            "its `outcome`, `attempts`, `tries_may_be_missing`, `latency_us`, `tries` and `receipt`; nil where it does not go there",
             "How the delivery of a message that it sent stands.",
         ),
         gives("Node:shows", &[OF_MESSAGE], "boolean", "whether it was", "Whether the message was shown there."),
