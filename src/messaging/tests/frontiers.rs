@@ -60,5 +60,5 @@ fn a_large_frontier_leaves_in_parts_to_its_last() {
     let given = usize::try_from(GIVEN_BYTES_PER_SECOND_MAX).unwrap();
     assert!(most < given + 32 * 1024, "{most} bytes at once");
     world.run_for(MS * 100);
-    assert!(world.machine("ana").peers[&world.id("bo")].has_said_all);
+    assert!(world.machine("ana").peers.get(&world.id("bo")).unwrap().has_said_all);
 }
