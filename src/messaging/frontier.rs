@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::log::{Place, RunLog};
 use super::machine::Messaging;
 use super::own::wall_before;
+use super::peer::Followed;
 use super::receive::SEQ_MAX;
 use super::record::Record;
 use super::recovery::{HINTS_MAX, Offer, Wanted, window_first};
@@ -21,8 +22,10 @@ use crate::wire::{FrontierEntry, MessagingFrame};
 
 /// Frontiers to one peer are at least this far apart, asked or answered.
 const FRONTIER_GAP: Duration = Duration::from_secs(1);
-/// The same difference between two nodes that stand still is followed up this often.
-const DIGEST_REST: Duration = Duration::from_secs(60);
+/// The same difference between two nodes that stand still is followed up again after so long, because a frontier, or what was
+/// pulled, may have been lost; after twice that the next time, and so on, up to the rest of a difference that stays.
+const DIGEST_REST_FIRST: Duration = Duration::from_secs(2);
+const DIGEST_REST_MAX: Duration = Duration::from_secs(60);
 /// How long a node that is new in the room goes on asking what was said before it came: as long as its first sessions take.
 const COMING: Duration = Duration::from_secs(10);
 /// One frame of a frontier: it and its envelope stay within `FRAME_BYTES_MAX`.
@@ -40,11 +43,12 @@ impl Messaging {
         let stands_still = peer.digest.theirs == Some(theirs) && peer.digest.ours == ours;
         peer.digest.theirs = Some(theirs);
         peer.digest.ours = ours;
-        let was_followed = peer.digest.followed.is_some_and(|(before_theirs, before_ours, at)| {
-            (before_theirs, before_ours) == (theirs, ours) && now.since(at) < DIGEST_REST
-        });
-        if theirs != ours && stands_still && !was_followed {
-            peer.digest.followed = Some((theirs, ours, now));
+        let followed = peer.digest.followed.filter(|followed| followed.difference == (theirs, ours));
+        let rest = followed.map_or(Duration::ZERO, |followed| followed.rest);
+        let is_resting = followed.is_some_and(|followed| now.since(followed.at) < rest);
+        if theirs != ours && stands_still && !is_resting {
+            let rest = (rest * 2).clamp(DIGEST_REST_FIRST, DIGEST_REST_MAX);
+            peer.digest.followed = Some(Followed { difference: (theirs, ours), at: now, rest });
             tracing::debug!(peer = %from, "digests differ");
             self.send_frontier(step, from, false);
         }

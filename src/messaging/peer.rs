@@ -123,8 +123,17 @@ pub(super) enum Given {
 pub(super) struct SeenDigest {
     pub theirs: Option<u64>,
     pub ours: u64,
-    /// The difference that was last followed up, and when.
-    pub followed: Option<(u64, u64, Time)>,
+    pub followed: Option<Followed>,
+}
+
+/// A difference that was followed up.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Followed {
+    /// The peer's digest and one's own.
+    pub difference: (u64, u64),
+    pub at: Time,
+    /// For how long it is left alone from then on.
+    pub rest: Duration,
 }
 
 /// Bytes that a peer may still be given for its pulls.

@@ -426,3 +426,18 @@ fn who_asks_for_everything_at_once_has_few_pulls_waiting() {
     }
     assert_eq!(world.machine("ana").peers.get(&bo).unwrap().giving.len(), 2 * 2 + 6 + 1);
 }
+
+#[test]
+fn a_frontier_that_is_lost_is_said_again_within_seconds() {
+    let mut world = World::new(71, &["ana", "bo"]);
+    world.run_for(SEC);
+    world.drop_frames(|from, _, frame| from == "ana" && matches!(kind_of(frame), "group" | "frontier"));
+    world.say("ana", "unheard");
+    // Its author gives up, and the frontiers that the difference brings are lost.
+    world.run_for(SEC * 15);
+    assert!(world.screen("bo").is_empty());
+    world.drop_nothing();
+    world.run_for(SEC * 20);
+    assert_eq!(world.screen("bo"), ["ana: unheard"]);
+    world.check_folds();
+}
