@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::log::{Place, RunLog};
 use super::machine::Messaging;
 use super::own::wall_before;
-use super::peer::Followed;
+use super::peer::{Followed, Peer};
 use super::receive::SEQ_MAX;
 use super::record::Record;
 use super::recovery::{HINTS_MAX, Offer, Wanted, window_first};
@@ -28,6 +28,9 @@ const DIGEST_REST_FIRST: Duration = Duration::from_secs(2);
 const DIGEST_REST_MAX: Duration = Duration::from_secs(60);
 /// How long a node that is new in the room goes on asking what was said before it came: as long as its first sessions take.
 const COMING: Duration = Duration::from_secs(10);
+/// While the disk is full it is followed up this often, by one message, which tells whether there is room again. A guess:
+/// its person has just made room and looks at the screen.
+const DIGEST_REST_DISK_FULL: Duration = Duration::from_secs(5);
 /// One frame of a frontier: it and its envelope stay within `FRAME_BYTES_MAX`.
 const FRONTIER_BYTES_MAX: usize = 14 * 1024;
 /// Most that an entry takes beside its ranges, and a range.
@@ -39,6 +42,7 @@ impl Messaging {
     pub(super) fn handle_digest(&mut self, step: &mut Step, from: MemberId, theirs: u64) {
         let now = step.now.time;
         let ours = self.log.digest();
+        let rest_max = if self.is_disk_full { DIGEST_REST_DISK_FULL } else { DIGEST_REST_MAX };
         let Some(peer) = self.peers.get_mut(&from) else { return };
         let stands_still = peer.digest.theirs == Some(theirs) && peer.digest.ours == ours;
         peer.digest.theirs = Some(theirs);
@@ -47,7 +51,7 @@ impl Messaging {
         let rest = followed.map_or(Duration::ZERO, |followed| followed.rest);
         let is_resting = followed.is_some_and(|followed| now.since(followed.at) < rest);
         if theirs != ours && stands_still && !is_resting {
-            let rest = (rest * 2).clamp(DIGEST_REST_FIRST, DIGEST_REST_MAX);
+            let rest = (rest * 2).clamp(DIGEST_REST_FIRST, rest_max);
             peer.digest.followed = Some(Followed { difference: (theirs, ours), at: now, rest });
             tracing::debug!(peer = %from, "digests differ");
             self.send_frontier(step, from, false);
@@ -58,6 +62,16 @@ impl Messaging {
     pub(super) fn recovery_opened(&mut self, step: &mut Step, peer: MemberId) {
         self.send_frontier(step, peer, false);
         self.give_proofs(peer);
+    }
+
+    /// The disk takes again what comes: what it refused meanwhile is asked for at once.
+    pub(super) fn ask_for_refused(&mut self, step: &mut Step) {
+        let ours = self.log.digest();
+        let differs = |peer: &Peer| peer.digest.theirs.is_some_and(|theirs| theirs != ours);
+        let differing: Vec<MemberId> = self.peers.iter().filter(|(_, peer)| differs(peer)).map(|(&id, _)| id).collect();
+        for peer in differing {
+            self.send_frontier(step, peer, false);
+        }
     }
 
     fn send_frontier(&mut self, step: &mut Step, to: MemberId, answer: bool) {
@@ -166,7 +180,7 @@ impl Messaging {
 
     /// What a peer holds: what of it is missing here is pulled from it.
     pub(super) fn take_frontier(&mut self, step: &mut Step, peer: MemberId, entries: &[FrontierEntry]) {
-        let mut budget = u64::try_from(RECOVERY_MESSAGES_MAX).unwrap_or(u64::MAX);
+        let mut budget = if self.is_disk_full { 1 } else { u64::try_from(RECOVERY_MESSAGES_MAX).unwrap_or(u64::MAX) };
         for entry in entries {
             let (author, run) = (entry.author, entry.run);
             if entry.head == 0 || entry.head > SEQ_MAX || (author == self.me && self.run.is_none_or(|mine| run >= mine))

@@ -76,6 +76,8 @@ pub struct Messaging {
     pub(super) flood: Flood,
     pub(super) recovery: Recovery,
     pub(super) counters: Counters,
+    /// The disk took nothing of the last batch.
+    pub(super) is_disk_full: bool,
     /// Authors with a gap to be told, and peers with something to be given, once records are on disk.
     pub(super) gated: BTreeSet<MemberId>,
     pub(super) gated_peers: BTreeSet<MemberId>,
@@ -165,6 +167,7 @@ impl Messaging {
             flood: Flood::default(),
             recovery: Recovery::default(),
             counters: Counters::default(),
+            is_disk_full: false,
             gated: BTreeSet::new(),
             gated_peers: BTreeSet::new(),
             provisional_bytes: 0,
@@ -311,12 +314,15 @@ impl Messaging {
                 Err(StoreFailed) => self.not_stored(step, pending),
             }
         }
-        match result {
-            Ok(()) => {
-                self.undo_again();
-                self.store_gaps_again();
+        if result.is_ok() {
+            self.undo_again();
+            self.store_gaps_again();
+            if std::mem::take(&mut self.is_disk_full) {
+                self.ask_for_refused(step);
             }
-            Err(StoreFailed) => self.counters.not_stored += 1,
+        } else {
+            self.counters.not_stored += 1;
+            self.is_disk_full = true;
         }
         self.settled_upto = self.settled_upto.max(upto);
         self.tell_ungated(step);

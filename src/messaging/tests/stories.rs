@@ -256,6 +256,26 @@ fn a_receiver_with_a_full_disk_refuses_and_says_why() {
 }
 
 #[test]
+fn what_a_full_disk_refused_comes_soon_after_there_is_room() {
+    let mut world = World::new(22, &["ana", "bo", "cy"]);
+    world.say("ana", "before");
+    world.run_for(SEC);
+    world.disk("bo").full = true;
+    for count in 0..50 {
+        world.say("ana", &format!("{count}"));
+    }
+    world.run_for(SEC * 40);
+    assert_eq!(world.screen("bo"), ["ana: before"]);
+    let given = ["ana", "cy"].map(|name| world.machine(name).counters().given).iter().sum::<u64>();
+    assert!(given <= 50 + 2 * 40 / 5 + 2, "while the disk is full only one at a time is tried: {given}");
+    world.disk("bo").full = false;
+    world.run_for(SEC * 8);
+    assert_eq!(world.screen("bo").len(), 51, "{:?}", world.screen("bo"));
+    assert_eq!(world.screen("bo").last().map(String::as_str), Some("ana: 49"));
+    assert_eq!(world.machine("bo").gaps().count(), 0);
+}
+
+#[test]
 fn what_a_full_disk_refused_is_asked_for_until_the_lost_receipt_of_it_comes() {
     let mut world = World::new(21, &["ana", "bo", "cy"]);
     let early = world.say("ana", "early");
