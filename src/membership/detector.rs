@@ -23,9 +23,11 @@ pub const UNLINKED_SILENCE: Duration = Duration::from_secs(3);
 /// allows for any clock). Words further apart than these are not both true.
 pub const TICK_SLACK: u64 = 8;
 /// How long the word of others that they hear a member keeps this node from reporting it. Then they are asked
-/// again, and no answer within the second time takes their word back: whoever heard it may watch it no more.
-const WORD_LIFE: Duration = Duration::from_secs(10);
-const WORD_ANSWER: Duration = Duration::from_secs(2);
+/// again, twice since a session may have to be opened for it, and no answer in each time takes their word back:
+/// whoever heard it may watch it no more.
+const WORD_LIFE: Duration = Duration::from_secs(8);
+const WORD_ANSWER: Duration = Duration::from_secs(1);
+const WORD_ASKED_MAX: u32 = 2;
 
 /// Members whose word is remembered for one that is silent here.
 const CONTRADICTORS_MAX: usize = 8;
@@ -55,7 +57,10 @@ pub struct Link {
     /// Whose word keeps this node from reporting a silent member: they had heard a newer tick.
     pub contradictors: BTreeSet<MemberId>,
     word_until: Time,
-    word_asked: bool,
+    /// How often they were asked for it again.
+    word_asked: u32,
+    /// Others who watch the member are asked about it before its silence counts: this node does not watch it.
+    asks_first: bool,
     /// When a heartbeat of its own accord came: who sends them watches this node.
     pub beaten: Option<Time>,
     /// When to ask a member that is heard, but not held present, for its tick.
@@ -94,7 +99,8 @@ impl Link {
             reporting: false,
             contradictors: BTreeSet::new(),
             word_until: now,
-            word_asked: false,
+            word_asked: 0,
+            asks_first: false,
             beaten: None,
             ask_at: None,
         }
@@ -136,6 +142,7 @@ impl Link {
         self.heard = Some((now, wall));
         self.restart(now);
         self.contradictors.clear();
+        self.word_asked = 0;
     }
 
     /// A tick came in a heartbeat of the member itself; says whether it is newer than any before it.
@@ -177,7 +184,26 @@ impl Link {
             self.contradictors.insert(by);
         }
         self.word_until = now + WORD_LIFE;
-        self.word_asked = false;
+        self.word_asked = 0;
+    }
+
+    /// Looks whether a member is there that this node does not watch, which is known by what others say of it.
+    pub fn doubt_on_hearsay(&mut self) {
+        if self.doubted && !self.asks_first {
+            self.asks_first = true;
+            self.word_asked = 0;
+        }
+    }
+
+    pub fn undoubt(&mut self) {
+        self.doubted = false;
+        self.asks_first = false;
+    }
+
+    /// Whether a word that somebody hears the member keeps this node quiet about it from now on.
+    #[must_use]
+    pub fn takes_word(&self, now: Time) -> bool {
+        (self.is_missed(now) && !self.contradictors.is_empty()) || (self.asks_first && self.word_asked > 0)
     }
 
     /// Whether the member sends heartbeats by itself: then it need not be asked for one.
@@ -200,6 +226,9 @@ impl Link {
 
     /// Looks at the silence, and counts the probe that it asks for.
     pub fn look(&mut self, now: Time) -> Look {
+        if self.asks_at().is_some_and(|at| at <= now) {
+            return self.ask(now);
+        }
         if !self.is_silent(now) {
             return Look::Quiet;
         }
@@ -210,18 +239,19 @@ impl Link {
             if now < self.word_until {
                 return Look::Silent;
             }
-            if !self.word_asked {
-                self.word_asked = true;
-                self.word_until = now + WORD_ANSWER;
-                return Look::Ask;
+            if self.word_asked < WORD_ASKED_MAX {
+                return self.ask(now);
             }
             self.contradictors.clear();
         }
         if !self.is_open() {
-            return if self.reporting { Look::Silent } else { Look::Lost { probes: 0 } };
+            return if self.reporting || self.awaits_answer(now) { Look::Silent } else { Look::Lost { probes: 0 } };
         }
         let spacing = self.probe_spacing();
-        if now >= silent_at + spacing * self.probe_count() + SECOND_HEARTBEAT && !self.reporting {
+        if now >= silent_at + spacing * self.probe_count() + SECOND_HEARTBEAT
+            && !self.reporting
+            && !self.awaits_answer(now)
+        {
             return Look::Lost { probes: self.probes };
         }
         let due = 1 + u32::try_from(silent.as_micros() / spacing.as_micros()).unwrap_or(u32::MAX - 1);
@@ -232,9 +262,30 @@ impl Link {
         Look::Silent
     }
 
+    /// Whether those who were asked, before the silence counts, may still answer.
+    fn awaits_answer(&self, now: Time) -> bool {
+        self.asks_first && self.word_asked > 0 && now < self.word_until
+    }
+
+    /// When those who watch the member are to be asked, before its silence counts.
+    fn asks_at(&self) -> Option<Time> {
+        let is_due = self.asks_first && self.contradictors.is_empty() && self.word_asked < WORD_ASKED_MAX;
+        is_due.then(|| self.quiet_since + WORD_ANSWER * (self.word_asked + 1))
+    }
+
+    fn ask(&mut self, now: Time) -> Look {
+        self.word_asked += 1;
+        self.word_until = now + WORD_ANSWER;
+        Look::Ask
+    }
+
     /// When the next look can find something new.
     #[must_use]
     pub fn next_look(&self, now: Time) -> Option<Time> {
+        self.next_found(now).into_iter().chain(self.asks_at()).min()
+    }
+
+    fn next_found(&self, now: Time) -> Option<Time> {
         let silent_at = self.quiet_since + self.silence_limit();
         if silent_at > now {
             return Some(silent_at);
@@ -245,15 +296,16 @@ impl Link {
         if !self.is_open() && self.reporting {
             return None;
         }
+        let answer_at = if self.awaits_answer(now) { self.word_until } else { now };
         if !self.is_open() {
-            return Some(now);
+            return Some(answer_at);
         }
         let probe_at = silent_at + self.probe_spacing() * self.probes;
         if self.reporting {
             return Some(probe_at);
         }
         let lost_at = silent_at + self.probe_spacing() * self.probe_count() + SECOND_HEARTBEAT;
-        Some(probe_at.min(lost_at))
+        Some(probe_at.min(lost_at.max(answer_at)))
     }
 
     /// Whether the member can have reached `tick`, by what was heard of it and the time since. Of one that was never
@@ -344,6 +396,24 @@ mod tests {
             now = next;
         }
         assert_eq!(found, [(ms(1250), 0), (ms(1500), 0), (ms(1750), 0), (ms(2000), 0), (ms(2100), 4)]);
+    }
+
+    #[test]
+    fn who_looks_on_hearsay_asks_twice_before_its_silence_counts_and_probes_as_ever() {
+        let mut link = open_link();
+        link.doubted = true;
+        link.doubt_on_hearsay();
+        let (mut found, mut now) = (Vec::new(), ms(0));
+        while now < ms(3_000) {
+            now = link.next_look(now).unwrap();
+            found.push((now, link.look(now)));
+            assert!(found.len() < 32, "{found:?}");
+        }
+        let asked: Vec<_> = found.iter().filter(|(_, look)| *look == Look::Ask).map(|&(at, _)| at).collect();
+        assert_eq!(asked, [ms(1_000), ms(2_000)]);
+        assert!(found.contains(&(ms(1_250), Look::Probe)) && found.contains(&(ms(1_500), Look::Probe)), "{found:?}");
+        let lost = found.iter().find(|(_, look)| matches!(look, Look::Lost { .. })).unwrap();
+        assert_eq!(lost.0, ms(3_000));
     }
 
     #[test]

@@ -132,7 +132,7 @@ impl Membership {
         match entry.near_mut().link.look(now) {
             Look::Quiet | Look::Silent => {}
             Look::Probe => self.send(id, MembershipFrame::Probe),
-            Look::Ask => self.ask_contradictors(step, id),
+            Look::Ask => self.ask_witnesses(step, id),
             Look::Lost { probes } => self.report(step, id, probes),
         }
     }

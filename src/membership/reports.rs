@@ -17,6 +17,9 @@ use crate::base::limits::{RELAYS_PER_REPORT_MAX, REPORTS_PER_HEARTBEAT_MAX};
 use crate::base::{MemberId, Presence, Run, Step, Time};
 use crate::wire::{Heartbeat, MembershipFrame, OpenReport, Report};
 
+/// A report at this tick names none, so it speaks against nobody of whom a tick is known: it asks for one.
+const ASKS: u64 = 0;
+
 impl Membership {
     pub(super) fn handle_heartbeat(&mut self, step: &mut Step, peer: MemberId, heartbeat: Heartbeat) {
         let Heartbeat { tick, view, lag_ms: _, wants_answer, answer, reports } = heartbeat;
@@ -97,12 +100,13 @@ impl Membership {
         }
         let newer = (entry.near().link.tick > tick).then_some(entry.near().link.tick);
         // Refuted by what is known here: its author did not hear of it, or it was overtaken on its way.
-        if tick < entry.standing().tick && (newer.is_none() || !is_followed) {
+        if tick < entry.standing().tick && (newer.is_none() || !is_followed || tick == ASKS) {
             let (known, is_alive) = (entry.standing().tick, entry.presence == Some(Presence::Alive));
-            let is_contested = entry.is_contested(now, tick);
+            let is_contested = tick != ASKS && entry.is_contested(now, tick);
             match newer {
                 Some(tick) => self.contradict(step, subject, tick, by, via),
-                None if is_alive && by == via => {
+                // Whoever is asked says what it heard itself, or one liar's word would come from all sides.
+                None if is_alive && by == via && tick != ASKS => {
                     self.send(via, MembershipFrame::Contradiction { subject, run, tick: known, by: me });
                 }
                 None => {}
@@ -195,13 +199,12 @@ impl Membership {
         }
         let reported = entry.near().case.report(me).map(|held| held.report.tick);
         let adopts = entry.near().link.reporting && reported.is_some_and(|reported| tick > reported);
-        let silent = entry.near().link.is_missed(now);
         if adopts {
             entry.near_mut().link.reporting = false;
             entry.near_mut().case.withdraw(me);
             self.reporting.remove(&subject);
         }
-        if adopts || (silent && newer && !entry.near().link.contradictors.is_empty()) {
+        if adopts || (newer && entry.near().link.takes_word(now)) {
             entry.near_mut().link.trust(now, by);
         }
         let tells = refutes || adopts || (newer && entry.presence != Some(Presence::Alive));
@@ -268,22 +271,23 @@ impl Membership {
         may
     }
 
-    /// The word that keeps this node from reporting a member has grown old: those who gave it are asked again, and
-    /// nobody else is troubled.
-    pub(super) fn ask_contradictors(&mut self, step: &Step, subject: MemberId) {
+    /// The word that keeps this node from reporting a member has grown old, or nobody gave one yet: those who gave it
+    /// and those who watch the member are asked, and nobody else is troubled.
+    pub(super) fn ask_witnesses(&mut self, step: &Step, subject: MemberId) {
         let Some(entry) = self.members.get(&subject) else {
             return;
         };
         let report = OpenReport {
             subject,
             run: entry.run(),
-            tick: entry.standing().tick,
+            tick: ASKS,
             probes_lost: 0,
             lag_ms: lag_ms(step),
             mostly_deaf: self.deaf.is_deaf(),
         };
         let by = self.own.id();
-        for to in entry.near().link.contradictors.clone() {
+        let gave = entry.near().link.contradictors.clone();
+        for to in self.witnesses_of(subject).union(&gave).copied() {
             self.send(to, MembershipFrame::Report(Report { by, open: report }));
             self.want_link(step.now.time, to);
         }

@@ -134,6 +134,19 @@ impl Membership {
         if near.is_empty() { self.connected() } else { near }
     }
 
+    /// Who watches a member, this node left out. It costs a look at all members.
+    pub(super) fn witnesses_of(&self, id: MemberId) -> BTreeSet<MemberId> {
+        let me = self.own.id();
+        let mut rings = Rings::new(id);
+        let seated = self.members.iter().filter(|(_, entry)| entry.seated).map(|(&id, _)| id);
+        for other in seated.chain([me]).filter(|&other| other != id) {
+            rings.add(other);
+        }
+        let mut witnesses = rings.watched();
+        witnesses.remove(&me);
+        witnesses
+    }
+
     /// Somebody in this node wants to talk to a member.
     pub fn want(&mut self, step: &mut Step, id: MemberId) {
         if self.begin(step) {
@@ -204,7 +217,7 @@ impl Membership {
             self.watch.doubted.remove(&id);
             if let Some(entry) = self.members.get_mut(&id) {
                 entry.near_mut().link.watched = true;
-                entry.near_mut().link.doubted = false;
+                entry.near_mut().link.undoubt();
                 entry.near_mut().link.restart(now);
                 // What it found so far it said to itself only: now it looks for all.
                 if !self.reporting.contains(&id) && std::mem::take(&mut entry.near_mut().link.reporting) {
@@ -380,10 +393,14 @@ impl Membership {
         self.restored.range(beyond).find(|id| self.members.get(id).is_some_and(is_due)).copied()
     }
 
-    /// Others say of a member that it is gone whom this node does not know to be there: it looks itself.
+    /// Others say of a member that it is gone whom this node does not know to be there: it looks itself. Those who
+    /// watch it may hear it all the same, so that a silence here means little before they were asked.
     pub(super) fn doubt_on_hearsay(&mut self, now: Time, id: MemberId) {
         if self.watch.doubted.len() < DOUBTED_ON_HEARSAY_MAX {
             self.doubt(now, id);
+            if let Some(entry) = self.members.get_mut(&id) {
+                entry.near_mut().link.doubt_on_hearsay();
+            }
         }
     }
 
@@ -408,7 +425,7 @@ impl Membership {
         if self.watch.doubted.remove(&id)
             && let Some(entry) = self.members.get_mut(&id)
         {
-            entry.near_mut().link.doubted = false;
+            entry.near_mut().link.undoubt();
         }
     }
 
@@ -417,7 +434,7 @@ impl Membership {
         let me = self.own.id();
         for id in std::mem::take(&mut self.watch.doubted) {
             let Some(entry) = self.members.get_mut(&id) else { continue };
-            entry.near_mut().link.doubted = false;
+            entry.near_mut().link.undoubt();
             if !std::mem::take(&mut entry.near_mut().link.reporting) {
                 continue;
             }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::{EvidenceKind, Membership};
 use super::world::{World, ms, secs};
-use crate::base::{MemberId, PerMille, Presence};
+use crate::base::{MemberId, PerMille, Presence, Rng};
 use crate::wire::{MembershipFrame, OpenReport, Report};
 
 fn without<'a>(names: &[&'a str], left_out: &[&str]) -> Vec<&'a str> {
@@ -181,6 +181,30 @@ fn a_member_that_loses_four_of_five_datagrams_drags_nobody_down() {
         world.lose("m4", PerMille(0));
         let took = world.wait_for(secs(15), |world| world.agree(&names));
         assert!(took.is_some_and(|took| took <= secs(8)), "{size} members: {took:?}");
+    }
+}
+
+/// Cuts a twentieth of the pairs, both ways.
+fn mute_pairs(world: &mut World, names: &[&'static str], seed: u8) {
+    let mut rng = Rng::from_seed([seed; 32]).split("mute pairs");
+    let mut pairs: Vec<_> = (0..names.len()).flat_map(|a| (0..a).map(move |b| (a, b))).collect();
+    for _ in 0..pairs.len() / 20 {
+        let drawn = rng.below(u64::try_from(pairs.len()).unwrap());
+        let (a, b) = pairs.swap_remove(usize::try_from(drawn).unwrap());
+        world.cut_both(names[a], names[b]);
+    }
+}
+
+#[test]
+fn pairs_that_can_never_talk_make_nobody_call_anybody_gone() {
+    for (seed, size, span) in [(1, 10, 300), (2, 30, 300), (6, 100, 60)] {
+        let (mut world, names) = World::room(seed, size);
+        mute_pairs(&mut world, &names, seed);
+        let before = world.sent_bytes;
+        world.run(secs(span));
+        assert_eq!(world.called_gone(), [], "{size} members, seed {seed}");
+        let rate = (world.sent_bytes - before) / span / u64::try_from(size).unwrap();
+        assert!(rate < 1_500, "{size} members, seed {seed}: {rate} bytes/s a node");
     }
 }
 
