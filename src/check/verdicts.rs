@@ -23,7 +23,7 @@ use crate::base::{Incarnation, MemberId, Presence, Time};
 use crate::node::api::{Event, EventKind, Evidence, EvidenceKind};
 
 const PAIR_MS: u64 = 1_000;
-const ALONE_MS: u64 = 3_000;
+const ALONE_MS: u64 = 2_750;
 const FORGIVEN_MS: u64 = 20;
 /// A clock that moved against the run's by more than this between two events was set.
 const JUMP_MS_SIM: i64 = 5;

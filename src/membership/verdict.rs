@@ -17,7 +17,7 @@ use crate::wire::OpenReport;
 /// Two reports must stand for this long.
 const TWO_VOICES: Duration = Duration::from_secs(1);
 /// One must stand for this long.
-const ONE_VOICE: Duration = Duration::from_secs(3);
+const ONE_VOICE: Duration = Duration::from_millis(2_750);
 /// How long a contradiction holds reports off. It is renewed each second while a report stays open, so one
 /// that is not has lost its author.
 const CONTRADICTION_LIFE: Duration = Duration::from_secs(3);
@@ -333,9 +333,9 @@ mod tests {
         let mut case = Case::default();
         assert_eq!(rule(&mut case, 0), Ruling::Clear);
         case.accuse(id(1), id(1), report(5), ms(0), Wall(0));
-        assert_eq!(rule(&mut case, 0), Ruling::Suspect { until: ms(3000) });
-        assert_eq!(rule(&mut case, 2999), Ruling::Suspect { until: ms(3000) });
-        assert_eq!(rule(&mut case, 3000), Ruling::Unreachable { by: vec![id(1)] });
+        assert_eq!(rule(&mut case, 0), Ruling::Suspect { until: ms(2750) });
+        assert_eq!(rule(&mut case, 2749), Ruling::Suspect { until: ms(2750) });
+        assert_eq!(rule(&mut case, 2750), Ruling::Unreachable { by: vec![id(1)] });
     }
 
     #[test]
@@ -354,7 +354,7 @@ mod tests {
         case.accuse(id(1), id(7), report(5), ms(0), Wall(0));
         case.accuse(id(2), id(7), report(5), ms(0), Wall(0));
         case.accuse(id(7), id(7), report(5), ms(0), Wall(0));
-        assert_eq!(rule(&mut case, 0), Ruling::Suspect { until: ms(3000) });
+        assert_eq!(rule(&mut case, 0), Ruling::Suspect { until: ms(2750) });
     }
 
     #[test]
@@ -362,13 +362,13 @@ mod tests {
         let mut case = Case::default();
         case.accuse(id(1), id(7), report(5), ms(0), Wall(0));
         case.accuse(id(2), id(7), report(5), ms(0), Wall(0));
-        assert_eq!(rule(&mut case, 0), Ruling::Suspect { until: ms(3000) });
+        assert_eq!(rule(&mut case, 0), Ruling::Suspect { until: ms(2750) });
         assert!(!case.accuse(id(1), id(8), report(5), ms(200), Wall(200)), "it is no news");
         assert_eq!(rule(&mut case, 200), Ruling::Suspect { until: ms(1000) }, "both stand since the beginning");
         let voices: Vec<_> = case.report_evidence(true).iter().map(|item| (item.by, item.via)).collect();
         assert_eq!(voices, [(id(1), Some(id(7))), (id(1), Some(id(8))), (id(2), Some(id(7)))]);
         case.silence(id(7));
-        assert_eq!(rule(&mut case, 300), Ruling::Suspect { until: ms(3000) });
+        assert_eq!(rule(&mut case, 300), Ruling::Suspect { until: ms(2750) });
     }
 
     #[test]
@@ -397,7 +397,7 @@ mod tests {
         let mut case = Case::default();
         case.accuse(id(1), id(1), report(5), ms(0), Wall(0));
         case.accuse(id(2), id(2), OpenReport { mostly_deaf: true, ..report(5) }, ms(0), Wall(0));
-        assert_eq!(rule(&mut case, 0), Ruling::Suspect { until: ms(3000) });
+        assert_eq!(rule(&mut case, 0), Ruling::Suspect { until: ms(2750) });
     }
 
     #[test]
@@ -416,7 +416,7 @@ mod tests {
         let mut case = Case::default();
         case.accuse(id(1), id(1), report(5), ms(0), Wall(0));
         case.contradict(id(2), id(2), 5, ms(0), Wall(0));
-        assert_eq!(rule(&mut case, 0), Ruling::Suspect { until: ms(3000) });
+        assert_eq!(rule(&mut case, 0), Ruling::Suspect { until: ms(2750) });
     }
 
     #[test]

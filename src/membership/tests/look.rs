@@ -154,7 +154,7 @@ pub fn check(event: &Event, wall: Wall) {
             let reports: Vec<_> = evidence.iter().filter(|item| item.kind == EvidenceKind::Report).collect();
             let age = |item: &Evidence| wall.0 - item.at.0;
             let taken_over = reports.iter().any(|item| item.verdict) && any(&[EvidenceKind::Silence]);
-            let one = reports.iter().any(|item| age(item) >= 3_000);
+            let one = reports.iter().any(|item| age(item) >= 2_750);
             let pair = reports.iter().enumerate().any(|(index, first)| {
                 reports[index + 1..].iter().any(|second| {
                     let voices =
