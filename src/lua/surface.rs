@@ -407,7 +407,7 @@ mod tests {
             nick: nick.clone(),
             outcome: Outcome::Delivered,
             attempts: 1,
-            tries_may_be_missing: false,
+            tries_may_be_missing: true,
             latency_us: Some(1),
         };
         let reason = Some("full".into());

@@ -408,7 +408,7 @@ mod tests {
         case.contradict(id(2), id(2), 6, ms(1000), Wall(1000));
         assert_eq!(rule(&mut case, 1000), Ruling::Clear);
         assert_eq!(case.next_ruling(ms(1000)), Some(ms(4000)));
-        assert_eq!(rule(&mut case, 4000), Ruling::Suspect { until: ms(7000) });
+        assert_eq!(rule(&mut case, 4000), Ruling::Suspect { until: ms(6750) });
     }
 
     #[test]
@@ -425,7 +425,7 @@ mod tests {
         case.accuse(id(1), id(1), report(5), ms(0), Wall(0));
         assert_eq!(case.rule(ms(0), Wall(0), Hearing { live: true, tick: 5 }), Ruling::Clear);
         assert_eq!(case.rule(ms(1), Wall(1), Hearing { live: false, tick: 6 }), Ruling::Clear);
-        assert_eq!(rule(&mut case, 2), Ruling::Suspect { until: ms(3002) });
+        assert_eq!(rule(&mut case, 2), Ruling::Suspect { until: ms(2752) });
     }
 
     #[test]
