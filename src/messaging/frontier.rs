@@ -47,21 +47,30 @@ impl Messaging {
         let stands_still = peer.digest.theirs == Some(theirs) && peer.digest.ours == ours;
         peer.digest.theirs = Some(theirs);
         peer.digest.ours = ours;
-        let followed = peer.digest.followed.filter(|followed| followed.difference == (theirs, ours));
+        let is_wanted = peer.digest.wants_frontier;
+        let followed = peer.digest.followed.filter(|of| is_wanted || of.difference == (theirs, ours));
         let rest = followed.map_or(Duration::ZERO, |followed| followed.rest);
         let is_resting = followed.is_some_and(|followed| now.since(followed.at) < rest);
-        if theirs != ours && stands_still && !is_resting {
+        if (is_wanted || (theirs != ours && stands_still)) && !is_resting {
             let rest = (rest * 2).clamp(DIGEST_REST_FIRST, rest_max);
             peer.digest.followed = Some(Followed { difference: (theirs, ours), at: now, rest });
-            tracing::debug!(peer = %from, "digests differ");
+            tracing::debug!(peer = %from, is_wanted, "digests differ");
             self.send_frontier(step, from, false);
         }
     }
 
     /// A session opened, or a silence ended: both sides say what they hold.
     pub(super) fn recovery_opened(&mut self, step: &mut Step, peer: MemberId) {
+        self.want_frontier(peer);
         self.send_frontier(step, peer, false);
         self.give_proofs(peer);
+    }
+
+    /// The next heartbeats of the peer bring a frontier until its own is here, were the digests equal.
+    pub(super) fn want_frontier(&mut self, peer: MemberId) {
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.digest.wants_frontier = true;
+        }
     }
 
     /// The disk takes again what comes: what it refused meanwhile is asked for at once.
@@ -169,6 +178,9 @@ impl Messaging {
             self.send_frontier(step, from, true);
         }
         self.contradict(from, entries);
+        if !more && let Some(peer) = self.peers.get_mut(&from) {
+            peer.digest.wants_frontier = false;
+        }
         self.take_frontier(step, from, entries);
         if !more && let Some(peer) = self.peers.get_mut(&from) {
             peer.has_said_all = true;
@@ -202,6 +214,9 @@ impl Messaging {
             }
             self.hint_history(step, peer, entry);
             self.offer(step, peer, entry, &mut budget);
+        }
+        if budget == 0 {
+            self.want_frontier(peer);
         }
         self.timers.set_earlier(Timer::Seek, step.now.time);
     }

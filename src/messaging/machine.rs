@@ -197,6 +197,7 @@ impl Messaging {
         let was_reachable = peer.is_reachable();
         peer.presence = Some(presence);
         if peer.is_reachable() && !was_reachable {
+            self.want_frontier(member);
             self.peer_returned(step, member);
         } else if !presence.is_reachable() {
             self.peer_went(step, member);
@@ -219,8 +220,11 @@ impl Messaging {
         known.session = Some(run);
         known.heard = Some(step.now.time);
         known.digest = super::peer::SeenDigest::default();
-        known.begin_frontiers((run, self.run));
+        let is_new_life = known.begin_frontiers((run, self.run));
         self.recovery_opened(step, peer);
+        if is_new_life {
+            self.pull_begins_again(step, peer);
+        }
         self.all_receipts_due(step, peer);
         if self.peers.get(&peer).is_some_and(Peer::is_reachable) {
             self.peer_returned(step, peer);

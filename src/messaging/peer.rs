@@ -124,6 +124,9 @@ pub(super) struct SeenDigest {
     pub theirs: Option<u64>,
     pub ours: u64,
     pub followed: Option<Followed>,
+    /// What it holds was not heard in this session, or not all of that was asked for: a digest, which is of the newest run of
+    /// each author, says nothing of what is missing then.
+    pub wants_frontier: bool,
 }
 
 /// A difference that was followed up.
@@ -207,12 +210,14 @@ impl Peer {
     }
 
     /// Its session opened in these runs of it and of this node. Where one of them is new, what was asked and answered
-    /// before was for another life.
-    pub fn begin_frontiers(&mut self, runs: (Run, Option<Run>)) {
-        if self.frontier_runs.replace(runs) != Some(runs) {
+    /// before was for another life. Says whether one is.
+    pub fn begin_frontiers(&mut self, runs: (Run, Option<Run>)) -> bool {
+        let is_new = self.frontier_runs.replace(runs) != Some(runs);
+        if is_new {
             self.frontier_sent = None;
             self.frontier_answered = None;
         }
+        is_new
     }
 
     /// Whether it belongs to the roster of what is said now.

@@ -47,6 +47,14 @@ impl Messaging {
         if active.windows.is_idle() { self.pull_done(step) } else { self.await_answers(step) }
     }
 
+    /// The peer is in a new run: what it was asked before it has forgotten.
+    pub(super) fn pull_begins_again(&mut self, step: &mut Step, peer: MemberId) {
+        if let Some(active) = self.recovery.active.as_mut().filter(|active| active.peer == peer) {
+            active.windows.begin_again();
+            self.ask_on(step);
+        }
+    }
+
     fn await_answers(&mut self, step: &mut Step) {
         let Some(active) = &self.recovery.active else { return };
         let Some(due) = active.windows.due() else { return };
@@ -142,6 +150,7 @@ impl Messaging {
         if is_silent {
             let peer = active.peer;
             self.recovery.offers.remove(&peer);
+            self.want_frontier(peer);
             return self.pull_done(step);
         }
         self.ask_on(step);
@@ -177,6 +186,9 @@ impl Messaging {
             let windows = active.windows.onward(next.first, next.last);
             self.recovery.active = Some(Active { wanted: next, windows, said: Vec::new(), ..active });
             return self.ask_on(step);
+        }
+        if !active.is_quest && active.windows.has_failed() {
+            self.want_frontier(peer);
         }
         self.tell_recovered(step, peer);
         self.seek(step);

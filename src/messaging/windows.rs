@@ -100,6 +100,18 @@ impl Windows {
         if tries < self.tries_max { self.ask_first(ranges, tries) } else { self.failed.extend(ranges) }
     }
 
+    /// What is under way will not be answered: the peer lives a new life. It is asked for as if it had not been.
+    pub fn begin_again(&mut self) {
+        for Window { part, .. } in std::mem::take(&mut self.asked).into_iter().rev() {
+            self.ask_first(vec![(part.first, part.last)], part.tries);
+        }
+    }
+
+    /// Whether something was given up.
+    pub const fn has_failed(&self) -> bool {
+        !self.failed.is_empty()
+    }
+
     /// The same peer is asked for another part of the run.
     pub fn onward(&self, first: Seq, last: Seq) -> Self {
         Self { size: self.size, width: self.width, ..Self::new(Part { first, last, tries: 0 }, self.tries_max) }

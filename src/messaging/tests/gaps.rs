@@ -40,7 +40,7 @@ fn what_nobody_can_give_is_a_gap_with_who_was_asked() {
     world.run_for(SEC * 5);
     let late = world.messages("bo").pop().expect("the late one");
     assert_eq!(late.text, "lost to all");
-    assert!(late.recovered && late.late_ms.is_some_and(|late| late > 10_000));
+    assert!(late.recovered && late.late_ms.is_some_and(|late| late > 10_000), "{late:?}");
     assert_eq!(world.machine("bo").gaps().count(), 0);
     world.check_folds();
 }

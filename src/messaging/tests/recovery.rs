@@ -55,8 +55,13 @@ fn what_a_dead_author_told_some_is_recovered_from_them() {
 
 /// The number of the group message that a frame carries.
 pub(super) fn seq_of(frame: &MessagingFrame) -> Option<u64> {
+    message_of(frame).map(|message| message.seq)
+}
+
+/// The group message that a frame carries.
+fn message_of(frame: &MessagingFrame) -> Option<GroupMessage> {
     let (MessagingFrame::Group(bytes) | MessagingFrame::Recovered(bytes)) = frame else { return None };
-    Some(Signed::<GroupMessage>::open_trusted(bytes).ok()?.value().seq)
+    Some(Signed::<GroupMessage>::open_trusted(bytes).ok()?.value().clone())
 }
 
 fn shown_id(world: &World, name: &str) -> MessageId {
@@ -439,5 +444,37 @@ fn a_frontier_that_is_lost_is_said_again_within_seconds() {
     world.drop_nothing();
     world.run_for(SEC * 20);
     assert_eq!(world.screen("bo"), ["ana: unheard"]);
+    world.check_folds();
+}
+
+#[test]
+fn an_older_run_comes_though_the_frontier_that_offered_it_was_lost() {
+    let mut world = World::new(72, &["ana", "bo", "cy"]);
+    world.run_for(SEC);
+    world.cut("ana", "cy");
+    world.cut("bo", "cy");
+    world.say("ana", "in her first run");
+    let first = world.run_of("ana");
+    world.run_for(SEC);
+    world.crash("ana");
+    world.start("ana");
+    world.run_for(SEC * 5);
+    // Cy hears of her second run by itself, so that its digest, which is of newest runs, is that of bo.
+    world.drop_frames(move |_, to, frame| {
+        to == "cy" && (kind_of(frame) == "frontier" || message_of(frame).is_some_and(|message| message.run == first))
+    });
+    world.heal();
+    world.run_for(SEC * 2);
+    let last = world.say("ana", "in her second");
+    world.run_for(SEC * 2);
+    assert_eq!(world.outcome("ana", last, "cy"), Outcome::Delivered);
+    assert_eq!(world.machine("cy").log.digest(), world.machine("bo").log.digest());
+    // She is gone, and only bo can give what she said before.
+    world.crash("ana");
+    world.run_for(SEC * 8);
+    assert_eq!(world.screen("cy"), ["ana: in her second"]);
+    world.drop_nothing();
+    world.run_for(SEC * 30);
+    assert_eq!(world.screen("cy"), ["ana: in her second", "ana: in her first run"]);
     world.check_folds();
 }
