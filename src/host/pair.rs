@@ -27,7 +27,7 @@ pub(super) struct Pair {
 impl Pair {
     /// Both awake, and each sees the other.
     pub fn new(scripts: &[(&str, &str)]) -> Self {
-        let mut pair = Self::asleep(scripts);
+        let mut pair = Self::dumb(scripts);
         pair.pump();
         let addresses = vec![address(ANA)];
         pair.hosts[BO].handle_command(pair.now, Command::Join { addresses }).unwrap();
@@ -38,7 +38,7 @@ impl Pair {
     }
 
     /// Nodes whose runs are not on disk yet.
-    pub fn asleep(scripts: &[(&str, &str)]) -> Self {
+    pub fn dumb(scripts: &[(&str, &str)]) -> Self {
         let now = Now { time: Time::from_micros(1_000_000), wall: Wall(1_767_225_600_000), lag: Duration::ZERO };
         let rng = Rng::from_seed([7; 32]);
         let secret = RoomSecret::generate(&mut rng.split("secret"));

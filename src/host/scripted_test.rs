@@ -123,7 +123,7 @@ fn timers_run_when_they_are_due_and_stop_when_they_say_so() {
 fn timers_count_from_when_the_node_runs_and_end_when_it_has_left() {
     let script =
         "moot.after('1s', function() moot.say('awake') end) moot.every('10s', function() moot.log('tick') end)";
-    let mut pair = Pair::asleep(&[("timer.lua", script)]);
+    let mut pair = Pair::dumb(&[("timer.lua", script)]);
     // The disk is slow: the script was loaded long before the run is on it.
     pair.now.time += Duration::from_secs(30);
     for side in [ANA, BO] {

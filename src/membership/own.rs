@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn ticks_count_seconds_in_a_phase_of_their_own_through_every_sleep() {
+    fn ticks_count_seconds_in_a_phase_of_their_own_through_every_standstill() {
         let mut own = own(Vec::new());
         assert_eq!(own.tick(at(900)), 1);
         assert_eq!(own.tick(at(1_399)), 1);
