@@ -51,10 +51,11 @@ impl ReceiptsDue {
         self.covers.insert((run, receiver), covers);
     }
 
-    /// Nothing is receipted to the member any more.
+    /// Nothing is receipted to the member any more, and what it receipted falsely is told anew.
     pub fn forget(&mut self, member: MemberId) {
         self.due.remove(&member);
         self.fresh.remove(&member);
+        self.alarmed.remove(&member);
     }
 
     /// The first message of a run that a member receipted: what is before it may be from before its time.

@@ -115,8 +115,11 @@ impl Messaging {
     /// Another message holds the place: its author told two people two things. Both are kept.
     fn take_fork(&mut self, step: &mut Step, peer: MemberId, bytes: &[u8], place: Place, id: MessageId, given: bool) {
         let has_room = self.log.run(place.0, place.1).is_some_and(RunLog::has_room_for_fork);
-        if !has_room || !self.has_provisional_room(bytes.len()) {
-            self.counters.duplicates += 1;
+        if !has_room {
+            self.counters.dropped += 1;
+            return;
+        }
+        if !self.has_provisional_room(bytes.len()) {
             return;
         }
         let Some(signed) = self.verified(bytes) else { return };

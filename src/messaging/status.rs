@@ -43,7 +43,7 @@ pub struct Counters {
     /// Frames that no honest node sends.
     pub strange: u64,
     pub below_floor: u64,
-    /// Received messages dropped because too many were on their way to the disk.
+    /// Received messages dropped because too many were on their way to the disk, or are rivals of others in their run.
     pub dropped: u64,
     pub pruned: u64,
     /// Batches that the disk refused.
