@@ -38,7 +38,7 @@ fn the_demo_shows_what_it_says_and_leaves_nothing_behind() {
     for line in [
         "ok each sees all five",
         "ana | bo is unreachable",
-        "bo: waiting: not sent, because it is not reachable",
+        "bo: waiting: not sent, because it was not reachable",
         "bo | ana → you: when you are back",
         "ana | eve: is anybody over there?  [recovered via dee",
         "ok nobody was shown anything twice",

@@ -63,6 +63,9 @@ impl View {
             Outcome::Delivered => (self.stored(&who, evidence), Tone::Good),
             Outcome::Sending => (format!("sending: {}, no receipt yet", sent(delivery)), Tone::Caution),
             Outcome::Waiting => (waiting(kind, delivery), Tone::Caution),
+            Outcome::Unknown if delivery.was_never_sent() => {
+                (format!("unknown: this node never sent it to {who}, and no receipt came"), Tone::Caution)
+            }
             Outcome::Unknown => (
                 format!(
                     "unknown: {}, no receipt; whether the message was lost, the receipt was lost or {who} is down cannot be told apart",
@@ -149,12 +152,12 @@ impl View {
 
 fn waiting(kind: MessageKind, delivery: &Delivery) -> String {
     let then = match kind {
-        MessageKind::Group => "it fetches it when it is back",
-        MessageKind::Private => "it is sent when it is back",
+        MessageKind::Group => "it fetches it once it is",
+        MessageKind::Private => "it is sent once it is",
     };
     match delivery.attempts {
-        0 => format!("waiting: not sent, because it is not reachable; {then}"),
-        _ => format!("waiting: {}, and it is not reachable; {then}", sent(delivery)),
+        0 => format!("waiting: not sent, because it was not reachable; {then}"),
+        _ => format!("waiting: {}, and it was not reachable; {then}", sent(delivery)),
     }
 }
 
@@ -246,7 +249,7 @@ k7f3 is a message to the room from you
     sent straight to it, at 22:13:21.250; it is at 192.168.1.6:4460 now
   cy: unknown: sent 4 times, no receipt; whether the message was lost, the receipt was lost or cy is down cannot be told apart
     sent straight to it, lately at 22:13:22.250, 22:13:23.250 when it asked, 22:13:24.250; it is at 192.168.1.6:4460 now
-  dee: waiting: not sent, because it is not reachable; it fetches it when it is back
+  dee: waiting: not sent, because it was not reachable; it fetches it once it is
 not known:
   one thing"
         );
