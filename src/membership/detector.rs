@@ -29,6 +29,11 @@ const WORD_LIFE: Duration = Duration::from_secs(8);
 const WORD_ANSWER: Duration = Duration::from_secs(1);
 const WORD_ASKED_MAX: u32 = 2;
 
+/// A report names the newest tick that its author knows. Of one that it knows by the word of others only, nobody can know a newer
+/// one before the next heartbeat, so that a report would stand against a member that is heard. That heartbeat is with those who
+/// hear it within a second of the word, which came after the last one and took one way more.
+const NEXT_TICK: Duration = Duration::from_secs(1);
+
 /// Members whose word is remembered for one that is silent here.
 const CONTRADICTORS_MAX: usize = 8;
 
@@ -59,6 +64,8 @@ pub struct Link {
     word_until: Time,
     /// How often they were asked for it again.
     word_asked: u32,
+    /// When those who hear the member know more than the tick that others last told of.
+    next_tick_at: Time,
     /// Others who watch the member are asked about it before its silence counts: this node does not watch it.
     asks_first: bool,
     /// When a heartbeat of its own accord came: who sends them watches this node.
@@ -100,6 +107,7 @@ impl Link {
             contradictors: BTreeSet::new(),
             word_until: now,
             word_asked: 0,
+            next_tick_at: now,
             asks_first: false,
             beaten: None,
             ask_at: None,
@@ -187,6 +195,13 @@ impl Link {
         self.word_asked = 0;
     }
 
+    /// Others say that the member has reached `tick`, which is news.
+    pub fn tell(&mut self, now: Time, tick: u64) {
+        if tick > self.tick {
+            self.next_tick_at = now + NEXT_TICK;
+        }
+    }
+
     /// Looks whether a member is there that this node does not watch, which is known by what others say of it.
     pub fn doubt_on_hearsay(&mut self) {
         if self.doubted && !self.asks_first {
@@ -245,12 +260,12 @@ impl Link {
             self.contradictors.clear();
         }
         if !self.is_open() {
-            return if self.reporting || self.awaits_answer(now) { Look::Silent } else { Look::Lost { probes: 0 } };
+            return if self.reporting || self.may_be_told(now) { Look::Silent } else { Look::Lost { probes: 0 } };
         }
         let spacing = self.probe_spacing();
         if now >= silent_at + spacing * self.probe_count() + SECOND_HEARTBEAT
             && !self.reporting
-            && !self.awaits_answer(now)
+            && !self.may_be_told(now)
         {
             return Look::Lost { probes: self.probes };
         }
@@ -262,9 +277,15 @@ impl Link {
         Look::Silent
     }
 
-    /// Whether those who were asked, before the silence counts, may still answer.
-    fn awaits_answer(&self, now: Time) -> bool {
-        self.asks_first && self.word_asked > 0 && now < self.word_until
+    /// Until when others may still tell, before the silence counts: those who were asked, and those who hear the next tick.
+    fn told_by(&self) -> Time {
+        let asked = self.asks_first && self.word_asked > 0;
+        if asked { self.word_until.max(self.next_tick_at) } else { self.next_tick_at }
+    }
+
+    /// Whether others may still tell that they hear the member.
+    fn may_be_told(&self, now: Time) -> bool {
+        now < self.told_by()
     }
 
     /// When those who watch the member are to be asked, before its silence counts.
@@ -296,16 +317,16 @@ impl Link {
         if !self.is_open() && self.reporting {
             return None;
         }
-        let answer_at = if self.awaits_answer(now) { self.word_until } else { now };
+        let told_by = self.told_by().max(now);
         if !self.is_open() {
-            return Some(answer_at);
+            return Some(told_by);
         }
         let probe_at = silent_at + self.probe_spacing() * self.probes;
         if self.reporting {
             return Some(probe_at);
         }
         let lost_at = silent_at + self.probe_spacing() * self.probe_count() + SECOND_HEARTBEAT;
-        Some(probe_at.min(lost_at.max(answer_at)))
+        Some(probe_at.min(lost_at.max(told_by)))
     }
 
     /// Whether the member can have reached `tick`, by what was heard of it and the time since. Of one that was never
@@ -396,6 +417,26 @@ mod tests {
             now = next;
         }
         assert_eq!(found, [(ms(1250), 0), (ms(1500), 0), (ms(1750), 0), (ms(2000), 0), (ms(2100), 4)]);
+    }
+
+    #[test]
+    fn a_tick_that_others_told_of_is_reported_when_they_may_know_the_next() {
+        let lost_at = |told: Option<(u64, u64)>| {
+            let (mut link, mut now) = (open_link(), ms(0));
+            loop {
+                now = link.next_look(now).unwrap();
+                if let Some((at, tick)) = told.filter(|&(at, _)| now >= ms(at) && now < ms(at + 100)) {
+                    link.tell(ms(at), tick);
+                }
+                if matches!(link.look(now), Look::Lost { .. }) {
+                    return now;
+                }
+            }
+        };
+        let known = open_link().tick;
+        assert_eq!(lost_at(None), ms(2_100));
+        assert_eq!(lost_at(Some((2_000, known + 1))), ms(3_000));
+        assert_eq!(lost_at(Some((2_000, known))), ms(2_100), "it is no news");
     }
 
     #[test]

@@ -190,6 +190,9 @@ impl Membership {
         let verdict = entry.standing();
         let newer = tick > verdict.tick;
         let refutes = entry.near().case.is_refuted_by(tick);
+        if newer && let Some(near) = entry.nearby() {
+            near.link.tell(now, tick);
+        }
         entry.learn(tick, false);
         // Without an accusation the tick itself says all.
         let is_accused = entry.near().case.has_reports() || entry.near().suspected_tick.is_some();
