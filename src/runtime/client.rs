@@ -10,7 +10,9 @@ use std::time::Duration;
 use super::clock;
 use super::control::{self, ControlError};
 use super::lines::Lines;
-use super::protocol::{NO_REQUEST, Request, RequestError, RequestId, RequestLine, Response, ResponseLine};
+use super::protocol::{
+    EventLine, NO_REQUEST, RawResponse, Request, RequestError, RequestId, RequestLine, Response, ResponseLine,
+};
 use crate::base::limits::{CONTROL_REQUEST_BYTES_MAX, CONTROL_RESPONSE_BYTES_MAX};
 use crate::base::{EventNumber, Time};
 use crate::node::api::Event;
@@ -174,8 +176,10 @@ impl Client {
             while let Some(line) =
                 self.lines.next_line().map_err(|error| ClientError::NotUnderstood(error.to_string()))?
             {
-                let Some(event) = event_in(line) else { return Err(no_event(line)) };
-                out.extend_from_slice(event);
+                let Ok(EventLine { response: RawResponse::Event(event) }) = serde_json::from_slice(line) else {
+                    return Err(no_event(line));
+                };
+                out.extend_from_slice(event.get().as_bytes());
                 out.push(b'\n');
             }
             if out.len() > before {
@@ -270,13 +274,6 @@ impl Client {
             Err(error) => Err(broken(error)),
         }
     }
-}
-
-/// The JSON of the event in a line that is nothing else, whose shape is `protocol`'s; a test holds the two together.
-fn event_in(line: &[u8]) -> Option<&[u8]> {
-    let rest = line.strip_prefix(br#"{"id":"#)?;
-    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    rest[digits..].strip_prefix(br#","response":{"event":"#)?.strip_suffix(b"}}")
 }
 
 /// What a line means where an event was due.

@@ -15,6 +15,7 @@
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::base::EventNumber;
 use crate::node::api::{Event, Found, Gap, MemberStatus, Message, Sent, Status, WhyMember, WhyMessage};
@@ -38,6 +39,21 @@ pub struct RequestLine {
 pub struct ResponseLine {
     pub id: RequestId,
     pub response: Response,
+}
+
+/// The same line where it tells an event, for who passes the event on as the node wrote it.
+#[derive(Debug, Deserialize)]
+pub struct EventLine<'a> {
+    #[serde(borrow)]
+    pub response: RawResponse<'a>,
+}
+
+/// Of [`Response`] what an [`EventLine`] may have.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RawResponse<'a> {
+    #[serde(borrow)]
+    Event(&'a RawValue),
 }
 
 /// What a client asks of the running node.

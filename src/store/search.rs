@@ -155,6 +155,7 @@ mod tests {
     use crate::node;
     use crate::store::commit::Committer;
     use crate::store::{Home, kit, load, schema};
+    use crate::wire::{GroupMessage, Signed};
 
     fn write(home: &Home, records: &[node::Record]) {
         Committer::new(schema::open(home).unwrap(), home.database()).commit(records).unwrap();
@@ -244,6 +245,16 @@ mod tests {
         assert_eq!(snippet(&found[2]), "no needle but a  pin ");
     }
 
+    fn sent(own: &Signed<GroupMessage>, to: MemberId) -> node::Record {
+        node::Record::Messaging(Record::GroupSent {
+            bytes: own.bytes().clone(),
+            roster: vec![(to, Outcome::Sending)],
+            sample_of: None,
+            order: 1,
+            at: Wall(2_000),
+        })
+    }
+
     #[test]
     fn what_is_undone_said_again_or_pruned_is_found_no_more() {
         let dir = tempfile::tempdir().unwrap();
@@ -251,14 +262,8 @@ mod tests {
         let [ana, bo] = [0, 1].map(|number| kit::identity(&home, number));
         let own = kit::group(&ana, kit::run(5), 1, None, "never sent");
         let undone = Record::Undone { author: ana.id(), id: own.id() };
-        let sent = Record::GroupSent {
-            bytes: own.bytes().clone(),
-            roster: vec![(bo.id(), Outcome::Sending)],
-            sample_of: None,
-            order: 1,
-            at: Wall(2_000),
-        };
-        write(&home, &[node::Record::Messaging(sent), kit::received(&bo, 1, "heard")]);
+        let sent = sent(&own, bo.id());
+        write(&home, &[sent, kit::received(&bo, 1, "heard")]);
         assert_eq!((found(&home, "never").len(), found(&home, "heard").len()), (1, 1));
         write(&home, &[node::Record::Messaging(undone), kit::received(&bo, 1, "heard")]);
         assert_eq!((found(&home, "never").len(), found(&home, "heard").len()), (0, 1));
@@ -280,15 +285,9 @@ mod tests {
         let [ana, bo] = [0, 1].map(|number| kit::identity(&home, number));
         let committer = Committer::new(schema::open(&home).unwrap(), home.database());
         let own = kit::group(&ana, kit::run(5), 1, None, "never");
-        let sent = Record::GroupSent {
-            bytes: own.bytes().clone(),
-            roster: vec![(bo.id(), Outcome::Sending)],
-            sample_of: None,
-            order: 1,
-            at: Wall(2_000),
-        };
+        let sent = sent(&own, bo.id());
         let undone = node::Record::Messaging(Record::Undone { author: ana.id(), id: own.id() });
-        committer.commit_first([&kit::received(&bo, 1, "heard"), &node::Record::Messaging(sent)]).unwrap();
+        committer.commit_first([&kit::received(&bo, 1, "heard"), &sent]).unwrap();
         committer.commit_first([&undone]).unwrap();
         committer.commit_first([&kit::received(&bo, 2, "after")]).unwrap();
         assert_eq!((found(&home, "heard").len(), found(&home, "after").len()), (1, 0));

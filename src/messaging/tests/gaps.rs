@@ -45,9 +45,9 @@ fn what_nobody_can_give_is_a_gap_with_who_was_asked() {
     world.check_folds();
 }
 
-#[test]
-fn who_comes_to_the_room_late_gets_its_recent_history_and_no_gap() {
-    let mut world = World::new(17, &["ana", "bo"]);
+/// Bo starts in a room in which ana has said 600 messages.
+fn that_bo_comes_to_late(seed: u64) -> World {
+    let mut world = World::new(seed, &["ana", "bo"]);
     world.crash("bo");
     world.run_for(SEC * 6);
     for number in 1..=600 {
@@ -56,6 +56,12 @@ fn who_comes_to_the_room_late_gets_its_recent_history_and_no_gap() {
     }
     world.run_for(SEC * 5);
     world.start("bo");
+    world
+}
+
+#[test]
+fn who_comes_to_the_room_late_gets_its_recent_history_and_no_gap() {
+    let mut world = that_bo_comes_to_late(17);
     world.run_for(MS * 40);
     world.say("ana", "live");
     world.run_for(SEC * 10);
@@ -155,15 +161,7 @@ fn a_first_peer_with_holes_hides_no_gap_from_a_newcomer() {
 
 #[test]
 fn where_a_run_begins_is_on_disk_before_the_first_message_shows() {
-    let mut world = World::new(68, &["ana", "bo"]);
-    world.crash("bo");
-    world.run_for(SEC * 6);
-    for number in 1..=600 {
-        world.say("ana", &format!("{number}"));
-        world.run_for(MS);
-    }
-    world.run_for(SEC * 5);
-    world.start("bo");
+    let mut world = that_bo_comes_to_late(68);
     world.run_for(SEC * 5);
     let records = world.records("bo");
     let noted = records.iter().position(|record| matches!(record, Record::History { upto: 100, .. }));
