@@ -78,7 +78,7 @@ impl View {
         if message.recovered {
             notes.push(self.recovered_note(message));
         } else if let Some(late) = late_by(message).filter(|_| !mine) {
-            notes.push(format!("{} late", age(late)));
+            notes.push(format!("{} late by its author's clock", age(late)));
         }
         if notes.is_empty() {
             return line;
@@ -426,7 +426,7 @@ pub(super) mod tests {
     fn a_private_message_says_how_late_it_is() {
         let said = message(2, "bo", Some(1), "hello");
         let came = |ms| Message { received_at: Some(Wall(said.said_at.0 + ms)), ..said.clone() };
-        assert_eq!(view().message(&came(19_000), None), "bo → you: hello  [19 s late]");
+        assert_eq!(view().message(&came(19_000), None), "bo → you: hello  [19 s late by its author's clock]");
         assert_eq!(view().message(&came(900), None), "bo → you: hello");
     }
 
