@@ -4,6 +4,7 @@
 
 mod age;
 mod because;
+mod deliveries;
 mod disk;
 mod events;
 mod ink;

@@ -1,0 +1,191 @@
+//! How the deliveries of a message stand, in one line. Owns the words for outcomes and what they rest on.
+
+use super::{Tone, View, count, list};
+use crate::base::text;
+use crate::node::api::{Delivery, Outcome};
+
+impl View {
+    /// How the deliveries of a message stand: `k7f3 stored by 2 of 3, cy unknown`.
+    #[must_use]
+    pub fn delivery(&self, handle: &str, deliveries: &[Delivery], reason: Option<&str>) -> String {
+        self.sampled_delivery(handle, deliveries, None, reason)
+    }
+
+    /// The same, where the deliveries may be a sample of so many members.
+    #[must_use]
+    pub fn sampled_delivery(
+        &self,
+        handle: &str,
+        deliveries: &[Delivery],
+        sample_of: Option<u32>,
+        reason: Option<&str>,
+    ) -> String {
+        let mut line =
+            delivery_line(handle, deliveries, reason, |delivery| self.names.named(delivery.member, &delivery.nick));
+        if let Some(members) = sample_of {
+            line = format!("{line} (only {} of {members} were asked)", deliveries.len());
+        }
+        self.ink.paint(worst_tone(deliveries), &line)
+    }
+}
+
+/// The deliveries of one message in one line; `name` says what a receiver is called. *Stored* means that it
+/// is on the receiver's disk, which the receiver signed.
+fn delivery_line(
+    handle: &str,
+    deliveries: &[Delivery],
+    reason: Option<&str>,
+    name: impl Fn(&Delivery) -> String,
+) -> String {
+    let mut reason = reason.map(text::sanitize);
+    match deliveries {
+        [] => format!("{handle} stored here only, nobody else is in the room"),
+        [one] => {
+            let who = name(one);
+            let said = match one.outcome {
+                Outcome::Delivered => format!("stored by {who}"),
+                Outcome::Waiting => format!("waiting for {who} to be reachable"),
+                Outcome::Sending => format!("sending to {who}"),
+                Outcome::Unknown => {
+                    format!("unknown for {who}: {}", no_receipt(one))
+                }
+                Outcome::Refused => format!("refused by {who}"),
+                Outcome::Expired => format!("expired before {who} was reachable"),
+            };
+            reason.map_or_else(|| format!("{handle} {said}"), |reason| format!("{handle} {said}: {reason}"))
+        }
+        all => {
+            let stored = all.iter().filter(|delivery| delivery.outcome == Outcome::Delivered).count();
+            let mut line = format!("{handle} stored by {stored} of {}", all.len());
+            for (outcome, word) in OPEN_OUTCOMES {
+                let who: Vec<String> = all.iter().filter(|delivery| delivery.outcome == outcome).map(&name).collect();
+                if !who.is_empty() {
+                    // A reason is that of who refused, and stands beside it.
+                    let reason = reason.take_if(|_| outcome == Outcome::Refused);
+                    let reason = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+                    line = format!("{line}, {} {word}{reason}", some_of(&who));
+                }
+            }
+            reason.map_or(line.clone(), |reason| format!("{line}: {reason}"))
+        }
+    }
+}
+
+/// All names where they are few, else the first ones and how many more there are: `--json` and `why` have all.
+fn some_of(who: &[String]) -> String {
+    if who.len() <= NAMED_MAX {
+        return list(who);
+    }
+    format!("{} and {} more", who[..NAMED_MAX - 1].join(", "), who.len() - (NAMED_MAX - 1))
+}
+
+/// Names of one outcome in a line: what fits beside the rest of it.
+const NAMED_MAX: usize = 4;
+
+/// What an unknown outcome rests on.
+fn no_receipt(delivery: &Delivery) -> String {
+    if delivery.was_never_sent() {
+        return "this node never sent it there, and no receipt came".into();
+    }
+    let counted = match delivery.attempts {
+        0 => "no receipt".into(),
+        n => format!("no receipt after {}", count(n.into(), "try", "tries")),
+    };
+    if delivery.tries_may_be_missing {
+        format!("{counted}, and tries before the restart may not be counted")
+    } else {
+        counted
+    }
+}
+
+/// Every outcome but `delivered`, in the order in which a person would want to know.
+const OPEN_OUTCOMES: [(Outcome, &str); 5] = [
+    (Outcome::Refused, "refused"),
+    (Outcome::Unknown, "unknown"),
+    (Outcome::Expired, "expired"),
+    (Outcome::Waiting, "waiting"),
+    (Outcome::Sending, "sending"),
+];
+
+fn worst_tone(deliveries: &[Delivery]) -> Tone {
+    let any = |outcomes: &[Outcome]| deliveries.iter().any(|delivery| outcomes.contains(&delivery.outcome));
+    if any(&[Outcome::Refused, Outcome::Expired]) {
+        Tone::Bad
+    } else if any(&[Outcome::Unknown, Outcome::Waiting]) {
+        Tone::Caution
+    } else {
+        Tone::Faint
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::events::tests::{delivery, view};
+
+    #[test]
+    fn the_reason_stands_beside_who_gave_it() {
+        let deliveries = [
+            delivery(2, "bo", Outcome::Delivered, 1),
+            delivery(3, "cy", Outcome::Refused, 1),
+            delivery(4, "dee", Outcome::Waiting, 0),
+        ];
+        assert_eq!(
+            view().delivery("k7f3", &deliveries, Some("its disk is full")),
+            "k7f3 stored by 1 of 3, cy refused (its disk is full), dee waiting"
+        );
+    }
+
+    #[test]
+    fn what_only_a_sample_was_asked_for_says_so() {
+        let all = [delivery(2, "bo", Outcome::Delivered, 1), delivery(3, "cy", Outcome::Unknown, 1)];
+        assert_eq!(
+            view().sampled_delivery("k7f3", &all, Some(999), None),
+            "k7f3 stored by 1 of 2, cy unknown (only 2 of 999 were asked)"
+        );
+    }
+
+    #[test]
+    fn a_delivery_line_names_a_few_of_many_and_counts_the_rest() {
+        let of = |members: u8, outcome| -> Vec<Delivery> {
+            (0..members).map(|n| delivery(n + 2, &format!("n{n}"), outcome, 1)).collect()
+        };
+        let line = |all: &[Delivery]| view().delivery("k7f3", all, None);
+        assert_eq!(line(&of(4, Outcome::Unknown)), "k7f3 stored by 0 of 4, n0, n1, n2 and n3 unknown");
+        assert_eq!(line(&of(5, Outcome::Unknown)), "k7f3 stored by 0 of 5, n0, n1, n2 and 2 more unknown");
+        let many = [of(200, Outcome::Sending), of(50, Outcome::Waiting)].concat();
+        assert_eq!(
+            line(&many),
+            "k7f3 stored by 0 of 250, n0, n1, n2 and 47 more waiting, n0, n1, n2 and 197 more sending"
+        );
+    }
+
+    #[test]
+    fn a_delivery_line_says_who_stored_and_who_is_open() {
+        use Outcome::{Delivered, Refused, Sending, Unknown, Waiting};
+        let line = |all: &[Delivery]| view().delivery("k7f3", all, None);
+        let of = |outcomes: [Outcome; 3]| {
+            let [bo, cy, dee] = outcomes;
+            [delivery(2, "bo", bo, 1), delivery(3, "cy", cy, 9), delivery(4, "dee", dee, 0)]
+        };
+        assert_eq!(line(&of([Delivered, Delivered, Delivered])), "k7f3 stored by 3 of 3");
+        assert_eq!(line(&of([Delivered, Unknown, Delivered])), "k7f3 stored by 2 of 3, cy unknown");
+        assert_eq!(line(&of([Sending, Waiting, Waiting])), "k7f3 stored by 0 of 3, cy and dee waiting, bo sending");
+        assert_eq!(line(&[delivery(2, "bo", Delivered, 1)]), "k7f3 stored by bo");
+        assert_eq!(line(&[delivery(2, "bo", Unknown, 9)]), "k7f3 unknown for bo: no receipt after 9 tries");
+        assert_eq!(
+            line(&[Delivery { tries_may_be_missing: true, ..delivery(2, "bo", Unknown, 0) }]),
+            "k7f3 unknown for bo: no receipt, and tries before the restart may not be counted"
+        );
+        assert_eq!(
+            line(&[delivery(2, "bo", Unknown, 0)]),
+            "k7f3 unknown for bo: this node never sent it there, and no receipt came"
+        );
+        assert_eq!(line(&[delivery(2, "bo", Waiting, 0)]), "k7f3 waiting for bo to be reachable");
+        assert_eq!(line(&[]), "k7f3 stored here only, nobody else is in the room");
+        assert_eq!(
+            view().delivery("k7f3", &[delivery(2, "bo", Refused, 1)], Some("its disk is full")),
+            "k7f3 refused by bo: its disk is full"
+        );
+    }
+}
