@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::book::{OutId, Outgoing};
 use super::flight::Flight;
 use super::flood::is_passed_on;
+use super::frontier::DISK_FULL_REST;
 use super::machine::{Messaging, Pending};
 use super::outbox::{DeliveryChange, EventKind};
 use super::own::wall_before;
@@ -271,6 +272,7 @@ impl Messaging {
                     peer.giving.clear();
                 }
                 self.timers.set_earlier(Timer::Resend(to), step.now.time + super::resend::RESEND_EVERY);
+                self.timers.set_earlier(Timer::DiskFull, step.now.time + DISK_FULL_REST);
             }
             Outcome::Unknown | Outcome::Waiting | Outcome::Refused | Outcome::Expired | Outcome::Delivered => {}
         }

@@ -28,9 +28,9 @@ const DIGEST_REST_FIRST: Duration = Duration::from_secs(2);
 const DIGEST_REST_MAX: Duration = Duration::from_secs(60);
 /// How long a node that is new in the room goes on asking what was said before it came: as long as its first sessions take.
 const COMING: Duration = Duration::from_secs(10);
-/// While the disk is full it is followed up this often, by one message, which tells whether there is room again. A guess:
-/// its person has just made room and looks at the screen.
-const DIGEST_REST_DISK_FULL: Duration = Duration::from_secs(5);
+/// While the disk is full it is tried this often, by one message, which tells whether there is room again. A guess: its person
+/// has just made room and looks at the screen.
+pub(super) const DISK_FULL_REST: Duration = Duration::from_secs(5);
 /// One frame of a frontier: it and its envelope stay within `FRAME_BYTES_MAX`.
 const FRONTIER_BYTES_MAX: usize = 14 * 1024;
 /// Most that an entry takes beside its ranges, and a range.
@@ -42,7 +42,7 @@ impl Messaging {
     pub(super) fn handle_digest(&mut self, step: &mut Step, from: MemberId, theirs: u64) {
         let now = step.now.time;
         let ours = self.log.digest();
-        let rest_max = if self.is_disk_full { DIGEST_REST_DISK_FULL } else { DIGEST_REST_MAX };
+        let rest_max = if self.is_disk_full { DISK_FULL_REST } else { DIGEST_REST_MAX };
         let Some(peer) = self.peers.get_mut(&from) else { return };
         let stands_still = peer.digest.theirs == Some(theirs) && peer.digest.ours == ours;
         peer.digest.theirs = Some(theirs);

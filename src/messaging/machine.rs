@@ -323,6 +323,7 @@ impl Messaging {
             self.store_gaps_again();
             if std::mem::take(&mut self.is_disk_full) {
                 self.ask_for_refused(step);
+                self.begin_refused(step);
             }
         } else {
             self.counters.not_stored += 1;
@@ -342,6 +343,7 @@ impl Messaging {
                 Timer::Again(peer) => self.again_due(step, peer),
                 Timer::Stalled(peer) => self.peer_stalled(step, peer),
                 Timer::Resend(peer) => self.resend_due(step, peer),
+                Timer::DiskFull => self.disk_full_due(step),
                 Timer::Receipts(author) => self.send_receipts(step, author),
                 Timer::Flooded(out) => self.flooded_due(step, out),
                 Timer::Bundle(hop) => self.send_bundle(step, hop),

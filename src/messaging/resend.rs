@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::book::OutId;
+use super::book::{Delivery, OutId};
 use super::machine::Messaging;
 use super::peer::Peer;
 use super::record::Outcome;
@@ -48,14 +48,36 @@ impl Messaging {
     /// Waiting private messages are called sending on disk, and sent then.
     pub(super) fn begin_waiting(&mut self, step: &mut Step, to: MemberId) {
         let Some(peer) = self.peers.get(&to) else { return };
-        let waiting: Vec<OutId> = peer.private.keys().copied().collect();
+        let waiting: Vec<OutId> = peer.private.keys().copied().filter(|&out| self.can_begin(to, out)).collect();
         for out in waiting {
-            let Some(delivery) = self.book.delivery(out, to) else { continue };
-            let is_durable = self.book.message(out).is_some_and(|message| message.is_durable);
-            if delivery.outcome == Outcome::Waiting && delivery.changing.is_none() && is_durable {
-                self.change(step, out, to, Outcome::Sending, None);
-            }
+            self.change(step, out, to, Outcome::Sending, None);
         }
+    }
+
+    /// Private messages that the full disk kept waiting are tried, one for all: if it has room they all are.
+    pub(super) fn disk_full_due(&mut self, step: &mut Step) {
+        let next = self.peers.iter().filter(|(_, peer)| peer.is_reachable()).find_map(|(&to, peer)| {
+            let waits = |&out: &OutId| self.can_begin(to, out);
+            peer.private.keys().copied().find(waits).map(|out| (to, out))
+        });
+        if let Some((to, out)) = next {
+            self.change(step, out, to, Outcome::Sending, None);
+        }
+    }
+
+    /// The disk takes again what comes: what waited for that goes out.
+    pub(super) fn begin_refused(&mut self, step: &mut Step) {
+        let waits = |peer: &Peer| peer.is_reachable() && !peer.private.is_empty();
+        let waiting: Vec<MemberId> = self.peers.iter().filter(|(_, peer)| waits(peer)).map(|(&id, _)| id).collect();
+        for to in waiting {
+            self.begin_waiting(step, to);
+        }
+    }
+
+    /// A private message that waits, and that nothing but its receiver's absence kept.
+    fn can_begin(&self, to: MemberId, out: OutId) -> bool {
+        let waits = |delivery: &Delivery| delivery.outcome == Outcome::Waiting && delivery.changing.is_none();
+        self.book.delivery(out, to).is_some_and(waits) && self.book.message(out).is_some_and(|of| of.is_durable)
     }
 
     /// Private messages whose outcome is open, and that are not under way, are sent again.

@@ -21,6 +21,8 @@ pub(super) enum Timer {
     Stalled(MemberId),
     /// Unknown messages for the member are sent again.
     Resend(MemberId),
+    /// Something waits for a full disk, which may have room again.
+    DiskFull,
     /// Receipts for the author are due.
     Receipts(MemberId),
     /// A message of the author has waited long enough for those before it.

@@ -276,6 +276,27 @@ fn what_a_full_disk_refused_comes_soon_after_there_is_room() {
 }
 
 #[test]
+fn what_waited_for_its_senders_full_disk_leaves_soon_after_there_is_room() {
+    let mut world = World::new(24, &["ana", "bo"]);
+    world.crash("bo");
+    world.run_for(SEC * 6);
+    let told = ["one", "two", "three"].map(|text| world.tell("ana", "bo", text));
+    world.run_for(SEC);
+    world.disk("ana").full = true;
+    world.start("bo");
+    let refused_before = world.machine("ana").counters().not_stored;
+    world.run_for(SEC * 20);
+    assert!(told.iter().all(|&id| world.outcome("ana", id, "bo") == Outcome::Waiting));
+    let refused = world.machine("ana").counters().not_stored - refused_before;
+    assert!((4..=6).contains(&refused), "the disk is tried every 5 s: {refused}");
+    assert_eq!(world.screen("bo"), Vec::<String>::new(), "nothing leaves that is not called sending on disk");
+    world.disk("ana").full = false;
+    world.run_for(SEC * 6);
+    assert_eq!(world.screen("bo"), ["ana: one", "ana: two", "ana: three"]);
+    assert!(told.iter().all(|&id| world.outcome("ana", id, "bo") == Outcome::Delivered));
+}
+
+#[test]
 fn what_a_full_disk_refused_is_asked_for_until_the_lost_receipt_of_it_comes() {
     let mut world = World::new(21, &["ana", "bo", "cy"]);
     let early = world.say("ana", "early");
