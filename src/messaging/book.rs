@@ -1,5 +1,5 @@
 //! The book of one's own messages: to whom each goes, how each delivery stands, and what shows it. Owns
-//! outcomes and their rule (forward only); knows nothing of windows, retries or sessions.
+//! outcomes and their rule (forward only, but for what was never sent); knows nothing of windows, retries or sessions.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -140,6 +140,19 @@ impl Delivery {
     /// It goes to the next hops, to be passed on to its receiver with all others.
     pub(super) fn attempt_flooded(&mut self, at: Wall) {
         self.note_try(at, Way::Flooded);
+    }
+
+    /// No datagram of it left this node, in no run.
+    pub(super) const fn was_never_sent(&self) -> bool {
+        self.attempts == 0 && !self.tries_may_be_missing
+    }
+
+    /// The disk calls it waiting, or is about to: before a datagram of it leaves, that has to change.
+    pub(super) fn is_waiting_on_disk(&self) -> bool {
+        match self.changing {
+            Some(changing) => changing == Outcome::Waiting,
+            None => self.outcome == Outcome::Waiting,
+        }
     }
 
     /// It is tried, and no change of that is on its way to the disk.
@@ -317,6 +330,19 @@ impl Book {
                 self.retire(out);
             }
         }
+        true
+    }
+
+    /// What was about to be sent, and was not, waits again: the one step back. False where something of it left, or where it is
+    /// not being sent.
+    pub fn take_back(&mut self, out: OutId, to: MemberId) -> bool {
+        let Some(delivery) = self.delivery_mut(out, to) else { return false };
+        if delivery.outcome != Outcome::Sending || !delivery.was_never_sent() {
+            return false;
+        }
+        delivery.outcome = Outcome::Waiting;
+        *self.counts.of(Outcome::Sending) -= 1;
+        *self.counts.of(Outcome::Waiting) += 1;
         true
     }
 

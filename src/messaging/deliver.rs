@@ -109,7 +109,8 @@ impl Messaging {
             self.out.send(to, frame);
             return true;
         }
-        let Some(delivery) = self.book.delivery_mut(out, to) else { return false };
+        let delivery = self.book.delivery_mut(out, to).filter(|delivery| !delivery.is_waiting_on_disk());
+        let Some(delivery) = delivery else { return false };
         delivery.attempt(step.now.wall);
         tracing::trace!(%to, out, attempt = delivery.attempts, "attempt");
         self.counters.attempts += 1;
@@ -138,7 +139,7 @@ impl Messaging {
         if now >= flight.deadline {
             if step.now.lag <= LAG_JUDGED {
                 self.land(to, out);
-                self.call_unknown(step, to, out);
+                self.give_up_trying(step, to, out);
                 self.dirty.insert(to);
                 return;
             }
@@ -177,11 +178,13 @@ impl Messaging {
         Some(flight)
     }
 
-    /// Tried until the deadline. A private message is tried again later; a group message is fetched.
-    pub(super) fn call_unknown(&mut self, step: &mut Step, to: MemberId, out: OutId) {
+    /// It is not tried any more: what was sent is unknown, and what no datagram left of waits again. A private message is tried
+    /// again later; a group message is fetched.
+    pub(super) fn give_up_trying(&mut self, step: &mut Step, to: MemberId, out: OutId) {
         let Some(delivery) = self.book.delivery(out, to) else { return };
         if delivery.outcome == Outcome::Sending && delivery.changing.is_none() {
-            self.change(step, out, to, Outcome::Unknown, None);
+            let outcome = if delivery.was_never_sent() { Outcome::Waiting } else { Outcome::Unknown };
+            self.change(step, out, to, outcome, None);
         }
         self.expect_fetch(step, to);
     }
@@ -228,7 +231,13 @@ impl Messaging {
         if reason.is_some() {
             delivery.reason = reason;
         }
-        if !self.book.advance(out, to, outcome) {
+        let is_changed = match outcome {
+            Outcome::Waiting => self.book.take_back(out, to),
+            Outcome::Sending | Outcome::Unknown | Outcome::Refused | Outcome::Expired | Outcome::Delivered => {
+                self.book.advance(out, to, outcome)
+            }
+        };
+        if !is_changed {
             return;
         }
         self.tell_delivery(step, out, to, cause);
@@ -251,6 +260,8 @@ impl Messaging {
                 self.land(to, out);
                 self.book.retire_if_settled(out);
             }
+            // It may have come back meanwhile.
+            Outcome::Waiting if place.is_none() && peer.is_reachable() => self.begin_waiting(step, to),
             Outcome::Waiting | Outcome::Unknown | Outcome::Delivered => {}
         }
     }
@@ -264,7 +275,9 @@ impl Messaging {
         let is_sending = delivery.outcome == Outcome::Sending;
         let bytes = self.book.message(out).and_then(|message| message.bytes.as_ref()).map_or(0, |bytes| bytes.len());
         match outcome {
-            Outcome::Unknown | Outcome::Refused if is_sending => self.begin_sending(step, to, out, bytes),
+            Outcome::Waiting | Outcome::Unknown | Outcome::Refused if is_sending => {
+                self.begin_sending(step, to, out, bytes);
+            }
             Outcome::Sending => {
                 self.land(to, out);
                 if let Some(peer) = self.peers.get_mut(&to) {
@@ -324,7 +337,7 @@ impl Messaging {
         open.extend(peer.private.keys().copied().filter(|&out| !peer.is_under_way(out)));
         for out in open {
             self.land(id, out);
-            self.call_unknown(step, id, out);
+            self.give_up_trying(step, id, out);
         }
     }
 
@@ -334,7 +347,7 @@ impl Messaging {
         let under_way: Vec<OutId> = peer.under_way().collect();
         for out in under_way {
             self.land(id, out);
-            self.call_unknown(step, id, out);
+            self.give_up_trying(step, id, out);
         }
     }
 

@@ -291,7 +291,7 @@ impl Messaging {
             delivery.is_sending() && !is_direct
         });
         for to in open.map(|(&to, _)| to).collect::<Vec<_>>() {
-            self.call_unknown(step, to, out);
+            self.give_up_trying(step, to, out);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Giving to others what they pull. Owns the bounds of what a peer may take; knows nothing of what this node asks for.
 
-use super::book::OutId;
+use super::book::{Delivery, OutId};
 use super::flight::Flight;
 use super::machine::Messaging;
 use super::peer::{Given, Giving};
@@ -88,12 +88,9 @@ impl Messaging {
     fn note_given(&mut self, step: &mut Step, to: MemberId, out: OutId) -> u64 {
         let Some(message) = self.book.message(out) else { return 0 };
         let bytes = message.bytes.as_ref().map_or(0, |bytes| bytes.len());
-        let Some(delivery) = self.book.delivery_mut(out, to) else { return 0 };
-        if delivery.outcome.is_final() || delivery.changing.is_some() {
+        let Some(delivery) = self.book.delivery(out, to) else { return 0 };
+        if !delivery.is_waiting_on_disk() {
             return if delivery.changing.is_some() { self.out.records() } else { 0 };
-        }
-        if delivery.outcome != Outcome::Waiting {
-            return 0;
         }
         let after = self.change(step, out, to, Outcome::Sending, None);
         let now = step.now.time;
@@ -110,25 +107,40 @@ impl Messaging {
     pub(super) fn give(&mut self, step: &mut Step, to: MemberId) {
         let settled = self.settled_upto;
         while let Some(peer) = self.peers.get_mut(&to).filter(|peer| peer.session.is_some() && peer.is_queue_empty())
-            && let Some(Giving { after, pull, what }) = peer.giving.front()
+            && let Some(Giving { after, what, .. }) = peer.giving.front()
         {
-            if *after > settled {
+            let own = match what {
+                Given::Message(_, _, own) => *own,
+                Given::End(_) => None,
+            };
+            // It may have been given up meanwhile, and wait again.
+            let is_first = |out: &OutId| self.book.delivery(*out, to).is_some_and(Delivery::was_never_sent);
+            let after = match own.filter(|out| *after <= settled && is_first(out)) {
+                Some(out) => self.note_given(step, to, out),
+                None => *after,
+            };
+            if after > settled {
+                if let Some(giving) = self.peers.get_mut(&to).and_then(|peer| peer.work().giving.front_mut()) {
+                    giving.after = after;
+                }
                 self.gated_peers.insert(to);
                 return;
             }
+            let Some(peer) = self.peers.get_mut(&to) else { return };
+            let Some(Giving { pull, what, .. }) = peer.giving.front() else { return };
             let (author, run, first, last) = *pull;
-            let (bytes, own, frame) = match what {
-                Given::Message(seq, id, own) => {
+            let (bytes, frame) = match what {
+                Given::Message(seq, id, _) => {
                     let Some(kept) = self.log.kept((author, run, *seq), *id) else {
                         // It was pruned meanwhile; what is asked for again hears so.
                         peer.giving.pop_front();
                         continue;
                     };
-                    (kept.bytes.len(), *own, MessagingFrame::Recovered(kept.bytes.to_vec()))
+                    (kept.bytes.len(), MessagingFrame::Recovered(kept.bytes.to_vec()))
                 }
                 Given::End(lacking) => {
                     let lacking = lacking.clone();
-                    (PULL_END_BYTES, None, MessagingFrame::PullEnd { author, run, first, last, lacking })
+                    (PULL_END_BYTES, MessagingFrame::PullEnd { author, run, first, last, lacking })
                 }
             };
             if let Err(wait) = peer.allowance.take(bytes, step.now.time) {

@@ -14,15 +14,16 @@ use crate::base::limits::RECEIPTS_KEPT_PER_RUN_MAX;
 use crate::base::{MemberId, MessageId, Run, Seq, Wall};
 use crate::wire::{GroupMessage, Prev, PrivateMessage, RefusedReason, Signed, decode_layout, layout_id};
 
-/// How a delivery stands. Moves forward only, in this order.
+/// How a delivery stands. Moves forward only, in this order, but for one step: what was `Sending`, and of which nothing left,
+/// waits again.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// Not sent: the receiver is not reachable.
     Waiting,
-    /// Sent, no receipt yet.
+    /// Sent or about to be, no receipt yet.
     Sending,
-    /// Tried until the deadline: message lost, receipt lost or receiver down cannot be told apart.
+    /// Sent, and tried until the deadline: message lost, receipt lost or receiver down cannot be told apart.
     Unknown,
     /// The receiver said no.
     Refused,
@@ -85,7 +86,7 @@ pub enum Record {
     },
     /// A private message of one's own; `outcome` is `Sending`, or `Waiting` while its receiver is away.
     PrivateSent { bytes: Arc<[u8]>, order: u64, outcome: Outcome, at: Wall },
-    /// A delivery of one's own message changed without a receipt: to `Sending`, `Unknown`, `Refused` or `Expired`.
+    /// A delivery of one's own message changed without a receipt: to any outcome but `Delivered`.
     Delivery(DeliveryRecord),
     /// A receipt for messages of one's own: those in `settled` are delivered now.
     Receipt(ReceiptRecord),

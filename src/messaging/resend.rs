@@ -90,7 +90,8 @@ impl Messaging {
             has_unknown |= delivery.outcome == Outcome::Unknown;
             let is_open = matches!(delivery.outcome, Outcome::Sending | Outcome::Unknown);
             let is_durable = self.book.message(out).is_some_and(|message| message.is_durable);
-            if is_open && is_durable && delivery.changing != Some(Outcome::Delivered) && !peer.is_under_way(out) {
+            let is_idle = delivery.changing != Some(Outcome::Delivered) && !delivery.is_waiting_on_disk();
+            if is_open && is_durable && is_idle && !peer.is_under_way(out) {
                 again.push((out, bytes));
             }
         }

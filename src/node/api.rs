@@ -111,14 +111,6 @@ pub struct Delivery {
     pub latency_us: Option<u64>,
 }
 
-impl Delivery {
-    /// No datagram of it left this node for that member, in no run.
-    #[must_use]
-    pub const fn was_never_sent(&self) -> bool {
-        self.attempts == 0 && !self.tries_may_be_missing
-    }
-}
-
 /// Something that happened, as `moot node` and `moot tail --json` print it, one a line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {

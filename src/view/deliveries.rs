@@ -84,9 +84,6 @@ const NAMED_MAX: usize = 4;
 
 /// What an unknown outcome rests on.
 fn no_receipt(delivery: &Delivery) -> String {
-    if delivery.was_never_sent() {
-        return "this node never sent it there, and no receipt came".into();
-    }
     let counted = match delivery.attempts {
         0 => "no receipt".into(),
         n => format!("no receipt after {}", count(n.into(), "try", "tries")),
@@ -176,10 +173,6 @@ mod tests {
         assert_eq!(
             line(&[Delivery { tries_may_be_missing: true, ..delivery(2, "bo", Unknown, 0) }]),
             "k7f3 unknown for bo: no receipt, and tries before the restart may not be counted"
-        );
-        assert_eq!(
-            line(&[delivery(2, "bo", Unknown, 0)]),
-            "k7f3 unknown for bo: this node never sent it there, and no receipt came"
         );
         assert_eq!(line(&[delivery(2, "bo", Waiting, 0)]), "k7f3 waiting for bo to be reachable");
         assert_eq!(line(&[]), "k7f3 stored here only, nobody else is in the room");

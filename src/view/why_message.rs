@@ -63,9 +63,6 @@ impl View {
             Outcome::Delivered => (self.stored(&who, evidence), Tone::Good),
             Outcome::Sending => (format!("sending: {}, no receipt yet", sent(delivery)), Tone::Caution),
             Outcome::Waiting => (waiting(kind, delivery), Tone::Caution),
-            Outcome::Unknown if delivery.was_never_sent() => {
-                (format!("unknown: this node never sent it to {who}, and no receipt came"), Tone::Caution)
-            }
             Outcome::Unknown => (
                 format!(
                     "unknown: {}, no receipt; whether the message was lost, the receipt was lost or {who} is down cannot be told apart",

@@ -5,9 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::world::{Node, World};
 use crate::base::{MemberId, MessageId, Run, Seq, Stream};
 use crate::messaging::{Alarm, Event, EventKind, Outcome, Record, Restored, Shown};
-use crate::wire::{GroupMessage, PrivateMessage, Signed, layout_id};
+use crate::wire::{GroupMessage, MessagingFrame, PrivateMessage, Signed, decode_layout, layout_id};
 
 impl World {
+    pub fn name_of(&self, id: MemberId) -> &'static str {
+        self.nodes.iter().find(|node| node.id == id).map_or("?", |node| node.name)
+    }
+
     /// What a node has shown, over all its lives, in that order: `ana: hello`.
     pub fn screen(&self, name: &str) -> Vec<String> {
         let shown = self.node(name).events.iter().filter_map(|event| match event {
@@ -71,8 +75,11 @@ impl World {
                     );
                 }
                 let before = self.nodes[index].outcomes.insert((change.id, change.to), change.outcome);
+                let was_never_sent = change.attempts == 0 && !change.tries_may_be_missing;
+                let is_taken_back =
+                    before == Some(Outcome::Sending) && change.outcome == Outcome::Waiting && was_never_sent;
                 assert!(
-                    before.is_none_or(|before| before <= change.outcome),
+                    is_taken_back || before.is_none_or(|before| before <= change.outcome),
                     "seed {seed}: {name} takes {before:?} back to {:?}",
                     change.outcome
                 );
@@ -134,6 +141,28 @@ impl World {
         machine.log.run(author, run).map_or_else(Vec::new, |of| of.chain.missing(first, last))
     }
 
+    /// What leaves is not called waiting, which means never sent, by the disk: a crash would make that a false claim.
+    pub fn check_sent(&self, from: usize, to: usize, frame: &MessagingFrame) {
+        let id = match frame {
+            MessagingFrame::Group(bytes) | MessagingFrame::Recovered(bytes) => {
+                Signed::<GroupMessage>::open_trusted(bytes).map(|signed| signed.id()).ok()
+            }
+            MessagingFrame::Private(bytes) => Some(layout_id::<PrivateMessage>(bytes)),
+            MessagingFrame::Receipt(_)
+            | MessagingFrame::Refused { .. }
+            | MessagingFrame::Digest(_)
+            | MessagingFrame::Frontier { .. }
+            | MessagingFrame::Pull { .. }
+            | MessagingFrame::PullEnd { .. }
+            | MessagingFrame::Flood { .. }
+            | MessagingFrame::Receipts { .. }
+            | MessagingFrame::HopAck { .. } => None,
+        };
+        let (seed, name) = (self.seed, self.nodes[from].name);
+        let is_waiting = id.is_some_and(|id| self.nodes[from].waiting.contains(&(id, self.nodes[to].id)));
+        assert!(!is_waiting, "seed {seed}: {name} sends {} what waits for it", self.nodes[to].name);
+    }
+
     /// The durable part of what runs equals the fold of what is on disk.
     pub fn check_folds(&mut self) {
         for index in 0..self.nodes.len() {
@@ -179,6 +208,7 @@ impl World {
 
 impl Node {
     pub fn note_committed(&mut self, record: &Record) {
+        self.note_waiting(record);
         match record {
             Record::GroupReceived { bytes, .. } | Record::GroupSent { bytes, .. } => {
                 let id = Signed::<GroupMessage>::open(bytes).expect("what is stored was verified").id();
@@ -189,6 +219,40 @@ impl Node {
             }
             Record::Delivery(_)
             | Record::Receipt(_)
+            | Record::Equivocation { .. }
+            | Record::Gap(_)
+            | Record::GapClosed { .. }
+            | Record::History { .. }
+            | Record::GroupPruned { .. }
+            | Record::PrivatePruned { .. }
+            | Record::RunsForgotten { .. }
+            | Record::GivenUp { .. }
+            | Record::Undone { .. } => {}
+        }
+    }
+
+    pub fn note_waiting(&mut self, record: &Record) {
+        let mut note = |id, to, outcome| match outcome {
+            Outcome::Waiting => drop(self.waiting.insert((id, to))),
+            Outcome::Sending | Outcome::Unknown | Outcome::Refused | Outcome::Expired | Outcome::Delivered => {
+                self.waiting.remove(&(id, to));
+            }
+        };
+        match record {
+            Record::GroupSent { bytes, roster, .. } => {
+                let id = Signed::<GroupMessage>::open_trusted(bytes).expect("what is stored was verified").id();
+                roster.iter().for_each(|&(to, outcome)| note(id, to, outcome));
+            }
+            Record::PrivateSent { bytes, outcome, .. } => {
+                let message: PrivateMessage = decode_layout(bytes).expect("what is stored was decoded");
+                note(layout_id::<PrivateMessage>(bytes), message.to, *outcome);
+            }
+            Record::Delivery(delivery) => note(delivery.message, delivery.to, delivery.outcome),
+            Record::Receipt(receipt) => {
+                receipt.settled.iter().for_each(|of| note(of.message, receipt.receiver, Outcome::Delivered));
+            }
+            Record::GroupReceived { .. }
+            | Record::PrivateReceived { .. }
             | Record::Equivocation { .. }
             | Record::Gap(_)
             | Record::GapClosed { .. }

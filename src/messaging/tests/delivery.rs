@@ -5,7 +5,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::world::{MS, World, kind_of};
+use crate::base::MessageId;
 use crate::messaging::Outcome;
+use crate::wire::MessagingFrame;
 
 const SEC: Duration = Duration::from_secs(1);
 
@@ -59,6 +61,105 @@ fn tries_of_an_earlier_run_that_are_not_counted_are_said_to_be_missing() {
     world.crash("ana");
     world.start("ana");
     assert!(is_missing(&world, sent[1]), "nor does another restart");
+}
+
+/// Messages of which no datagram can have left, because the window was full: the last of many.
+fn with_a_full_window(seed: u64) -> (World, Vec<MessageId>, MessageId) {
+    let mut world = World::new(seed, &["ana", "bo"]);
+    world.link.delay = MS * 200;
+    world.run_for(SEC * 2);
+    let said: Vec<_> = (0..200).map(|_| world.say("ana", &"x".repeat(400))).collect();
+    let told = world.tell("ana", "bo", "one more");
+    world.run_for(MS * 50);
+    (world, said, told)
+}
+
+/// What never left waits, what left is unknown; gives how many wait.
+fn count_waiting(world: &World, sent: &[MessageId]) -> u64 {
+    let mut waiting = 0;
+    for &id in sent {
+        match (world.attempts("ana", id, "bo"), world.outcome("ana", id, "bo")) {
+            (0, Outcome::Waiting) => waiting += 1,
+            (1.., Outcome::Unknown) => {}
+            (attempts, outcome) => panic!("{outcome:?} after {attempts} tries"),
+        }
+    }
+    assert_eq!(world.machine("ana").outcomes().waiting, waiting);
+    waiting
+}
+
+#[test]
+fn what_never_left_waits_when_its_receiver_leaves_or_goes_silent() {
+    for leaves in [true, false] {
+        let (mut world, said, told) = with_a_full_window(68);
+        if leaves {
+            world.leave("bo");
+        } else {
+            world.crash_with("bo", true);
+        }
+        world.run_for(SEC * 20);
+        let sent: Vec<_> = said.iter().copied().chain([told]).collect();
+        let waiting = count_waiting(&world, &sent);
+        assert!((50..200).contains(&waiting), "{waiting} wait");
+        assert_eq!(world.outcome("ana", told, "bo"), Outcome::Waiting);
+        world.check_folds();
+        world.crash("ana");
+        world.start("ana");
+        world.run_for(SEC);
+        assert_eq!(world.outcome("ana", told, "bo"), Outcome::Waiting, "also after a restart");
+        world.start("bo");
+        world.run_for(SEC * 90);
+        for id in sent {
+            assert_eq!(world.outcome("ana", id, "bo"), Outcome::Delivered);
+        }
+        assert_eq!(world.screen("bo").len(), 201);
+    }
+}
+
+#[test]
+fn what_never_left_is_tried_on_where_the_disk_refuses_that_it_waits() {
+    let (mut world, said, told) = with_a_full_window(69);
+    world.disk("ana").full = true;
+    world.crash_with("bo", true);
+    world.run_for(SEC * 20);
+    assert_eq!(world.outcome("ana", told, "bo"), Outcome::Sending, "as the disk has it");
+    world.disk("ana").full = false;
+    world.run_for(SEC * 20);
+    assert_eq!(world.outcome("ana", told, "bo"), Outcome::Waiting);
+    world.start("bo");
+    world.run_for(SEC * 90);
+    assert!(said.iter().all(|&id| world.outcome("ana", id, "bo") == Outcome::Delivered));
+    assert_eq!(world.outcome("ana", told, "bo"), Outcome::Delivered);
+}
+
+#[test]
+fn what_waits_again_is_stored_as_sent_before_a_pull_that_waited_gets_it() {
+    let mut world = World::new(70, &["ana", "bo"]);
+    world.cut("ana", "bo");
+    world.run_for(SEC * 6);
+    let missed = world.say("ana", "missed");
+    world.run_for(SEC);
+    // The chat is not receipted, so that what is pulled waits behind some windows of it, which last 10 s each.
+    world.drop_frames(|_, _, frame| !matches!(kind_of(frame), "pull" | "recovered"));
+    world.heal();
+    world.run_for(SEC);
+    assert_eq!(world.outcome("ana", missed, "bo"), Outcome::Waiting);
+    (0..200).for_each(|_| drop(world.say("ana", &"x".repeat(400))));
+    let (author, run) = (world.id("ana"), world.run_of("ana"));
+    world.inject("bo", "ana", MessagingFrame::Pull { author, run, first: 1, last: 1 });
+    world.run_for(SEC);
+    assert_eq!(world.outcome("ana", missed, "bo"), Outcome::Sending, "so says the disk before it is given");
+    world.run_for(SEC * 10);
+    assert_eq!((world.attempts("ana", missed, "bo"), world.outcome("ana", missed, "bo")), (0, Outcome::Waiting));
+    while world.attempts("ana", missed, "bo") == 0 {
+        world.run_for(SEC);
+    }
+    assert_eq!(world.outcome("ana", missed, "bo"), Outcome::Sending);
+    world.run_for(SEC);
+    assert_eq!(world.screen("bo"), ["ana: missed"]);
+    world.drop_nothing();
+    world.run_for(SEC * 90);
+    assert_eq!(world.outcome("ana", missed, "bo"), Outcome::Delivered);
 }
 
 #[test]

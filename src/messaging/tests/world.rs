@@ -53,6 +53,8 @@ pub struct Node {
     pub last_shown: BTreeMap<(MemberId, Run, Stream), Seq>,
     pub gaps: BTreeMap<(MemberId, Run), Vec<(Seq, Seq)>>,
     pub outcomes: BTreeMap<(MessageId, MemberId), Outcome>,
+    /// Deliveries of its own that its disk calls waiting.
+    pub waiting: BTreeSet<(MessageId, MemberId)>,
 }
 
 pub enum Due {
@@ -208,6 +210,7 @@ impl World {
         assert!(node.machine.is_none(), "a home is rolled back while nothing runs on it");
         node.disk.durable.truncate(records);
         node.committed.clear();
+        node.waiting.clear();
         for record in node.disk.durable.clone() {
             node.note_committed(&record);
         }
@@ -345,10 +348,6 @@ impl World {
 
     pub fn attempts(&self, from: &str, id: MessageId, to: &str) -> u32 {
         self.machine(from).message(id).expect("it is known").deliveries[&self.id(to)].attempts
-    }
-
-    pub fn name_of(&self, id: MemberId) -> &'static str {
-        self.nodes.iter().find(|node| node.id == id).map_or("?", |node| node.name)
     }
 
     pub fn run_for(&mut self, span: Duration) {
@@ -526,6 +525,7 @@ impl World {
 
     fn transmit(&mut self, from: usize, to: usize, frame: &MessagingFrame) {
         *self.frames.entry(kind_of(frame)).or_default() += 1;
+        self.check_sent(from, to, frame);
         let names = (self.nodes[from].name, self.nodes[to].name);
         let is_dropped = self.filter.as_mut().is_some_and(|filter| filter(names.0, names.1, frame));
         let (Some(from_run), Some(to_run)) = (self.nodes[from].run, self.nodes[to].run) else { return };
@@ -571,6 +571,7 @@ impl Node {
             last_shown: BTreeMap::new(),
             gaps: BTreeMap::new(),
             outcomes: BTreeMap::new(),
+            waiting: BTreeSet::new(),
         }
     }
 }
