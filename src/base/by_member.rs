@@ -27,6 +27,12 @@ impl<T> Default for ByMember<T> {
 }
 
 impl<T: OfMember> ByMember<T> {
+    /// An empty row with room for so many.
+    #[must_use]
+    pub fn with_capacity(members: usize) -> Self {
+        Self(Vec::with_capacity(members))
+    }
+
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()

@@ -226,7 +226,7 @@ impl Membership {
         }
         self.forgotten.remove(&id);
         debug!(?id, nick = card.value().nick, ?source, "a new member");
-        self.members.insert(Entry::new(card, step.now));
+        self.members.insert(Entry::new(card, step.now.wall));
         self.seat(step.now.time, id);
         self.keep_card(id);
         self.pass_card_on(step, id, source, true);

@@ -24,8 +24,7 @@ const DEGRADED_LOSS_PER_MILLE: u16 = 200;
 #[derive(Clone, Debug)]
 pub struct Entry {
     pub card: Signed<Card>,
-    /// What is kept beside it of one with a link, a case, or a past.
-    near: Option<Box<Near>>,
+    rest: Rest,
     /// How far it got in its card's run; see [`Standing`].
     tick: u64,
     left: bool,
@@ -36,18 +35,25 @@ pub struct Entry {
     pub seated: bool,
     /// The newest tick that was told on, or the highest that fits.
     told_on: u32,
-    /// When it came to its presence, by both clocks, the event that told so, and what that rests on.
-    pub since: Wall,
-    pub placed: Time,
+    /// When it came to its presence, and the event that told so.
+    since: Wall,
     told: Option<NonZeroU64>,
-    basis: Option<Box<Basis>>,
 }
 
 const _: () = assert!(size_of::<Entry>() <= 64, "there is one for each pair of members of a room");
 
+/// What is kept beside it: of one with a link, a case, or a past all that belongs to these; else what its presence rests on.
+#[derive(Clone, Debug)]
+enum Rest {
+    Far(Basis),
+    Near(Box<Near>),
+}
+
 /// What is kept of a member with which this node has, or had, to do itself.
 #[derive(Clone, Debug)]
 pub struct Near {
+    /// What its presence rests on.
+    basis: Basis,
     pub leave: Option<Signed<Leave>>,
     pub link: Link,
     pub case: Case,
@@ -100,6 +106,7 @@ pub struct Exchange {
 impl Near {
     const fn new() -> Self {
         Self {
+            basis: Basis::Nothing,
             leave: None,
             link: Link::new(Time::ZERO),
             case: Case::new(),
@@ -138,50 +145,58 @@ impl Near {
 
 impl Entry {
     #[must_use]
-    pub fn new(card: Signed<Card>, now: Now) -> Self {
+    pub fn new(card: Signed<Card>, since: Wall) -> Self {
         Self {
             card,
-            near: None,
+            rest: Rest::Far(Basis::Nothing),
             tick: 0,
             left: false,
             unreachable: false,
             presence: None,
             seated: false,
             told_on: 0,
-            since: now.wall,
-            placed: now.time,
+            since,
             told: None,
-            basis: None,
         }
     }
 
     /// What this node has to do with it; all of it at rest where that is nothing.
     #[must_use]
     pub fn near(&self) -> &Near {
-        self.near.as_deref().unwrap_or(&FAR)
+        match &self.rest {
+            Rest::Far(_) => &FAR,
+            Rest::Near(near) => near,
+        }
     }
 
     /// The same, to be changed; kept from now on, until [`Entry::rest`].
     pub fn near_mut(&mut self) -> &mut Near {
-        self.near.get_or_insert_with(|| Box::new(Near::new()))
+        if let Rest::Far(basis) = &mut self.rest {
+            let basis = std::mem::take(basis);
+            self.rest = Rest::Near(Box::new(Near { basis, ..Near::new() }));
+        }
+        self.nearby().expect("it was just made")
     }
 
     /// The same, where there is something.
     pub fn nearby(&mut self) -> Option<&mut Near> {
-        self.near.as_deref_mut()
+        match &mut self.rest {
+            Rest::Far(_) => None,
+            Rest::Near(near) => Some(near),
+        }
     }
 
     /// Keeps nothing more than any member is worth, if there is nothing more to keep.
     pub fn rest(&mut self, now: Time) {
-        if self.near.as_ref().is_some_and(|near| near.is_idle(now)) {
-            self.near = None;
+        if let Some(near) = self.nearby().filter(|near| near.is_idle(now)) {
+            self.rest = Rest::Far(std::mem::take(&mut near.basis));
         }
     }
 
     /// Whether this node has nothing to do with it.
     #[must_use]
     pub fn is_far(&self) -> bool {
-        self.near.is_none()
+        matches!(self.rest, Rest::Far(_))
     }
 
     /// The newest tick that was told on; zero while none was.
@@ -218,14 +233,35 @@ impl Entry {
         self.told = NonZeroU64::new(n);
     }
 
+    /// Puts it where it stands from now on.
+    pub fn place(&mut self, presence: Presence, since: Wall, basis: Vec<Evidence>) {
+        self.presence = Some(presence);
+        self.since = since;
+        self.set_basis(basis);
+    }
+
+    /// When it came to its presence; while it has none, when its card came.
+    #[must_use]
+    pub fn since(&self) -> Wall {
+        self.since
+    }
+
     /// What its presence rests on.
     #[must_use]
     pub fn basis(&self) -> Vec<Evidence> {
-        self.basis.as_deref().map(|basis| basis.items(self.card.value())).unwrap_or_default()
+        let basis = match &self.rest {
+            Rest::Far(basis) => basis,
+            Rest::Near(near) => &near.basis,
+        };
+        basis.items(self.card.value(), self.since)
     }
 
-    pub fn set_basis(&mut self, items: Vec<Evidence>) {
-        self.basis = Basis::of(self.card.value(), items).map(Box::new);
+    fn set_basis(&mut self, items: Vec<Evidence>) {
+        let basis = Basis::of(self.card.value(), self.since, items);
+        match &mut self.rest {
+            Rest::Far(held) => *held = basis,
+            Rest::Near(near) => near.basis = basis,
+        }
     }
 
     #[must_use]
@@ -241,19 +277,19 @@ impl Entry {
     /// Takes a newer card. One of a higher run begins that run: what was known of the older one is without meaning.
     pub fn take_card(&mut self, card: Signed<Card>, now: Time) {
         let begins = card.value().run > self.run();
-        // Worked out anew, a basis would speak of the new card.
-        if let Some(basis) = &mut self.basis {
-            **basis = Basis::Items(basis.items(self.card.value()));
-        }
+        // It goes on to rest on what it rested on, which may be the older card.
+        let basis = self.basis();
         self.card = card;
+        self.set_basis(basis);
         if !begins {
             return;
         }
         self.stand(Standing::new(self.run()));
         self.told_on = 0;
-        if let Some(near) = &mut self.near {
+        if let Some(near) = self.nearby() {
             let watched = near.link.watched;
-            **near = Near {
+            *near = Near {
+                basis: std::mem::take(&mut near.basis),
                 link: Link::new(now),
                 gone: near.gone,
                 address: near.address,

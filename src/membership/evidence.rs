@@ -119,83 +119,84 @@ impl Evidence {
     }
 }
 
-/// What a member's presence rests on, in as little as it takes.
-#[derive(Clone, Debug)]
+/// What a member's presence rests on, in as little as it takes beside its card and the time from which it stands there.
+#[derive(Clone, Debug, Default)]
 pub enum Basis {
-    Items(Vec<Evidence>),
-    /// It is remembered from an earlier run of this node; nothing came since this time, when this one started.
-    Restored(Wall),
-    /// Somebody's word for a tick: that brings back most of those whom a member of a large room remembers.
-    Tick {
-        by: SharedId,
-        via: Option<SharedId>,
-        at: Wall,
-        tick: u32,
-    },
-    /// Its card, of the version that it has now, and such a word: that brings in most members of a large room.
+    #[default]
+    Nothing,
+    /// It is remembered from an earlier run of this node, and nothing came since.
+    Restored,
+    /// Somebody's word for a tick, which put it where it stands: that brings back most of those whom a member of a large
+    /// room remembers. With its card before, of the version that it has now, it brings in those who are new.
     Word {
         by: SharedId,
         via: Option<SharedId>,
-        carded: Wall,
-        at: Wall,
         tick: u32,
+        carded: Carded,
     },
+    Items(Box<[Evidence]>),
 }
 
-const _: () = assert!(size_of::<Basis>() <= 40, "there is one for each pair of members of a room");
+const _: () = assert!(size_of::<Basis>() <= 24, "there is one for each pair of members of a room");
+
+/// How long before the word the card came, in milliseconds, if it belongs to the basis: a minute at most.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Carded {
+    Before,
+    Now(u16),
+}
 
 impl Basis {
+    /// The basis of a member that has this card and stands where it does since then.
     #[must_use]
-    pub fn of(card: &Card, items: Vec<Evidence>) -> Option<Self> {
+    pub fn of(card: &Card, since: Wall, items: Vec<Evidence>) -> Self {
         let least = match &items[..] {
-            [] => return None,
-            [heard] if heard.kind == EvidenceKind::Heard => Self::tick(heard),
-            [restored] => Some(Self::Restored(restored.at)),
-            [carded, heard] => Self::word(carded, heard),
+            [] => return Self::Nothing,
+            [heard] if heard.kind == EvidenceKind::Heard => Self::word(heard, Some(Carded::Before)),
+            [_] => Some(Self::Restored),
+            [carded, heard] => Self::word(heard, Carded::between(carded.at, since)),
             _ => None,
         };
-        Some(least.filter(|least| least.items(card) == items).unwrap_or(Self::Items(items)))
+        least.filter(|least| least.items(card, since) == items).unwrap_or_else(|| Self::Items(items.into()))
     }
 
     /// The word that the item may be; whether it is shows in what [`Basis::items`] makes of it.
-    fn tick(heard: &Evidence) -> Option<Self> {
-        Some(Self::Tick {
-            by: heard.by.into(),
-            via: heard.via.map(SharedId::from),
-            at: heard.at,
-            tick: u32::try_from(heard.tick?).ok()?,
-        })
-    }
-
-    /// The same of two items.
-    fn word(carded: &Evidence, heard: &Evidence) -> Option<Self> {
+    fn word(heard: &Evidence, carded: Option<Carded>) -> Option<Self> {
         Some(Self::Word {
             by: heard.by.into(),
             via: heard.via.map(SharedId::from),
-            carded: carded.at,
-            at: heard.at,
             tick: u32::try_from(heard.tick?).ok()?,
+            carded: carded?,
         })
     }
 
-    /// The items, of a member that has this card.
+    /// The items, given the same card and time.
     #[must_use]
-    pub fn items(&self, card: &Card) -> Vec<Evidence> {
+    pub fn items(&self, card: &Card, since: Wall) -> Vec<Evidence> {
         match self {
-            Self::Items(items) => items.clone(),
-            Self::Restored(at) => vec![Evidence::restored(card, *at)],
-            Self::Tick { by, via, at, tick } => vec![heard(card, by, via.as_ref(), *at, *tick)],
-            Self::Word { by, via, carded, at, tick } => {
-                vec![Evidence::card(card, *carded), heard(card, by, via.as_ref(), *at, *tick)]
+            Self::Nothing => Vec::new(),
+            Self::Restored => vec![Evidence::restored(card, since)],
+            Self::Word { by, via, tick, carded } => {
+                let mut heard = Evidence::known_tick(by.id(), card.run, since, (*tick).into());
+                heard.via = via.as_ref().map(SharedId::id);
+                carded.evidence(card, since).into_iter().chain([heard]).collect()
             }
+            Self::Items(items) => items.to_vec(),
         }
     }
 }
 
-fn heard(card: &Card, by: &SharedId, via: Option<&SharedId>, at: Wall, tick: u32) -> Evidence {
-    let mut heard = Evidence::known_tick(by.id(), card.run, at, tick.into());
-    heard.via = via.map(SharedId::id);
-    heard
+impl Carded {
+    fn between(carded: Wall, since: Wall) -> Option<Self> {
+        Some(Self::Now(u16::try_from(since.0.checked_sub(carded.0)?).ok()?))
+    }
+
+    fn evidence(self, card: &Card, since: Wall) -> Option<Evidence> {
+        match self {
+            Self::Before => None,
+            Self::Now(ms) => Some(Evidence::card(card, Wall(since.0.saturating_sub(ms.into())))),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -223,40 +224,43 @@ mod tests {
 
     #[test]
     fn a_basis_gives_back_the_very_items_and_the_usual_ones_take_no_room_of_their_own() {
+        const SINCE: Wall = Wall(100_000);
         let card = card(7);
-        let carded = Evidence::card(&card, Wall(5));
-        let heard = |tick| Evidence::known_tick(id(2), RUN, Wall(9), tick);
-        let restored = Evidence::restored(&card, Wall(5));
+        let heard = |tick| Evidence::known_tick(id(2), RUN, SINCE, tick);
+        let carded = |ms| Evidence::card(&card, Wall(SINCE.0 - ms));
+        let restored = Evidence::restored(&card, SINCE);
         let usual = [
+            vec![],
             vec![restored.clone()],
             vec![heard(8)],
             vec![heard(8).via(id(3))],
-            vec![carded.clone(), heard(8)],
-            vec![carded.clone(), heard(8).via(id(3))],
-            vec![carded.clone(), heard(u32::MAX.into())],
+            vec![carded(0), heard(8)],
+            vec![carded(65_535), heard(8).via(id(3))],
+            vec![carded(5), heard(u32::MAX.into())],
         ];
         for items in usual {
-            let basis = Basis::of(&card, items.clone()).unwrap();
+            let basis = Basis::of(&card, SINCE, items.clone());
             assert!(!matches!(basis, Basis::Items(_)), "{items:?}");
-            assert_eq!(basis.items(&card), items);
+            assert_eq!(basis.items(&card, SINCE), items);
         }
+        let earlier = Wall(SINCE.0 - 1);
         let unusual = [
-            vec![carded.clone()],
+            vec![carded(5)],
             vec![heard(u64::from(u32::MAX) + 1)],
+            vec![Evidence::known_tick(id(2), RUN, earlier, 8)],
+            vec![Evidence::restored(&card, earlier)],
             vec![restored.clone().tick(1)],
-            vec![carded.clone(), heard(u64::from(u32::MAX) + 1)],
-            vec![heard(8), carded.clone()],
-            vec![
-                carded.clone(),
-                Evidence::new(EvidenceKind::Heard, id(2), RUN, Wall(9), "on this node's own link").tick(8),
-            ],
-            vec![carded, heard(8), restored],
+            vec![carded(65_536), heard(8)],
+            vec![Evidence::card(&card, Wall(SINCE.0 + 1)), heard(8)],
+            vec![carded(5), heard(u64::from(u32::MAX) + 1)],
+            vec![heard(8), carded(5)],
+            vec![carded(5), Evidence::new(EvidenceKind::Heard, id(2), RUN, SINCE, "on this node's own link").tick(8)],
+            vec![carded(5), heard(8), restored],
         ];
         for items in unusual {
-            let basis = Basis::of(&card, items.clone()).unwrap();
+            let basis = Basis::of(&card, SINCE, items.clone());
             assert!(matches!(basis, Basis::Items(_)), "{items:?}");
-            assert_eq!(basis.items(&card), items);
+            assert_eq!(basis.items(&card, SINCE), items);
         }
-        assert!(Basis::of(&card, Vec::new()).is_none());
     }
 }

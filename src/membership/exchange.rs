@@ -12,7 +12,7 @@ use super::entry::Entry;
 use super::evidence::{Evidence, EvidenceKind};
 use super::view::{BUCKETS, bucket, stretch};
 use crate::base::limits::{CARDS_PER_FRAME_MAX, HELD_PER_FRAME_MAX};
-use crate::base::{MemberId, Presence, Step, Time};
+use crate::base::{EventNumber, MemberId, Presence, Step, Time};
 use crate::wire::{HeldMember, MembershipFrame, ShownCard};
 
 /// Two heartbeats in a row with another fingerprint, of views that stand still, and views are compared: the lower
@@ -190,12 +190,12 @@ impl Membership {
         if !self.handle_told(step, id, line.run, line.tick, peer, peer) {
             return;
         }
-        let Some(met) = self.members.get(&peer).map(|entry| entry.placed) else {
+        let Some(met) = self.members.get(&peer).map(Entry::told) else {
             return;
         };
         // A fellow that is cut off too may only be slower to notice; one that came back has seen the others.
-        let is_fellow = |lost: Time| self.deaf.is_deaf() && met < lost;
-        let takes_back = |entry: &Entry| entry.is_reinstated_by(line.tick) && !is_fellow(entry.placed);
+        let is_fellow = |lost: Option<EventNumber>| self.deaf.is_deaf() && met < lost;
+        let takes_back = |entry: &Entry| entry.is_reinstated_by(line.tick) && !is_fellow(entry.told());
         if self.members.get(&id).is_some_and(takes_back) {
             let detail = "holds it present, and this node was cut off itself when it lost it";
             let held =
@@ -338,7 +338,7 @@ mod tests {
     fn verdicts_told(their_tick: u64) -> usize {
         let now = Now { time: Time::ZERO, wall: Wall(0), lag: Duration::ZERO };
         let card = card("bo", run(100), 1);
-        let mut entry = Entry::new(card.clone(), now);
+        let mut entry = Entry::new(card.clone(), now.wall);
         entry.stand(Standing::unreachable(run(100), 9));
         entry.near_mut().verdict = vec![Report { by: card.value().member, open: report_on("bo", 9) }];
         let mut lacking = Lacking::default();

@@ -146,7 +146,7 @@ impl Membership {
             own_print_shown: 0,
             own,
             started: step.now.wall,
-            members: Members::default(),
+            members: Members::with_capacity(restored.members.len()),
             forgotten: restored.forgotten,
             watch: Watch::new(own_id, step.now.time),
             reporting: BTreeSet::new(),

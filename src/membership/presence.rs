@@ -36,7 +36,7 @@ impl Membership {
             return;
         }
         let run = value.run;
-        let mut entry = Entry::new(card.clone(), step.now);
+        let mut entry = Entry::new(card.clone(), step.now.wall);
         let leave = kept
             .leave
             .filter(|&(left, _)| left == run)
@@ -242,10 +242,7 @@ impl Membership {
         let (now, wall) = (step.now.time, step.now.wall);
         let Some(was) = self.change(id, |entry| {
             let was = entry.presence;
-            entry.presence = Some(presence);
-            entry.since = wall;
-            entry.placed = now;
-            entry.set_basis(basis);
+            entry.place(presence, wall, basis);
             was
         }) else {
             return;
@@ -308,7 +305,7 @@ impl Entry {
     }
 
     pub(super) fn card_evidence(&self) -> Evidence {
-        Evidence::card(self.card.value(), self.since)
+        Evidence::card(self.card.value(), self.since())
     }
 
     pub(super) fn unreachable_frame(&self) -> MembershipFrame {
