@@ -32,6 +32,12 @@ impl SharedId {
     }
 }
 
+impl AsRef<MemberId> for SharedId {
+    fn as_ref(&self) -> &MemberId {
+        &self.0
+    }
+}
+
 impl From<MemberId> for SharedId {
     fn from(id: MemberId) -> Self {
         KEPT.with_borrow_mut(|kept| Self(kept.share(id)))

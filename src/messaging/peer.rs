@@ -14,7 +14,7 @@ use crate::base::limits::{
     DATAGRAM_BYTES_MAX, GIVEN_BYTES_PER_SECOND_MAX, IN_FLIGHT_DATAGRAMS_MAX, OUTSTANDING_BYTES_MAX,
     OUTSTANDING_MESSAGES_MAX, RECOVERY_PULLS_MAX, WAITING_BYTES_MAX, WAITING_MESSAGES_MAX,
 };
-use crate::base::{ByMember, MemberId, MessageId, OfMember, Path, Presence, Run, Seq, Time};
+use crate::base::{ByMember, MemberId, MessageId, OfMember, Path, Presence, Run, Seq, SharedId, Time};
 use crate::wire::{Lacking, MessagingFrame};
 
 /// A frame's own bytes and its share of a datagram's header, beside the message.
@@ -32,7 +32,7 @@ const WINDOW_BYTES: usize = IN_FLIGHT_DATAGRAMS_MAX * DATAGRAM_ROOM_BYTES;
 /// A member, and what messaging has to do with it: with most of a large room nothing, and then this is all.
 #[derive(Debug)]
 pub(super) struct Peer {
-    id: MemberId,
+    id: SharedId,
     pub presence: Option<Presence>,
     /// Made when it is first changed.
     work: Option<Box<Work>>,
@@ -171,6 +171,8 @@ impl Allowance {
     }
 }
 
+const _: () = assert!(size_of::<Peer>() <= 24, "there is one for each pair of members of a room");
+
 static IDLE: LazyLock<Work> = LazyLock::new(Work::default);
 
 impl Deref for Peer {
@@ -189,14 +191,14 @@ impl DerefMut for Peer {
 
 impl OfMember for Peer {
     fn member(&self) -> &MemberId {
-        &self.id
+        self.id.as_ref()
     }
 }
 
 impl Peer {
     /// What messaging has to do with `id`; nothing yet, where it was not among `peers`.
     pub fn of(peers: &mut ByMember<Self>, id: MemberId) -> &mut Self {
-        peers.get_or_insert_with(&id, || Self { id, presence: None, work: None })
+        peers.get_or_insert_with(&id, || Self { id: id.into(), presence: None, work: None })
     }
 
     /// Whether it is worth sending to it now.
