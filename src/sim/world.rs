@@ -46,8 +46,6 @@ pub struct World {
     pub(super) ears: Vec<Ear>,
     scheduled: u64,
     queue: BinaryHeap<Reverse<Entry>>,
-    flights: Vec<Option<Flight>>,
-    free: Vec<usize>,
     by_name: BTreeMap<String, usize>,
     room: RoomId,
     secret: RoomSecret,
@@ -69,9 +67,8 @@ struct Entry {
 }
 
 /// What will happen, to which machine; for an alarm, a commit and a waking loop, in which life.
-#[derive(Clone, Copy)]
 pub(super) enum Due {
-    Arrive { machine: usize, flight: usize },
+    Arrive { machine: usize, flight: Box<Flight> },
     Alarm { machine: usize, life: u32 },
     Commit { machine: usize, life: u32 },
     Wake { machine: usize, life: u32 },
@@ -114,8 +111,6 @@ impl World {
             ears: Vec::new(),
             scheduled: 0,
             queue: BinaryHeap::new(),
-            flights: Vec::new(),
-            free: Vec::new(),
             by_name: BTreeMap::new(),
             room: RoomId(rng.split("room").bytes()),
             secret: RoomSecret::generate(&mut rng.split("secret")),
@@ -180,10 +175,7 @@ impl World {
         let Some(Reverse(entry)) = self.queue.pop() else { return false };
         self.time = entry.at;
         match entry.due {
-            Due::Arrive { machine, flight } => {
-                let flight = self.land(flight);
-                self.arrive(machine, flight);
-            }
+            Due::Arrive { machine, flight } => self.arrive(machine, *flight),
             Due::Alarm { machine, life } => self.ring(machine, life),
             Due::Commit { machine, life } => self.commit(machine, life),
             Due::Wake { machine, life } => self.wake(machine, life),
@@ -246,17 +238,7 @@ impl World {
 
     /// Puts a datagram on its way.
     pub(super) fn launch(&mut self, at: Time, machine: usize, flight: Flight) {
-        let place = self.free.pop().unwrap_or_else(|| {
-            self.flights.push(None);
-            self.flights.len() - 1
-        });
-        self.flights[place] = Some(flight);
-        self.schedule(at, Due::Arrive { machine, flight: place });
-    }
-
-    fn land(&mut self, place: usize) -> Flight {
-        self.free.push(place);
-        self.flights[place].take().expect("a flight lands once")
+        self.schedule(at, Due::Arrive { machine, flight: Box::new(flight) });
     }
 
     /// Adds a line about what was done to a machine, or to all, if lines are made; it is part of the hash in any case.
