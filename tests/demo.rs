@@ -40,7 +40,7 @@ fn the_demo_shows_what_it_says_and_leaves_nothing_behind() {
         "ana | bo is unreachable",
         "bo: waiting: not sent, because it was not reachable",
         "bo | ana → you: when you are back",
-        "ana | eve: is anybody over there?  [recovered via dee",
+        "ana | eve: is anybody over there?  [recovered via ",
         "ok nobody was shown anything twice",
         "ana | cy left: said goodbye",
         "Everything held that was shown.",
