@@ -5,7 +5,7 @@
 //! |---|---|
 //! | left | a leave of that run, by the member itself |
 //! | suspect | a report; or, at the start, what was restored; or a card of a higher run that nobody vouches for yet |
-//! | unreachable | two reports by different members, over different sessions, neither mostly deaf, that stood for 1 s; or one that stood for 3 s; or somebody's verdict with its reports, where this node is silent on the member too |
+//! | unreachable | two reports by different members, over different sessions, neither mostly deaf, that stood for 0.8 s; or one that stood for 2.75 s; or somebody's verdict with its reports, where this node is silent on the member too |
 //! | alive | a tick heard, by this node or another; a contradiction newer than what the member was accused of, or any where all its accusers were mostly deaf; a withdrawal; a card of a higher run than before |
 //!
 //! It is another implementation than `membership`'s, on purpose. It cannot cry wolf: only what an event itself shows counts,
@@ -22,7 +22,7 @@ use super::{Check, Driver};
 use crate::base::{Incarnation, MemberId, Presence, Time};
 use crate::node::api::{Event, EventKind, Evidence, EvidenceKind};
 
-const PAIR_MS: u64 = 1_000;
+const PAIR_MS: u64 = 800;
 const ALONE_MS: u64 = 2_750;
 const FORGIVEN_MS: u64 = 20;
 /// A clock that moved against the run's by more than this between two events was set.

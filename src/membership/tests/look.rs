@@ -159,7 +159,7 @@ pub fn check(event: &Event, wall: Wall) {
                 reports[index + 1..].iter().any(|second| {
                     let voices =
                         first.by != second.by && first.via.unwrap_or(first.by) != second.via.unwrap_or(second.by);
-                    voices && !first.mostly_deaf && !second.mostly_deaf && age(first).min(age(second)) >= 1_000
+                    voices && !first.mostly_deaf && !second.mostly_deaf && age(first).min(age(second)) >= 800
                 })
             });
             taken_over || one || pair
