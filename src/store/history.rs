@@ -42,10 +42,7 @@ impl History {
     pub fn log(&self, count: usize) -> Result<Vec<Message>, StoreError> {
         let count = i64::try_from(count).unwrap_or(i64::MAX);
         let read = || {
-            let mut statement = self.db.prepare_cached(&format!(
-                "SELECT {COLUMNS} FROM messages JOIN (SELECT n AS newest FROM messages ORDER BY {CAUSAL_ORDER_BACK} LIMIT ?1)
-                 ON n = newest LEFT JOIN cards ON member = author ORDER BY {CAUSAL_ORDER}",
-            ))?;
+            let mut statement = self.db.prepare_cached(&log_query())?;
             statement.query_map([count], |row| self.message(row))?.collect::<Result<Vec<_>, _>>()
         };
         read().map_err(|error| self.sort(error))
@@ -183,6 +180,15 @@ pub(super) const CAUSAL_ORDER: &str = "lamport, author, messages.incarnation, me
 /// The same from its end.
 const CAUSAL_ORDER_BACK: &str = "lamport DESC, author DESC, messages.incarnation DESC, messages.boot DESC, seq DESC";
 
+/// The newest of the log, as many as are asked for. Which these are is told by an index that every message adds one number to,
+/// and what else tells apart those of one number is sorted.
+fn log_query() -> String {
+    format!(
+        "SELECT {COLUMNS} FROM messages JOIN (SELECT n AS newest FROM messages INDEXED BY messages_by_order
+         ORDER BY {CAUSAL_ORDER_BACK} LIMIT ?1) ON n = newest LEFT JOIN cards ON member = author ORDER BY {CAUSAL_ORDER}"
+    )
+}
+
 /// What a person is shown of an id where nothing longer is needed.
 const HANDLE_CHARS_MIN: usize = 4;
 /// Matches that are named where a name is not unique.
@@ -196,6 +202,21 @@ mod tests {
     use crate::node::{self, Restored};
     use crate::store::commit::Committer;
     use crate::store::{kit, load};
+
+    #[test]
+    fn the_newest_of_a_long_log_are_found_without_reading_the_rest() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = kit::home(&dir.path().join("home"));
+        let bo = kit::identity(&home, 1);
+        write(&home, &(1..=50).map(|seq| kit::received(&bo, seq, "hello")).collect::<Vec<_>>());
+        let history = History::open(&home).unwrap();
+        let mut plan = history.db.prepare(&format!("EXPLAIN QUERY PLAN {}", log_query())).unwrap();
+        let plan: Vec<String> =
+            plan.query_map([10], |row| row.get("detail")).unwrap().collect::<Result<_, _>>().unwrap();
+        let scans: Vec<&String> = plan.iter().filter(|step| step.starts_with("SCAN messages")).collect();
+        assert_eq!(scans, ["SCAN messages USING INDEX messages_by_order"], "{plan:?}");
+        assert_eq!(history.log(10).unwrap().len(), 10);
+    }
 
     fn write(home: &Home, records: &[node::Record]) {
         Committer::new(schema::open(home).unwrap(), home.database()).commit(records).unwrap();

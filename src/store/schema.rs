@@ -187,6 +187,9 @@ fn bring_up_to_date(db: &Connection) -> rusqlite::Result<()> {
     if found < 3 {
         lacking.push_str(SAMPLES);
     }
+    if found < 5 {
+        lacking.push_str(IN_ORDER);
+    }
     let updated =
         db.execute_batch(&format!("BEGIN IMMEDIATE; {lacking} {INDEXED} PRAGMA user_version = {VERSION}; COMMIT;"));
     if updated.is_err() && !db.is_autocommit() {
@@ -222,9 +225,10 @@ fn claim(db: &Connection, member: MemberId, room: RoomId) -> rusqlite::Result<Cl
 
 /// "MOOT", in the header of the file.
 const APPLICATION_ID: i64 = 0x4d4f_4f54;
-/// Raised when the tables change. Format 1 had no index of words, format 2 no samples, and format 3 indexed each message in
-/// its own commit.
-const VERSION: i64 = 4;
+/// Raised when the tables change. Format 1 had no index of words, format 2 no samples, format 3 indexed each message in
+/// its own commit, and format 4 had no index of the log's order.
+const VERSION: i64 = 5;
+const IN_ORDER: &str = "CREATE INDEX messages_by_order ON messages (lamport);";
 const SAMPLES: &str = "ALTER TABLE messages ADD COLUMN sample_of INTEGER;";
 /// All messages that are here are in the index.
 const INDEXED: &str = "INSERT OR REPLACE INTO meta (key, value) SELECT 'indexed', coalesce(max(n), 0) FROM messages;";
@@ -332,7 +336,7 @@ mod tests {
         assert_eq!(
             newer.to_string(),
             format!(
-                "{} was written by a newer moot (format 5, this one knows 4); update moot",
+                "{} was written by a newer moot (format 6, this one knows 5); update moot",
                 home.database().display()
             )
         );

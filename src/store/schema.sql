@@ -47,6 +47,7 @@ CREATE TABLE messages (
     sample_of   INTEGER
 ) STRICT;
 CREATE INDEX messages_by_seq ON messages (seq);
+CREATE INDEX messages_by_order ON messages (lamport);
 CREATE INDEX messages_retained ON messages (boot, seq) WHERE retained = 1;
 
 CREATE TABLE deliveries (

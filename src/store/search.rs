@@ -305,7 +305,10 @@ mod tests {
         let bo = kit::identity(&home, 1);
         write(&home, &[kit::received(&bo, 1, "before the index")]);
         let db = Connection::open(home.database()).unwrap();
-        db.execute_batch("DROP TRIGGER words_gone; DROP TABLE words; PRAGMA user_version = 1;").unwrap();
+        db.execute_batch(
+            "DROP TRIGGER words_gone; DROP TABLE words; DROP INDEX messages_by_order; PRAGMA user_version = 1;",
+        )
+        .unwrap();
         db.execute_batch("ALTER TABLE messages DROP COLUMN sample_of").unwrap();
         drop(db);
         let before = node::Restored::fold(&load(&home).unwrap());
@@ -314,6 +317,6 @@ mod tests {
         assert_eq!(found(&home, "it"), ["and after it"]);
         assert_eq!(before.messaging.group.len(), 1);
         let version = |db: Connection| db.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
-        assert_eq!(version(schema::open(&home).unwrap()), Ok(4));
+        assert_eq!(version(schema::open(&home).unwrap()), Ok(5));
     }
 }
