@@ -7,9 +7,11 @@ use std::time::Duration;
 use super::{Death, Options, Suite, Unsynced, World};
 use crate::base::{MessageId, Presence, Wall};
 use crate::check::{DropReason, Ended, Line, LineNumber, What};
-use crate::node::api::{EventKind, Outcome};
+use crate::node::Record;
+use crate::node::api::{EventKind, MessageKind, Outcome};
 use crate::store::{self, History, Home, Room, Writer};
 use crate::wire::FrameKind;
+use crate::{membership, messaging};
 
 fn traced(seed: u64) -> World {
     World::with(Options { is_traced: true, ..Options::new(seed) })
@@ -330,26 +332,45 @@ fn what_a_simulated_disk_tells_of_a_message_is_what_a_real_one_does() {
     said.push(world.tell("ana", "bo", "six"));
     world.disk_full("cy", true);
     said.push(world.tell("ana", "cy", "seven"));
+    said.push(world.say("ana", "eight"));
     world.run_for(seconds(2));
     let outcomes: Vec<Outcome> =
         said.iter().filter_map(|&id| world.delivery("ana", id, "bo")).map(|it| it.delivery.outcome).collect();
     assert_eq!(
         outcomes,
-        [Outcome::Delivered, Outcome::Delivered, Outcome::Unknown, Outcome::Unknown, Outcome::Waiting],
+        [
+            Outcome::Delivered,
+            Outcome::Delivered,
+            Outcome::Unknown,
+            Outcome::Unknown,
+            Outcome::Waiting,
+            Outcome::Waiting
+        ],
         "each is told in another way"
     );
     assert_eq!(world.outcome("ana", said[6], "cy"), Some(Outcome::Refused));
-    let (_dir, history) = on_a_real_disk(&world, "ana");
-    for id in said {
-        let home = &world.machines[world.index("ana")].home;
-        let simulated = super::why::why(home.disk.durable(), home.id, &home.nick, id).unwrap();
-        let mut real = history.why(id).unwrap().unwrap();
-        // The real home has an identity of its own.
-        if real.from == home.id {
-            "ana".clone_into(&mut real.nick);
+    let home = &world.machines[world.index("ana")].home;
+    let mut records: Vec<_> = home.disk.durable().cloned().collect();
+    for is_pruned in [false, true] {
+        let (_dir, history) = with_records("ana", &records);
+        for &id in &said {
+            let simulated = super::why::why(records.iter(), home.id, &home.nick, id).unwrap();
+            let mut real = history.why(id).unwrap().unwrap();
+            // The real home has an identity of its own.
+            if real.from == home.id {
+                "ana".clone_into(&mut real.nick);
+            }
+            real.say_what_is_not_known(home.id);
+            assert_eq!(simulated, real);
+            let waits = simulated.deliveries.iter().any(|of| of.delivery.outcome == Outcome::Waiting);
+            assert!(!waits || !is_pruned || simulated.kind == MessageKind::Private, "what is pruned waits for nobody");
         }
-        real.say_what_is_not_known(home.id);
-        assert_eq!(simulated, real);
+        let run = records.iter().rev().find_map(|record| match record {
+            Record::Membership(membership::Record::Run(run)) => Some(*run),
+            Record::Membership(_) | Record::Messaging(_) => None,
+        });
+        let (author, run, chain) = (home.id, run.unwrap(), messaging::Chain::default());
+        records.push(Record::Messaging(messaging::Record::GroupPruned { author, run, upto: 9, chain, lamport: 99 }));
     }
 }
 
@@ -367,13 +388,18 @@ fn a_sender_that_restarts_still_knows_what_was_delivered() {
 
 /// The durable records of `name` in a home of the store's.
 fn on_a_real_disk(world: &World, name: &str) -> (tempfile::TempDir, History) {
+    let records: Vec<_> = world.machines[world.index(name)].home.disk.durable().cloned().collect();
+    with_records(name, &records)
+}
+
+fn with_records(name: &str, records: &[Record]) -> (tempfile::TempDir, History) {
     let dir = tempfile::tempdir().unwrap();
     let mut rng = crate::base::Rng::from_seed([1; 32]);
     let room = Room::found("the moot", &mut rng);
     let home = Home::open(&dir.path().join("home"), name, room, &mut rng).unwrap();
     store::load(&home).unwrap();
     let writer = Writer::start(&home, Wall(1_767_225_600_000), Box::new(|| ())).unwrap();
-    writer.submit(1, world.machines[world.index(name)].home.disk.durable().cloned().collect());
+    writer.submit(1, records.to_vec());
     assert_eq!(writer.close().len(), 1);
     let history = History::open(&home).unwrap();
     (dir, history)

@@ -75,6 +75,8 @@ impl Reading {
             }
             Said::Delivery(delivery) if delivery.message == self.id => self.delivery(delivery),
             Said::Receipt(receipt) => self.receipt(receipt),
+            Said::GroupPruned { author, run, upto, .. } => self.pruned(*author, |of, seq| of == *run && seq <= *upto),
+            Said::RunsForgotten { author, below } => self.pruned(*author, |of, _| of < *below),
             Said::PrivateSent { .. }
             | Said::PrivateReceived { .. }
             | Said::Delivery(_)
@@ -82,9 +84,7 @@ impl Reading {
             | Said::Gap(_)
             | Said::History { .. }
             | Said::GapClosed { .. }
-            | Said::GroupPruned { .. }
             | Said::PrivatePruned { .. }
-            | Said::RunsForgotten { .. }
             | Said::GivenUp { .. }
             | Said::Undone { .. } => {}
         }
@@ -134,6 +134,18 @@ impl Reading {
         evidence.delivery.latency_us = settled.latency_us;
         let state = SignatureState::of(Signed::<Receipt>::open(&record.bytes).is_ok());
         evidence.receipt = Some(ReceiptEvidence::new(&record.bytes, record.at, self.seq, state));
+    }
+
+    /// Of what nobody can be given any more nothing is open.
+    fn pruned(&mut self, author: MemberId, is_gone: impl Fn(Run, u64) -> bool) {
+        let is_gone = author == self.me && self.run.is_some_and(|run| is_gone(run, self.seq));
+        for evidence in self.deliveries.values_mut().filter(|_| is_gone) {
+            match evidence.delivery.outcome {
+                Outcome::Waiting => evidence.delivery.outcome = Outcome::Expired,
+                Outcome::Sending => evidence.delivery.outcome = Outcome::Unknown,
+                Outcome::Unknown | Outcome::Refused | Outcome::Expired | Outcome::Delivered => {}
+            }
+        }
     }
 
     fn finish(mut self, message: &Message, messages: &[Message]) -> WhyMessage {

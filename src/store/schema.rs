@@ -188,6 +188,7 @@ fn bring_up_to_date(db: &Connection) -> rusqlite::Result<()> {
         lacking.push_str(SAMPLES);
     }
     if found < 5 {
+        lacking.push_str(ENDED);
         lacking.push_str(IN_ORDER);
     }
     let updated =
@@ -229,6 +230,10 @@ const APPLICATION_ID: i64 = 0x4d4f_4f54;
 /// its own commit, and format 4 had no index of the log's order.
 const VERSION: i64 = 5;
 const IN_ORDER: &str = "CREATE INDEX messages_by_order ON messages (lamport);";
+/// Until format 4 deliveries of what is no longer kept for others were left open.
+const ENDED: &str = "UPDATE deliveries SET outcome = iif(outcome = 'waiting', 'expired', 'unknown')
+    WHERE outcome IN ('waiting', 'sending')
+    AND message IN (SELECT n FROM messages WHERE kind = 'group' AND sent = 1 AND retained = 0);";
 const SAMPLES: &str = "ALTER TABLE messages ADD COLUMN sample_of INTEGER;";
 /// All messages that are here are in the index.
 const INDEXED: &str = "INSERT OR REPLACE INTO meta (key, value) SELECT 'indexed', coalesce(max(n), 0) FROM messages;";

@@ -194,6 +194,39 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_longer_kept_for_others_waits_for_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = kit::home(&dir.path().join("home"));
+        let [ana, bo, cy] = [0, 1, 2].map(|number| kit::identity(&home, number));
+        let said = |run, seq| kit::group(&ana, run, seq, None, "hello");
+        let sent = |run, seq| Record::GroupSent {
+            bytes: said(run, seq).bytes().clone(),
+            roster: vec![(bo.id(), Outcome::Waiting), (cy.id(), Outcome::Sending)],
+            sample_of: None,
+            order: seq,
+            at: Wall(2_000),
+        };
+        let (old, run, author) = (kit::run(4), kit::run(5), ana.id());
+        let (private, told) = kit::private(&ana, run, bo.id(), 1, "psst");
+        let outcome = Outcome::Waiting;
+        let private = Record::PrivateSent { bytes: private, order: 9, outcome, at: Wall(2_000) };
+        let chain = crate::messaging::Chain::default();
+        let pruned = Record::GroupPruned { author, run, upto: 1, chain, lamport: 9 };
+        let forgotten = Record::RunsForgotten { author, below: run };
+        write(&home, &[sent(old, 1), sent(run, 1), sent(run, 2), private, pruned, forgotten]);
+        let outcomes = |id| {
+            let mut outcomes: Vec<_> = why(&home, id).unwrap().deliveries;
+            outcomes.sort_by_key(|of| of.delivery.member != bo.id());
+            outcomes.iter().map(|of| of.delivery.outcome).collect::<Vec<_>>()
+        };
+        for gone in [said(old, 1), said(run, 1)] {
+            assert_eq!(outcomes(gone.id()), [Outcome::Expired, Outcome::Unknown]);
+        }
+        assert_eq!(outcomes(said(run, 2).id()), [Outcome::Waiting, Outcome::Sending]);
+        assert_eq!(outcomes(told), [Outcome::Waiting]);
+    }
+
+    #[test]
     fn a_message_of_somebody_else_is_told_with_its_way_and_its_rivals() {
         let dir = tempfile::tempdir().unwrap();
         let home = kit::home(&dir.path().join("home"));

@@ -74,7 +74,7 @@ impl View {
                 let why = evidence.reason.as_ref().map(|why| format!(": {}", text::sanitize(why))).unwrap_or_default();
                 (format!("refused: {who} said no after {}{why}", tries(delivery)), Tone::Bad)
             }
-            Outcome::Expired => ("expired: never sent, and its life of 7 days is over".into(), Tone::Bad),
+            Outcome::Expired => (expired(kind).into(), Tone::Bad),
         };
         format!("  {}", self.ink.paint(tone, &format!("{who}: {said}")))
     }
@@ -155,6 +155,15 @@ fn waiting(kind: MessageKind, delivery: &Delivery) -> String {
     match delivery.attempts {
         0 => format!("waiting: not sent, because it was not reachable; {then}"),
         _ => format!("waiting: {}, and it was not reachable; {then}", sent(delivery)),
+    }
+}
+
+const fn expired(kind: MessageKind) -> &'static str {
+    match kind {
+        MessageKind::Group => {
+            "expired: never sent; its life of 7 days is over, or its text is no longer kept for others"
+        }
+        MessageKind::Private => "expired: never sent, and its life of 7 days is over",
     }
 }
 

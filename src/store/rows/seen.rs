@@ -75,12 +75,27 @@ impl Rows<'_> {
     pub(super) fn prune<T: Seen>(&self, author: MemberId, run: Run, upto: Seq, seen: &T) -> Result<(), RowError> {
         let mut now: T = seen_now(self.db, author, run)?;
         now.absorb(seen);
+        let is_upto = "incarnation = ?2 AND boot = ?3 AND (seq < 0, seq) <= (?4 < 0, ?4)";
+        if T::KIND == "group" {
+            self.end_deliveries(is_upto, (Word(author), Num(run.incarnation), Num(run.boot), Num(upto)))?;
+        }
         self.run(
             "UPDATE messages SET retained = 0 WHERE kind = ?1 AND author = ?2 AND incarnation = ?3 AND boot = ?4
              AND retained = 1 AND (kind = 'group' OR sent = 0) AND (seq < 0, seq) <= (?5 < 0, ?5)",
             (T::KIND, Word(author), Num(run.incarnation), Num(run.boot), Num(upto)),
         )?;
         self.write_seen(author, run, &now)
+    }
+
+    /// How deliveries stand of what nobody can be given any more is final: what was never sent never will be, and of what was
+    /// sent no receipt can be compared with it. `which` says which messages to the room, of the author ?1.
+    fn end_deliveries(&self, which: &str, values: impl rusqlite::Params) -> Result<(), RowError> {
+        let statement = format!(
+            "UPDATE deliveries SET outcome = iif(outcome = 'waiting', 'expired', 'unknown')
+             WHERE outcome IN ('waiting', 'sending') AND message IN (SELECT n FROM messages
+             WHERE kind = 'group' AND sent = 1 AND retained = 1 AND author = ?1 AND {which})"
+        );
+        self.run(&statement, values)
     }
 
     /// Takes the head of a chain back; its row is still there.
@@ -102,6 +117,7 @@ impl Rows<'_> {
     /// Lets go of all runs of `author` before `below`, but for private messages of one's own.
     pub(super) fn forget_runs(&self, author: MemberId, below: Run) -> Result<(), RowError> {
         let bounds = || (Word(author), Num(below.incarnation), Num(below.boot));
+        self.end_deliveries(BEFORE, bounds())?;
         for change in [
             "UPDATE messages SET retained = 0 WHERE retained = 1 AND (kind = 'group' OR sent = 0)",
             "UPDATE receipts SET retained = 0 WHERE retained = 1",
