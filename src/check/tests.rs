@@ -11,10 +11,9 @@ use std::collections::BTreeMap;
 
 use super::{Checker, Driver, Ended, Kept, Line, LineNumber, Noted, What};
 use crate::base::{Cause, Incarnation, MemberId, MessageId, Presence, Run, Time, Wall};
-use crate::node::api::MemberStatus;
 use crate::node::api::{
-    Asked, Delivery, Event, EventKind, Evidence, Gap, Message, MessageCounts, MessageKind, NodeStatus, Outcome,
-    OutcomeCounts, Status,
+    Asked, Counted, Delivery, Event, EventKind, Evidence, Gap, MemberStatus, Message, MessageCounts, MessageKind,
+    NodeStatus, Outcome, OutcomeCounts, Status,
 };
 
 /// A trace that is being written. Every node is told apart by its name; its first run is incarnation 101, its second 102.
@@ -266,6 +265,7 @@ impl Story {
             faults: Vec::new(),
             counters: BTreeMap::new(),
             limits: BTreeMap::new(),
+            counted: Counted::default(),
         }
     }
 }

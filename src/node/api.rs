@@ -268,6 +268,36 @@ pub struct Status {
     pub faults: Vec<String>,
     pub counters: BTreeMap<String, u64>,
     pub limits: BTreeMap<String, u64>,
+    /// What the numbers above are counted over.
+    #[serde(default)]
+    pub counted: Counted,
+}
+
+/// Which numbers of a status begin anew with the process, and which outlast it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counted {
+    /// Since this run of the process began; of `counters` all but those that end in `_used`.
+    pub since_start: Vec<String>,
+    /// What stands now, of all runs on this disk: of gaps those that are open, of deliveries those of the messages that the node
+    /// keeps in memory. Private messages that an earlier run settled are on the disk alone, and not among them.
+    pub of_all_runs: Vec<String>,
+}
+
+impl Default for Counted {
+    fn default() -> Self {
+        let named = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        Self {
+            since_start: named(&[
+                "messages.group",
+                "messages.private",
+                "messages.recovered",
+                "messages.duplicates",
+                "messages.stale",
+                "counters",
+            ]),
+            of_all_runs: named(&["messages.gaps", "messages.sampled", "deliveries", "counters.*_used"]),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

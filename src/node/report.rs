@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::Node;
 use super::api::{
-    Asked, Evidence, EvidenceKind, Gap, Link, MemberStatus, MessageCounts, MessageKind, NodeStatus, OutcomeCounts,
-    Sent, Status, Verdict, WhyMember,
+    Asked, Counted, Evidence, EvidenceKind, Gap, Link, MemberStatus, MessageCounts, MessageKind, NodeStatus,
+    OutcomeCounts, Sent, Status, Verdict, WhyMember,
 };
 use crate::base::{MemberId, MessageId, Now, Presence, Run, Stream, Time};
 use crate::membership::{self, Member};
@@ -40,6 +40,7 @@ impl Node {
             faults: Vec::new(),
             counters: self.counters(),
             limits: self.limits(),
+            counted: Counted::default(),
         }
     }
 

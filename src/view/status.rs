@@ -63,12 +63,13 @@ impl View {
         let OutcomeCounts { waiting, sending, delivered, unknown, refused, expired } = *deliveries;
         let first = [format!("{group} in the room"), format!("{private} private")];
         let rest = [
-            (gaps, count(gaps, "gap", "gaps")),
             (recovered, format!("{recovered} recovered")),
             (duplicates, count(duplicates, "duplicate dropped", "duplicates dropped")),
             (stale, format!("{stale} stale dropped")),
         ];
-        let messages = first.into_iter().chain(present(rest)).collect::<Vec<_>>().join(", ");
+        let since_start = first.into_iter().chain(present(rest)).collect::<Vec<_>>().join(", ");
+        let missing = if gaps > 0 { format!("; {} now", count(gaps, "gap", "gaps")) } else { String::new() };
+        let messages = format!("{since_start}, since this start{missing}");
         let open = [
             (waiting, format!("{waiting} waiting")),
             (sending, format!("{sending} sending")),
@@ -79,6 +80,7 @@ impl View {
         ];
         let deliveries =
             std::iter::once(format!("{delivered} delivered")).chain(present(open)).collect::<Vec<_>>().join(", ");
+        let deliveries = format!("{deliveries}, of what is kept of all runs");
         let mut table = Table::untitled();
         table.row([Cell::new(Tone::Faint, "messages"), messages.into()]);
         table.row([Cell::new(Tone::Faint, "deliveries"), deliveries.into()]);
@@ -103,6 +105,7 @@ fn present(items: impl IntoIterator<Item = (u64, String)>) -> impl Iterator<Item
 mod tests {
     use super::*;
     use crate::base::Wall;
+    use crate::node::api::Counted;
     use crate::view::events::tests::view;
     use crate::view::names::tests::id;
     use crate::view::who::tests::room;
@@ -133,6 +136,7 @@ mod tests {
             faults: vec![],
             counters: BTreeMap::from([("datagrams_in".into(), 12), ("bad".into(), 3)]),
             limits: BTreeMap::from([("members".into(), 16_384)]),
+            counted: Counted::default(),
         }
     }
 
@@ -147,8 +151,8 @@ member     state            heard      hears you  round trip  loss  because
 ana (you)  alive            –          –          –           –
 bo         alive, degraded  0.4 s ago  yes        0.8 ms      25 %
 
-messages    12 in the room, 3 private, 1 gap, 4 duplicates dropped
-deliveries  30 delivered, 1 waiting"
+messages    12 in the room, 3 private, 4 duplicates dropped, since this start; 1 gap now
+deliveries  30 delivered, 1 waiting, of what is kept of all runs"
         );
     }
 
