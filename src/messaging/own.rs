@@ -371,7 +371,7 @@ impl Messaging {
                 self.book.retire_if_settled(out);
             }
         }
-        for (run, member, covers) in receipts.iter().map(|(&(run, member), kept)| (run, member, kept)) {
+        for (&(run, member), covers) in &receipts {
             self.receipts.remember(run, member, covers.iter().flat_map(|(ranges, _)| ranges.clone()).collect());
         }
         let mut unsettled: Vec<_> = restored.unsettled.iter().collect();

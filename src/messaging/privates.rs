@@ -176,8 +176,7 @@ impl Privates {
             let stay = stream.ids.split_off(&(upto + 1));
             let gone = std::mem::replace(&mut stream.ids, stay);
             pruned.push(Pruned { author, run, upto, seen: stream.seen.clone() });
-            self.ids -= gone.len();
-            *self.ids_by_author.entry(author).or_default() -= gone.len();
+            self.count_gone(author, gone.len());
             for kept in gone.into_values() {
                 self.by_id.remove(&kept.id);
             }
@@ -193,10 +192,19 @@ impl Privates {
             .collect();
         for key in gone {
             let Some(stream) = self.streams.remove(&key) else { continue };
-            self.ids -= stream.ids.len();
-            *self.ids_by_author.entry(author).or_default() -= stream.ids.len();
+            self.count_gone(author, stream.ids.len());
             for kept in stream.ids.values() {
                 self.by_id.remove(&kept.id);
+            }
+        }
+    }
+
+    fn count_gone(&mut self, author: MemberId, count: usize) {
+        self.ids -= count;
+        if let Some(held) = self.ids_by_author.get_mut(&author) {
+            *held -= count;
+            if *held == 0 {
+                self.ids_by_author.remove(&author);
             }
         }
     }

@@ -33,7 +33,8 @@ pub(super) struct ReceiptsDue {
     due: BTreeMap<MemberId, Due>,
     /// Authors to look at when this input ends.
     fresh: BTreeSet<MemberId>,
-    /// What the kept group receipts of a member say of a run of ours.
+    /// What the kept group receipts of a member say of a run of ours. As many as there are members in the rosters of messages
+    /// that are kept.
     covers: BTreeMap<(Run, MemberId), Vec<(Seq, Seq)>>,
     /// Members whose false receipts were told already.
     alarmed: BTreeSet<MemberId>,
@@ -62,6 +63,17 @@ impl ReceiptsDue {
     pub fn first_held(&self, run: Run, receiver: MemberId) -> Seq {
         let covers = self.covers.get(&(run, receiver)).into_iter().flatten();
         covers.map(|&(first, _)| first).min().unwrap_or(Seq::MAX)
+    }
+
+    /// Receipts of `run` are kept of those members alone who are in the roster of a message of it that is kept.
+    pub fn keep(&mut self, run: Run, is_in_a_roster: impl Fn(MemberId) -> bool) {
+        self.covers.retain(|&(of, receiver), _| of != run || is_in_a_roster(receiver));
+    }
+
+    /// How many members' receipts are kept, each counted in each run.
+    #[cfg(test)]
+    pub fn kept(&self) -> usize {
+        self.covers.len()
     }
 
     pub fn forget_runs(&mut self, below: Run) {

@@ -101,8 +101,8 @@ pub enum Record {
     /// The gap is closed, or too old to be kept.
     GapClosed { author: MemberId, run: Run, first: Seq },
     /// Group messages `1..=upto` of the run are no longer kept to be given to others; that they were seen
-    /// stays known, by `chain`, which is merged with what is known. People's history is not meant by this.
-    /// `lamport` is the clock then.
+    /// stays known, by `chain`, which is merged with what is known. People's history is not meant by this. Receipts of one's own
+    /// run are kept no longer than a message of it with their receiver in its roster. `lamport` is the clock then.
     GroupPruned { author: MemberId, run: Run, upto: Seq, chain: Chain, lamport: u64 },
     /// The ids of private messages `1..=upto` from the author's run are no longer kept; that they were seen stays
     /// known, by `seen`, which is merged with what is known.
@@ -332,6 +332,7 @@ impl Restored {
                 self.group.retain(|&(a, r, seq), _| a != *author || r != *run || seq > *upto);
                 self.chains.entry((*author, *run)).or_default().absorb(chain);
                 self.lamport = self.lamport.max(*lamport);
+                self.forget_receipts(*author, *run);
             }
             Record::PrivatePruned { author, run, upto, seen, lamport } => {
                 let stream = self.private.entry((*author, *run)).or_default();
@@ -407,6 +408,15 @@ impl Restored {
             kept.remove(0);
         }
         kept.push(ReceiptKept { receiver_run: receipt.receiver_run, bytes: receipt.bytes.clone(), at: receipt.at });
+    }
+
+    /// Receipts of a run are kept of those who are in the roster of a message of it that is kept.
+    fn forget_receipts(&mut self, author: MemberId, run: Run) {
+        let kept = |receiver| {
+            let mut of_run = self.group.range((author, run, 0)..=(author, run, Seq::MAX)).flat_map(|(_, kept)| kept);
+            of_run.any(|kept| kept.deliveries.contains_key(&receiver))
+        };
+        self.receipts.retain(|&(a, r, receiver), _| (a, r) != (author, run) || kept(receiver));
     }
 
     fn forget_runs(&mut self, author: MemberId, below: Run) {

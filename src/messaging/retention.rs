@@ -1,7 +1,7 @@
 //! What is forgotten, when and how: texts beyond what can be given to others, runs beyond those tracked. Owns
 //! the limits' effect; each thing forgotten is a record, so that a restart forgets it too.
 
-use super::book::OutId;
+use super::book::{OutId, Outgoing};
 use super::machine::Messaging;
 use super::own::wall_before;
 use super::record::Record;
@@ -29,6 +29,9 @@ impl Messaging {
             self.out.store(Record::GroupPruned { author, run, upto, chain, lamport: self.clock });
             if author == self.me {
                 self.forget_own(|of, seq| of == run && seq <= upto);
+                let of_run = |message: &&Outgoing| message.place().is_some_and(|(of, _)| of == run);
+                let kept: Vec<&Outgoing> = self.book.messages().map(|(_, message)| message).filter(of_run).collect();
+                self.receipts.keep(run, |member| kept.iter().any(|message| message.deliveries.contains_key(&member)));
             }
         }
     }

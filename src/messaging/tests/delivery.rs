@@ -144,7 +144,9 @@ fn what_waits_again_is_stored_as_sent_before_a_pull_that_waited_gets_it() {
     world.heal();
     world.run_for(SEC);
     assert_eq!(world.outcome("ana", missed, "bo"), Outcome::Waiting);
-    (0..200).for_each(|_| drop(world.say("ana", &"x".repeat(400))));
+    for _ in 0..200 {
+        world.say("ana", &"x".repeat(400));
+    }
     let (author, run) = (world.id("ana"), world.run_of("ana"));
     world.inject("bo", "ana", MessagingFrame::Pull { author, run, first: 1, last: 1 });
     world.run_for(SEC);

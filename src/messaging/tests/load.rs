@@ -293,3 +293,27 @@ fn what_was_lost_in_a_burst_goes_again_with_the_first_receipt() {
     assert_eq!(world.screen("bo").len(), 10, "a probe, its receipt, and what that shows to be lost");
     assert_eq!(world.machine("ana").counters().retries, 10);
 }
+
+#[test]
+fn receipts_of_who_is_forgotten_go_with_the_last_message_that_went_to_them() {
+    let mut world = World::new(51, &["ana", "bo", "cy"]);
+    world.say("ana", "hello");
+    world.run_for(SEC);
+    assert_eq!(world.machine("ana").receipts.kept(), 2);
+    world.leave("bo");
+    world.run_for(SEC * 5);
+    let (ana, bo) = (world.index("ana"), world.id("bo"));
+    world.with(ana, |machine, step| machine.handle_forgotten(step, bo));
+    assert_eq!(world.machine("ana").receipts.kept(), 2, "what it receipted is kept, and so is the evidence");
+    for _ in 0..600 {
+        world.say("ana", &"x".repeat(16_000));
+        world.run_for(MS * 50);
+    }
+    world.run_for(SEC * 10);
+    assert!(world.machine("ana").counters().pruned > 0);
+    assert_eq!(world.machine("ana").receipts.kept(), 1, "cy's");
+    world.check_folds();
+    world.crash("ana");
+    world.start("ana");
+    assert_eq!(world.machine("ana").receipts.kept(), 1, "also on disk");
+}

@@ -84,7 +84,22 @@ impl Rows<'_> {
              AND retained = 1 AND (kind = 'group' OR sent = 0) AND (seq < 0, seq) <= (?5 < 0, ?5)",
             (T::KIND, Word(author), Num(run.incarnation), Num(run.boot), Num(upto)),
         )?;
+        if T::KIND == "group" {
+            self.let_receipts_go(author, run)?;
+        }
         self.write_seen(author, run, &now)
+    }
+
+    /// Receipts of a run are kept of those who are in the roster of a message of it that is kept.
+    fn let_receipts_go(&self, author: MemberId, run: Run) -> Result<(), RowError> {
+        self.run(
+            "UPDATE receipts SET retained = 0
+             WHERE retained = 1 AND author = ?1 AND incarnation = ?2 AND boot = ?3 AND NOT EXISTS (SELECT 1
+             FROM messages AS kept CROSS JOIN deliveries ON message = kept.n AND member = receipts.receiver
+             WHERE kept.kind = 'group' AND kept.retained = 1
+             AND kept.author = ?1 AND kept.incarnation = ?2 AND kept.boot = ?3)",
+            (Word(author), Num(run.incarnation), Num(run.boot)),
+        )
     }
 
     /// How deliveries stand of what nobody can be given any more is final: what was never sent never will be, and of what was
