@@ -89,6 +89,12 @@ impl Messaging {
         let Some(message) = self.book.message(out) else { return 0 };
         let bytes = message.bytes.as_ref().map_or(0, |bytes| bytes.len());
         let Some(delivery) = self.book.delivery(out, to) else { return 0 };
+        if delivery.outcome == Outcome::Expired {
+            // It is sent after all: its receipt settles it.
+            if let (Some(place), Some(peer)) = (message.place(), self.peers.get_mut(&to)) {
+                peer.group.insert(place, out);
+            }
+        }
         if !delivery.is_waiting_on_disk() {
             return if delivery.changing.is_some() { self.out.records() } else { 0 };
         }

@@ -259,3 +259,19 @@ fn copies_of_one_message_are_answered_by_two_receipts() {
     assert_eq!(world.frames["receipt"] - before, 2, "one for all copies");
     assert_eq!(world.screen("bo"), ["ana: once"]);
 }
+
+#[test]
+fn what_expired_and_is_fetched_after_all_is_delivered() {
+    let mut world = World::new(71, &["ana", "bo"]);
+    world.say("ana", "before");
+    world.run_for(SEC);
+    world.crash_with("bo", true);
+    world.run_for(SEC * 6);
+    let id = world.say("ana", "is anybody there?");
+    world.run_for(SEC * 60 * 60 * 24 * 8);
+    assert_eq!(world.outcome("ana", id, "bo"), Outcome::Expired);
+    world.start("bo");
+    world.run_for(SEC * 5);
+    assert_eq!(world.screen("bo"), ["ana: before", "ana: is anybody there?"]);
+    assert_eq!(world.outcome("ana", id, "bo"), Outcome::Delivered);
+}
