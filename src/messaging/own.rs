@@ -46,6 +46,7 @@ pub(super) struct Own {
     /// Group messages on their way to the disk, each with the head before it.
     provisional: VecDeque<(OutId, Option<Head>)>,
     provisional_bytes: usize,
+    /// Also of members that were forgotten, until the run ends: no number is given twice in it.
     private_seq: BTreeMap<MemberId, Seq>,
     /// Undone, and their own records have no result yet.
     doomed: BTreeMap<OutId, MessageId>,
