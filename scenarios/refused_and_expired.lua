@@ -1,10 +1,11 @@
 -- The two outcomes that end a message without a receipt. Cy's disk is full, so cy refuses what ana tells it and says why; eve is
--- away for longer than a message lives. Ana restarts around both: what was refused stays refused, and what was never sent is
--- expired, and is not sent when eve comes back. A receipt alone moves a message on from there: what cy refused of the room's it
--- fetches once it has space, and says so.
+-- away for longer than a message lives, which is counted by what ana runs, her machine's sleep included. Ana restarts around both:
+-- what was refused stays refused, and what was never sent is expired, and is not sent when eve comes back. A receipt alone moves a
+-- message on from there: what cy refused of the room's it fetches once it has space, and says so.
 scenario{
   name = "refused and expired",
   about = "a refusal and the end of a message's life outlive the sender's restart, and only a receipt moves either on",
+  limit = "180h",
 }
 local ana, bo, cy, eve = room.nodes{ "ana", "bo", "cy", "eve" }
 net.default{ delay = "20ms" }
@@ -50,10 +51,22 @@ wait_until("cy has fetched the room's", "180s", function()
 end)
 expect.outcome(refused, cy, "refused")
 
--- A week passes on ana's clock while she is down.
+-- A clock that is wrong by a week ends nothing.
 ana:crash()
 ana:clock{ jump = "170h" }
 ana:restart()
+wait_until("ana is back", "60s", room.converged)
+expect.outcome(for_eve, eve, "waiting")
+ana:clock{ jump = "-170h" }
+wait("5s")
+expect.outcome(for_eve, eve, "waiting")
+
+-- Ana's machine sleeps for a week. The others are switched off meanwhile.
+for _, node in ipairs{ bo, cy } do node:crash() end
+ana:pause()
+wait("170h")
+ana:resume()
+for _, node in ipairs{ bo, cy } do node:start() end
 wait_until("eve's is expired", "60s", function() return ana:delivery(for_eve, eve).outcome == "expired" end)
 restart_ana()
 expect.outcome(for_eve, eve, "expired")

@@ -86,7 +86,7 @@ pub const SETTLED_MESSAGES_MAX: usize = 10_000;
 pub const TRIES_MAX: usize = 16;
 /// How long one attempt at delivery goes on before its outcome is called unknown.
 pub const DELIVERY_DEADLINE: Duration = Duration::from_secs(10);
-/// How long an undelivered message is kept for its receiver.
+/// How long an undelivered message is kept for its receiver: time that its sender runs.
 pub const MESSAGE_LIFE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// Ranges of sequence numbers remembered for one stream of one run: more than the holes that losses can leave
@@ -152,7 +152,7 @@ pub const RECOVERY_WINDOWS_MAX: usize = 4;
 /// Pulls of one peer that wait to be given: these windows, and holes that losses left in others.
 pub const RECOVERY_PULLS_MAX: usize = 8;
 
-/// Group messages kept to be given to others, whichever bound is met first.
+/// Group messages kept to be given to others, whichever bound is met first; the age is time that this node runs.
 pub const RETAINED_MESSAGES_MAX: usize = 10_000;
 pub const RETAINED_AGE_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 pub const RETAINED_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -225,7 +225,7 @@ pub const FAULT_BURST_DATAGRAMS_MAX: u32 = 100;
 pub const FAULT_RATE_BITS_MIN: u64 = 1_000;
 /// The fastest rate of a link: a full datagram takes 1 µs, the finest time there is.
 pub const FAULT_RATE_BITS_MAX: u64 = 10_000_000_000;
-/// What people can look back on, whichever bound is met first; what the machine retains is never pruned.
+/// What people can look back on, whichever bound is met first, the age in time that the node runs; what the machine retains is never pruned.
 pub const HISTORY_AGE_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 pub const HISTORY_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// Batches of records that wait for the disk: a burst of a second in which one fsync takes that long. Past

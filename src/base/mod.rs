@@ -19,4 +19,4 @@ pub use queue::Queue;
 pub use rng::Rng;
 pub use shared::SharedId;
 pub use step::{Cause, Step, StoreFailed};
-pub use time::{Now, Time, Wall};
+pub use time::{Lived, Now, Time, Wall};

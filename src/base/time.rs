@@ -17,6 +17,12 @@ pub struct Time(u64);
 #[serde(transparent)]
 pub struct Wall(pub u64);
 
+/// For how long the node has run, in milliseconds: all its runs together, with the sleep of the machine in them. It ages what
+/// is kept, because the wall clock may be wrong by years, and be set right.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Lived(pub u64);
+
 /// The readings that the driver hands in with every input.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Now {
@@ -54,6 +60,22 @@ impl Wall {
     }
 }
 
+impl Lived {
+    /// As much of it as had passed `span` before.
+    #[must_use]
+    pub fn before(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(millis_of(span)))
+    }
+}
+
+impl Add<Duration> for Lived {
+    type Output = Self;
+
+    fn add(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(millis_of(span)))
+    }
+}
+
 impl Add<Duration> for Time {
     type Output = Self;
 
@@ -74,6 +96,10 @@ impl Sub<Duration> for Time {
     fn sub(self, span: Duration) -> Self {
         Self(self.0.saturating_sub(micros_of(span)))
     }
+}
+
+fn millis_of(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn micros_of(span: Duration) -> u64 {

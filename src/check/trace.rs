@@ -269,7 +269,8 @@ impl Noted {
             | messaging::Record::GroupPruned { .. }
             | messaging::Record::PrivatePruned { .. }
             | messaging::Record::RunsForgotten { .. }
-            | messaging::Record::GivenUp { .. } => Vec::new(),
+            | messaging::Record::GivenUp { .. }
+            | messaging::Record::Lived(_) => Vec::new(),
         }
     }
 }
@@ -294,7 +295,8 @@ impl Kept {
             | messaging::Record::PrivatePruned { .. }
             | messaging::Record::RunsForgotten { .. }
             | messaging::Record::GivenUp { .. }
-            | messaging::Record::Undone { .. } => None,
+            | messaging::Record::Undone { .. }
+            | messaging::Record::Lived(_) => None,
         }
     }
 

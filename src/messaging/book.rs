@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::flood::Reach;
 use super::record::Outcome;
 use crate::base::limits::{SETTLED_MESSAGES_MAX, TRIES_MAX};
-use crate::base::{Cause, EventNumber, MemberId, MessageId, MessageKey, Run, Seq, Stream, Time, Wall};
+use crate::base::{Cause, EventNumber, Lived, MemberId, MessageId, MessageKey, Run, Seq, Stream, Time, Wall};
 use crate::wire::RefusedReason;
 
 /// Counts one's own messages on this node, in the order in which they were said. Local: never sent.
@@ -21,6 +21,8 @@ pub(super) struct Outgoing {
     /// As they are sent; `None` once nothing is left to be sent.
     pub bytes: Option<Arc<[u8]>>,
     pub at: Wall,
+    /// For how long this node had run then.
+    pub lived: Lived,
     /// When it was committed; `None` before that, and for what an earlier run said.
     pub committed: Option<Time>,
     pub cause: Option<Cause>,
@@ -223,7 +225,7 @@ impl Book {
         id: MessageId,
         key: MessageKey,
         bytes: Arc<[u8]>,
-        at: Wall,
+        (at, lived): (Wall, Lived),
         cause: Option<Cause>,
         deliveries: BTreeMap<MemberId, Delivery>,
     ) -> OutId {
@@ -243,6 +245,7 @@ impl Book {
             key,
             bytes: Some(bytes),
             at,
+            lived,
             committed: None,
             cause,
             shown: None,

@@ -9,7 +9,6 @@ use super::flood::is_passed_on;
 use super::frontier::DISK_FULL_REST;
 use super::machine::{Messaging, Pending};
 use super::outbox::{DeliveryChange, EventKind};
-use super::own::wall_before;
 use super::peer::Peer;
 use super::pto::COPY_GAP;
 use super::record::{DeliveryRecord, Outcome, Record};
@@ -353,11 +352,11 @@ impl Messaging {
 
     /// Ends what has outlived its life: what was never sent expires, what is unknown stays so.
     pub(super) fn expire(&mut self, step: &mut Step) {
-        let oldest = wall_before(step.now.wall, MESSAGE_LIFE);
+        let oldest = self.lived(step).before(MESSAGE_LIFE);
         let over: Vec<OutId> = self
             .book
             .messages()
-            .filter(|(_, message)| message.bytes.is_some() && message.is_durable && message.at < oldest)
+            .filter(|(_, message)| message.bytes.is_some() && message.is_durable && message.lived < oldest)
             .map(|(out, _)| out)
             .collect();
         for out in over {

@@ -10,7 +10,7 @@ use super::record::{GapRecord, GroupKept, Proof, Restored};
 use crate::base::limits::{
     FORKS_PER_RUN_MAX, RETAINED_BYTES_MAX, RETAINED_MESSAGES_MAX, RUNS_PER_AUTHOR_MAX, STRANGE_AUTHORS_MAX,
 };
-use crate::base::{Cause, MemberId, MessageId, Run, Seq, Time, Wall};
+use crate::base::{Cause, Lived, MemberId, MessageId, Run, Seq, Time, Wall};
 
 /// Where a group message stands.
 pub(super) type Place = (MemberId, Run, Seq);
@@ -95,6 +95,8 @@ pub(super) struct Kept {
     pub via: MemberId,
     pub recovered: bool,
     pub at: Wall,
+    /// For how long this node had run then.
+    pub lived: Lived,
     pub duplicates: u64,
 }
 
@@ -142,15 +144,15 @@ impl Log {
         for &(author, run) in restored.private.keys() {
             log.authors.entry(author).or_default().runs.entry(run).or_default();
         }
-        let mut arrived: Vec<(Wall, Place)> = Vec::new();
+        let mut arrived: Vec<(Lived, Wall, Place)> = Vec::new();
         for (&place, messages) in &restored.group {
             for kept in messages {
-                arrived.push((kept.at, place));
+                arrived.push((kept.lived, kept.at, place));
                 log.keep(place, Kept::from(kept));
             }
         }
         arrived.sort_unstable();
-        log.arrived = arrived.into_iter().map(|(_, place)| place).collect();
+        log.arrived = arrived.into_iter().map(|(_, _, place)| place).collect();
         for (&(author, run), proof) in &restored.equivocations {
             if let Some(run) = log.run_mut(author, run) {
                 run.proof = Some(proof.clone());
@@ -287,14 +289,14 @@ impl Log {
 
     /// What must go so that the rest keeps to the limits, as (author, run, up to): a sixteenth more than
     /// needed, so that pruning is rare; and whatever came before `oldest`.
-    pub fn prune(&mut self, oldest: Wall) -> BTreeMap<(MemberId, Run), Seq> {
+    pub fn prune(&mut self, oldest: Lived) -> BTreeMap<(MemberId, Run), Seq> {
         let mut pruned = BTreeMap::new();
         let over = self.arrived.len() > RETAINED_MESSAGES_MAX || self.bytes > RETAINED_BYTES_MAX;
         let spare = |max: usize| if over { max - max / 16 } else { max };
         while let Some(&(author, run, seq)) = self.arrived.front() {
             let fits = self.arrived.len() <= spare(RETAINED_MESSAGES_MAX) && self.bytes <= spare(RETAINED_BYTES_MAX);
             let kept = self.run(author, run).and_then(|known| known.kept.get(&seq));
-            if fits && kept.is_none_or(|kept| kept.at >= oldest) {
+            if fits && kept.is_none_or(|kept| kept.lived >= oldest) {
                 break;
             }
             self.arrived.pop_front();
@@ -446,6 +448,7 @@ impl From<&GroupKept> for Kept {
             via: kept.via,
             recovered: kept.recovered,
             at: kept.at,
+            lived: kept.lived,
             duplicates: 0,
         }
     }
@@ -466,19 +469,19 @@ mod tests {
 
     fn kept(seq: Seq) -> Kept {
         let bytes = vec![0; 100].into();
-        Kept { id: id(seq), bytes, via: AUTHOR, recovered: false, at: Wall(1), duplicates: 0 }
+        Kept { id: id(seq), bytes, via: AUTHOR, recovered: false, at: Wall(1), lived: Lived(1), duplicates: 0 }
     }
 
     #[test]
     fn what_comes_late_below_what_was_pruned_is_pruned_too() {
         let mut log = Log::default();
         log.commit((AUTHOR, RUN, 9), kept(9), None);
-        assert_eq!(log.prune(Wall(2)), BTreeMap::from([((AUTHOR, RUN), 9)]));
+        assert_eq!(log.prune(Lived(2)), BTreeMap::from([((AUTHOR, RUN), 9)]));
         for seq in 1..9 {
             log.commit((AUTHOR, RUN, seq), kept(seq), None);
         }
         assert_eq!(log.size(), (8, 800));
-        assert_eq!(log.prune(Wall(2)), BTreeMap::from([((AUTHOR, RUN), 9)]));
+        assert_eq!(log.prune(Lived(2)), BTreeMap::from([((AUTHOR, RUN), 9)]));
         assert_eq!(log.size(), (0, 0));
     }
 

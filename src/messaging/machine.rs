@@ -24,12 +24,12 @@ use super::own::Own;
 use super::peer::Peer;
 use super::privates::Privates;
 use super::receipts::ReceiptsDue;
-use super::record::{GapRecord, Outcome, Restored};
+use super::record::{GapRecord, Outcome, Record, Restored};
 use super::recovery::Recovery;
 use super::status::Counters;
 use super::timers::{Timer, Timers};
 use crate::base::{
-    ByMember, Cause, MemberId, MessageId, Path, Presence, Rng, RoomId, Run, Seq, Step, StoreFailed, Time, Wall,
+    ByMember, Cause, Lived, MemberId, MessageId, Path, Presence, Rng, RoomId, Run, Seq, Step, StoreFailed, Time, Wall,
 };
 use crate::crypto::Identity;
 use crate::wire::{MessagingFrame, RefusedReason};
@@ -55,6 +55,8 @@ pub struct Messaging {
     pub(super) run: Option<Run>,
     /// Lamport time.
     pub(super) clock: u64,
+    /// When this run began, and for how long the node had run before.
+    began: (Time, Lived),
     /// No history was restored: what was said before is no gap.
     pub(super) is_newcomer: bool,
     pub(super) out: Outbox,
@@ -150,6 +152,7 @@ impl Messaging {
             rng: settings.rng,
             run: None,
             clock: restored.lamport,
+            began: (step.now.time, restored.lived),
             is_newcomer: !settings.has_met && restored.chains.is_empty(),
             out: Outbox::default(),
             timers: Timers::default(),
@@ -353,6 +356,7 @@ impl Messaging {
                 Timer::Pull => self.pull_unanswered(step),
                 Timer::Give(peer) => drop(self.dirty.insert(peer)),
                 Timer::Sweep => {
+                    self.out.store(Record::Lived(self.lived(step)));
                     self.sweep(step);
                     self.seek_gaps(step);
                 }
@@ -419,10 +423,16 @@ impl Messaging {
     }
 
     /// Queues a record, and what happens when it has its result.
-    pub(super) fn store(&mut self, record: super::record::Record, pending: Pending) -> u64 {
+    pub(super) fn store(&mut self, record: Record, pending: Pending) -> u64 {
         let number = self.out.store(record);
         self.pending.push_back((number, pending));
         number
+    }
+
+    /// For how long the node has run. What it notes of that is a sweep old at most, so a run that is shorter does not count.
+    pub(super) fn lived(&self, step: &Step) -> Lived {
+        let (began, before) = self.began;
+        before + step.now.time.since(began)
     }
 
     fn sweep(&mut self, step: &mut Step) {

@@ -116,7 +116,8 @@ impl Messaging {
             }
         }
         let deliveries = roster.iter().map(|&(member, outcome)| (member, Delivery::begun(outcome))).collect();
-        let out = self.book.add(id, key, bytes.clone(), step.now.wall, step.cause, deliveries);
+        let said = (step.now.wall, self.lived(step));
+        let out = self.book.add(id, key, bytes.clone(), said, step.cause, deliveries);
         let sample_of = reach.and_then(Reach::sample_of);
         self.book.note_sample(out, sample_of);
         if let Some(message) = self.book.message_mut(out) {
@@ -166,7 +167,8 @@ impl Messaging {
         let bytes: Arc<[u8]> = encode_layout(&message).into();
         let id = layout_id::<PrivateMessage>(&bytes);
         let deliveries = BTreeMap::from([(to, Delivery::begun(outcome))]);
-        let out = self.book.add(id, message.key(), bytes.clone(), step.now.wall, step.cause, deliveries);
+        let said = (step.now.wall, self.lived(step));
+        let out = self.book.add(id, message.key(), bytes.clone(), said, step.cause, deliveries);
         if let Some(peer) = self.peers.get_mut(&to) {
             peer.add_private(out, message.text.len());
         }
@@ -237,7 +239,8 @@ impl Messaging {
         let Some(message) = self.book.message_mut(out) else { return };
         message.committed = Some(step.now.time);
         message.is_durable = true;
-        let (id, key, at, cause, reach) = (message.id, message.key, message.at, message.cause, message.reach);
+        let (id, key, cause, reach) = (message.id, message.key, message.cause, message.reach);
+        let (at, lived) = (message.at, message.lived);
         let Some(bytes) = message.bytes.clone() else { return };
         let deliveries: Vec<(MemberId, Outcome)> =
             message.deliveries.iter().map(|(&member, delivery)| (member, delivery.outcome)).collect();
@@ -250,7 +253,8 @@ impl Messaging {
                 if let Ok(Some(below)) = self.log.admit_run(key.author, key.run) {
                     self.runs_forgotten(key.author, below);
                 }
-                let kept = Kept { id, bytes: bytes.clone(), via: self.me, recovered: false, at, duplicates: 0 };
+                let (via, bytes) = (self.me, bytes.clone());
+                let kept = Kept { id, bytes, via, recovered: false, at, lived, duplicates: 0 };
                 self.log.commit(place, kept, prev_in_run(signed.value()));
                 if let Some(run) = self.log.run_mut(key.author, key.run) {
                     run.told = run.told.max(key.seq);
@@ -359,7 +363,8 @@ impl Messaging {
                     (member, Delivery { reason: delivery.reason, receipt, ..restored })
                 });
                 let key = MessageKey { author, run, stream: Stream::Room, seq };
-                let out = self.book.add(kept.id, key, kept.bytes.clone(), kept.at, None, deliveries.collect());
+                let said = (kept.at, kept.lived);
+                let out = self.book.add(kept.id, key, kept.bytes.clone(), said, None, deliveries.collect());
                 self.book.note_sample(out, kept.sample_of);
                 self.restored_is_durable(out);
                 for (&member, delivery) in kept.deliveries.iter().filter(|(_, d)| d.outcome != Outcome::Delivered) {
@@ -381,7 +386,7 @@ impl Messaging {
             let message: PrivateMessage = decode_layout(&kept.bytes).expect("it was encoded here");
             let delivery = Delivery::restored(kept.outcome, kept.attempts, None);
             let deliveries = BTreeMap::from([(kept.to, delivery)]);
-            let out = self.book.add(id, message.key(), kept.bytes.clone(), kept.at, None, deliveries);
+            let out = self.book.add(id, message.key(), kept.bytes.clone(), (kept.at, kept.lived), None, deliveries);
             self.restored_is_durable(out);
             Peer::of(&mut self.peers, kept.to).add_private(out, message.text.len());
             if kept.outcome == Outcome::Sending {

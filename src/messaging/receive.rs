@@ -186,7 +186,8 @@ impl Messaging {
             return;
         }
         let (id, via, recovered, at) = (arrival.id, arrival.via, arrival.recovered, arrival.at);
-        let kept = Kept { id, bytes: arrival.bytes.clone(), via, recovered, at, duplicates: 0 };
+        let (bytes, lived) = (arrival.bytes.clone(), self.lived(step));
+        let kept = Kept { id, bytes, via, recovered, at, lived, duplicates: 0 };
         let linked = self.commit_group(step, place, kept, prev_in_run(message));
         self.counters.group += 1;
         if recovered {

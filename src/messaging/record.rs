@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ranges::{Chain, Ranges};
 use crate::base::limits::RECEIPTS_KEPT_PER_RUN_MAX;
-use crate::base::{MemberId, MessageId, Run, Seq, Wall};
+use crate::base::{Lived, MemberId, MessageId, Run, Seq, Wall};
 use crate::wire::{GroupMessage, Prev, PrivateMessage, RefusedReason, Signed, decode_layout, layout_id};
 
 /// How a delivery stands. Moves forward only, in this order, but for one step: what was `Sending`, and of which nothing left,
@@ -115,6 +115,8 @@ pub enum Record {
     /// A message of one's own that is on disk was never sent and never will be, because one before it was
     /// not stored. It is removed from people's history too.
     Undone { author: MemberId, id: MessageId },
+    /// The node has run for so long by now: what comes after this record is that young.
+    Lived(Lived),
 }
 
 /// One delivery's new outcome.
@@ -199,7 +201,8 @@ impl Record {
             | Self::PrivatePruned { .. }
             | Self::RunsForgotten { .. }
             | Self::GivenUp { .. }
-            | Self::Undone { .. } => None,
+            | Self::Undone { .. }
+            | Self::Lived(_) => None,
         }
     }
 }
@@ -229,6 +232,8 @@ pub struct Restored {
     pub floors: BTreeMap<MemberId, Run>,
     /// The highest `order` so far.
     pub lamport: u64,
+    /// For how long the node has run, as far as that was noted.
+    pub lived: Lived,
 }
 
 /// A group message as it is kept.
@@ -240,6 +245,8 @@ pub struct GroupKept {
     pub via: MemberId,
     pub recovered: bool,
     pub at: Wall,
+    /// For how long the node had run then, as far as that was noted.
+    pub lived: Lived,
     /// One's own only: the roster and how each delivery stands.
     pub deliveries: BTreeMap<MemberId, DeliveryKept>,
     /// Of how many members the roster is a sample; `None` where it is all of them.
@@ -271,6 +278,8 @@ pub struct Unsettled {
     pub outcome: Outcome,
     pub attempts: u32,
     pub at: Wall,
+    /// For how long the node had run then, as far as that was noted.
+    pub lived: Lived,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -310,8 +319,8 @@ impl Restored {
             }
             Record::PrivateSent { bytes, outcome, at, order: _ } => {
                 let (message, id) = open_private(bytes);
-                let unsettled =
-                    Unsettled { bytes: bytes.clone(), to: message.to, outcome: *outcome, attempts: 0, at: *at };
+                let (bytes, lived) = (bytes.clone(), self.lived);
+                let unsettled = Unsettled { bytes, to: message.to, outcome: *outcome, attempts: 0, at: *at, lived };
                 self.unsettled.insert(id, unsettled);
             }
             Record::Delivery(delivery) => self.apply_delivery(delivery),
@@ -345,6 +354,7 @@ impl Restored {
                 self.unsettled.remove(message);
             }
             Record::Undone { author, id } => self.undo(*author, *id),
+            Record::Lived(lived) => self.lived = self.lived.max(*lived),
         }
     }
 
@@ -355,7 +365,8 @@ impl Restored {
         let chain = self.chains.entry((message.author, message.run)).or_default();
         chain.insert(message.seq, id, prev_in_run(message));
         let deliveries = BTreeMap::new();
-        let kept = GroupKept { id, bytes: bytes.clone(), via, recovered, at, deliveries, sample_of: None };
+        let (bytes, lived) = (bytes.clone(), self.lived);
+        let kept = GroupKept { id, bytes, via, recovered, at, lived, deliveries, sample_of: None };
         let versions = self.group.entry((message.author, message.run, message.seq)).or_default();
         versions.push(kept);
         versions.last_mut().expect("it was just kept")

@@ -3,11 +3,10 @@
 
 use super::book::{OutId, Outgoing};
 use super::machine::Messaging;
-use super::own::wall_before;
 use super::record::Record;
 use super::timers::Timer;
 use crate::base::limits::{RETAINED_AGE_MAX, RETAINED_BYTES_MAX, RETAINED_MESSAGES_MAX};
-use crate::base::{MemberId, Run, Step, Wall};
+use crate::base::{MemberId, Run, Step};
 
 impl Messaging {
     /// Prunes if the last message was one too many.
@@ -20,7 +19,7 @@ impl Messaging {
 
     /// Forgets the texts that are too many or too old to be given to others. That they were seen stays known.
     pub(super) fn prune(&mut self, step: &mut Step) {
-        let oldest: Wall = wall_before(step.now.wall, RETAINED_AGE_MAX);
+        let oldest = self.lived(step).before(RETAINED_AGE_MAX);
         for ((author, run), upto) in self.log.prune(oldest) {
             let Some(known) = self.log.run(author, run) else { continue };
             tracing::debug!(%author, %run, upto, "pruned");

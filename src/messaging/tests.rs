@@ -1,6 +1,7 @@
 //! What messaging promises, as stories in virtual time: several machines, links that lose and delay, disks that
 //! are slow, full or lose what was not synced. The world knows the truth and checks every claim against it.
 
+mod ages;
 mod claims;
 mod dead;
 mod delivery;

@@ -4,8 +4,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::base::Time;
 use crate::base::limits::{STORE_BATCHES_MAX, STORE_OVERFLOW_BATCHES_MAX};
-use crate::base::{Time, Wall};
 use crate::node::{Mark, Record};
 use crate::store::{Writer, Written};
 
@@ -69,10 +69,10 @@ impl Disk {
     }
 
     /// Has history pruned if that is due.
-    pub fn handle_timeout(&mut self, time: Time, wall: Wall) {
+    pub fn handle_timeout(&mut self, time: Time) {
         if time >= self.prune_due {
             self.prune_due = time + PRUNE_EVERY;
-            self.writer.prune(wall);
+            self.writer.prune();
         }
     }
 

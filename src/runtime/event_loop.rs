@@ -264,7 +264,7 @@ impl EventLoop {
             self.host.handle_timeout(now);
             self.pump();
         }
-        self.disk.handle_timeout(now.time, now.wall);
+        self.disk.handle_timeout(now.time);
     }
 
     fn serve(&mut self, lag: Duration) {

@@ -147,7 +147,7 @@ fn build(
 
     let restored = Restored::fold(&store::load(&home)?);
     home.note_database()?;
-    let writer = Writer::start(&home, now.wall, Box::new(waking(waker)))?;
+    let writer = Writer::start(&home, Box::new(waking(waker)))?;
     let addresses = addresses::reachable_at(socket.bound());
     tracing::info!(bound = %socket.bound(), ?addresses, buffers = ?socket.buffers(), "listening");
     let config = Config {

@@ -80,7 +80,8 @@ impl Reading {
             | messaging::Record::GroupPruned { .. }
             | messaging::Record::PrivatePruned { .. }
             | messaging::Record::RunsForgotten { .. }
-            | messaging::Record::GivenUp { .. } => {}
+            | messaging::Record::GivenUp { .. }
+            | messaging::Record::Lived(_) => {}
         }
     }
 

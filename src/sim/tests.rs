@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Death, Options, Suite, Unsynced, World};
-use crate::base::{MessageId, Presence, Wall};
+use crate::base::{MessageId, Presence};
 use crate::check::{DropReason, Ended, Line, LineNumber, What};
 use crate::node::Record;
 use crate::node::api::{EventKind, MessageKind, Outcome};
@@ -398,7 +398,7 @@ fn with_records(name: &str, records: &[Record]) -> (tempfile::TempDir, History) 
     let room = Room::found("the moot", &mut rng);
     let home = Home::open(&dir.path().join("home"), name, room, &mut rng).unwrap();
     store::load(&home).unwrap();
-    let writer = Writer::start(&home, Wall(1_767_225_600_000), Box::new(|| ())).unwrap();
+    let writer = Writer::start(&home, Box::new(|| ())).unwrap();
     writer.submit(1, records.to_vec());
     assert_eq!(writer.close().len(), 1);
     let history = History::open(&home).unwrap();

@@ -86,7 +86,8 @@ impl Reading {
             | Said::GapClosed { .. }
             | Said::PrivatePruned { .. }
             | Said::GivenUp { .. }
-            | Said::Undone { .. } => {}
+            | Said::Undone { .. }
+            | Said::Lived(_) => {}
         }
     }
 

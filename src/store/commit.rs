@@ -7,7 +7,6 @@ use rusqlite::{Connection, Error, ErrorCode, ffi};
 
 use super::rows::{RowError, Rows};
 use super::{files, index, prune};
-use crate::base::Wall;
 use crate::node::Record;
 
 /// The connection that writes.
@@ -60,10 +59,10 @@ impl Committer {
     }
 
     /// Prunes some of people's history; says whether there is more to prune.
-    pub(super) fn prune(&self, now: Wall) -> Result<bool, CommitError> {
+    pub(super) fn prune(&self) -> Result<bool, CommitError> {
         let mut more = false;
         self.transaction(|db| {
-            more = prune::step(db, now)?;
+            more = prune::step(db)?;
             Ok(())
         })?;
         Ok(more)

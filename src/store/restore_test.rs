@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use super::commit::Committer;
 use super::{Home, index, kit, load, schema};
-use crate::base::{MemberId, MessageId, Run, Seq, Wall};
+use crate::base::{Lived, MemberId, MessageId, Run, Seq, Wall};
 use crate::crypto::Identity;
 use crate::messaging::{
     Answer, Chain, DeliveryRecord, GapRecord, Outcome, Ranges, ReceiptRecord, Record, Settled, Span,
@@ -126,6 +126,7 @@ impl Maker {
                 let seen = seen.filter(|_| draw.text > 0).unwrap_or(Ranges::from_parts(draw.seq, vec![(50, 60)]));
                 Some(Record::PrivatePruned { author, run, upto: draw.seq, seen, lamport: draw.pick as u64 })
             }
+            20 if draw.text == 0 => Some(Record::Lived(Lived(draw.pick as u64 % 99))),
             20 if draw.odd => Some(Record::GivenUp { message: self.pick_delivery(draw).0 }),
             _ => Some(self.undone(draw)),
         }

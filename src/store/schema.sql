@@ -119,6 +119,12 @@ CREATE TABLE seen (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX seen_by_upto ON seen (upto);
 
+CREATE TABLE lived (
+    n       INTEGER PRIMARY KEY,
+    receipt INTEGER NOT NULL,
+    ms      INTEGER NOT NULL
+) STRICT;
+
 CREATE TABLE floors (
     author      TEXT PRIMARY KEY,
     incarnation INTEGER NOT NULL,

@@ -150,7 +150,7 @@ mod tests {
     use rusqlite::Connection;
 
     use super::*;
-    use crate::base::Wall;
+    use crate::base::{Lived, Wall};
     use crate::messaging::{Chain, Outcome, Record};
     use crate::node;
     use crate::store::commit::Committer;
@@ -270,8 +270,10 @@ mod tests {
         let pruned =
             Record::GroupPruned { author: bo.id(), run: kit::run(5), upto: 1, chain: Chain::default(), lamport: 1 };
         write(&home, &[node::Record::Messaging(pruned)]);
-        let later = Wall(2_001 + u64::try_from(crate::base::limits::HISTORY_AGE_MAX.as_millis()).unwrap());
-        Committer::new(schema::open(&home).unwrap(), home.database()).prune(later).unwrap();
+        for lived in [Lived(1), Lived(2) + crate::base::limits::HISTORY_AGE_MAX] {
+            write(&home, &[node::Record::Messaging(Record::Lived(lived)), kit::received(&bo, lived.0, "later")]);
+        }
+        Committer::new(schema::open(&home).unwrap(), home.database()).prune().unwrap();
         assert_eq!(found(&home, "heard"), [""; 0]);
         // The index holds what the table holds, and nothing else.
         let db = schema::open(&home).unwrap();
@@ -306,7 +308,8 @@ mod tests {
         write(&home, &[kit::received(&bo, 1, "before the index")]);
         let db = Connection::open(home.database()).unwrap();
         db.execute_batch(
-            "DROP TRIGGER words_gone; DROP TABLE words; DROP INDEX messages_by_order; PRAGMA user_version = 1;",
+            "DROP TRIGGER words_gone; DROP TABLE words; DROP INDEX messages_by_order; DROP TABLE lived;
+             PRAGMA user_version = 1;",
         )
         .unwrap();
         db.execute_batch("ALTER TABLE messages DROP COLUMN sample_of").unwrap();
@@ -317,6 +320,6 @@ mod tests {
         assert_eq!(found(&home, "it"), ["and after it"]);
         assert_eq!(before.messaging.group.len(), 1);
         let version = |db: Connection| db.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
-        assert_eq!(version(schema::open(&home).unwrap()), Ok(5));
+        assert_eq!(version(schema::open(&home).unwrap()), Ok(6));
     }
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::commit::{CommitError, Committer};
 use super::{Home, StoreError, schema};
+use crate::base::StoreFailed;
 use crate::base::limits::STORE_BATCHES_MAX;
-use crate::base::{StoreFailed, Wall};
 use crate::node::Record;
 
 /// The way to the thread that writes.
@@ -44,21 +44,20 @@ pub enum Written {
 
 enum Job {
     Write { mark: u64, records: Vec<Record> },
-    Prune { now: Wall },
+    Prune,
     Index { done: Sender<bool> },
 }
 
 impl Writer {
-    /// Starts the thread. It calls `wake` when there are results to take, and begins by pruning what `now`
-    /// makes too old.
+    /// Starts the thread. It calls `wake` when there are results to take, and begins by pruning what is too old.
     ///
     /// # Errors
     /// [`StoreError`], as [`super::load`].
-    pub fn start(home: &Home, now: Wall, wake: Box<dyn Fn() + Send>) -> Result<Self, StoreError> {
+    pub fn start(home: &Home, wake: Box<dyn Fn() + Send>) -> Result<Self, StoreError> {
         let committer = Committer::new(schema::open(home)?, home.database());
         let (jobs, queue) = mpsc::sync_channel(STORE_BATCHES_MAX);
         let (done, results) = mpsc::channel();
-        let work = Work { committer, queue, done, wake, pruning: Some(now), unindexed: 1, since_checked: 0 };
+        let work = Work { committer, queue, done, wake, is_pruning: true, unindexed: 1, since_checked: 0 };
         let thread = thread::Builder::new().name("store".to_owned()).spawn(|| work.run());
         let thread = thread.map_err(StoreError::io("start the thread that writes", home.dir()))?;
         Ok(Self { jobs: Some(Arc::new(jobs)), results, thread: Some(thread) })
@@ -75,9 +74,9 @@ impl Writer {
         self.queue(Job::Write { mark, records });
     }
 
-    /// Prunes people's history of what `now` makes too old, beside the commits. Due once a day.
-    pub fn prune(&self, now: Wall) {
-        self.queue(Job::Prune { now });
+    /// Prunes people's history of what is too old, beside the commits. Due once a day.
+    pub fn prune(&self) {
+        self.queue(Job::Prune);
     }
 
     /// The next result, in the order of the batches; `None` while there is none.
@@ -122,7 +121,7 @@ struct Work {
     done: Sender<Written>,
     wake: Box<dyn Fn() + Send>,
     /// Set while there is history to prune.
-    pruning: Option<Wall>,
+    is_pruning: bool,
     /// Records whose words may not be in the index. At a start there may be some that the process before left.
     unindexed: usize,
     /// Records since the length of the write-ahead log was looked at.
@@ -156,10 +155,10 @@ impl Work {
 
     /// What to do next; `None` when the writer is closed and nothing is queued.
     fn next(&self) -> Option<Turn> {
-        if self.pruning.is_none() && self.unindexed == 0 {
+        if !self.is_pruning && self.unindexed == 0 {
             return self.queue.recv().ok().map(Turn::Write);
         }
-        if self.pruning.is_none() {
+        if !self.is_pruning {
             return match self.queue.recv_timeout(INDEXED_AFTER) {
                 Ok(job) => Some(Turn::Write(job)),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Some(Turn::Index),
@@ -183,7 +182,7 @@ impl Work {
                     records += batch.len();
                     batches.push((mark, batch));
                 }
-                Job::Prune { now } => self.pruning = Some(now),
+                Job::Prune => self.is_pruning = true,
                 Job::Index { done } => searchers.push(done),
             }
             if records >= GROUP_RECORDS_MAX {
@@ -237,9 +236,9 @@ impl Work {
     }
 
     fn prune(&mut self) -> Result<(), String> {
-        let now = self.pruning.take().expect("asked for only while there is history to prune");
-        match self.committer.prune(now) {
-            Ok(more) => self.pruning = more.then_some(now),
+        self.is_pruning = false;
+        match self.committer.prune() {
+            Ok(more) => self.is_pruning = more,
             Err(CommitError::Full) => tracing::debug!("no room to prune"),
             Err(CommitError::Fatal(why)) => return Err(why),
         }
@@ -281,7 +280,7 @@ mod tests {
             wake.fetch_add(1, Ordering::Relaxed);
         });
         let records: Vec<_> = (1..=1_000).map(|seq| kit::received(&bo, seq, "hi")).collect();
-        let writer = Writer::start(&home, Wall(0), wake).unwrap();
+        let writer = Writer::start(&home, wake).unwrap();
         for (mark, record) in (1..).zip(&records) {
             writer.submit(mark, vec![record.clone()]);
         }
@@ -308,7 +307,7 @@ mod tests {
             .commit_first([&kit::received(&bo, 1, "old")])
             .unwrap();
         assert_eq!(found("old"), 0);
-        let writer = Writer::start(&home, Wall(0), Box::new(|| {})).unwrap();
+        let writer = Writer::start(&home, Box::new(|| {})).unwrap();
         let indexer = writer.indexer();
         for number in 2..=5 {
             writer.submit(number, vec![kit::received(&bo, number, &format!("new{number}"))]);
@@ -326,7 +325,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let home = kit::home(&dir.path().join("home"));
         let bo = kit::identity(&home, 1);
-        let writer = Writer::start(&home, Wall(0), Box::new(|| {})).unwrap();
+        let writer = Writer::start(&home, Box::new(|| {})).unwrap();
         schema::open(&home).unwrap().execute_batch("DROP TABLE gaps; DROP TABLE messages").unwrap();
         writer.submit(1, vec![kit::received(&bo, 1, "hi")]);
         writer.submit(2, Vec::new());

@@ -227,7 +227,8 @@ impl Node {
             | Record::PrivatePruned { .. }
             | Record::RunsForgotten { .. }
             | Record::GivenUp { .. }
-            | Record::Undone { .. } => {}
+            | Record::Undone { .. }
+            | Record::Lived(_) => {}
         }
     }
 
@@ -261,7 +262,8 @@ impl Node {
             | Record::PrivatePruned { .. }
             | Record::RunsForgotten { .. }
             | Record::GivenUp { .. }
-            | Record::Undone { .. } => {}
+            | Record::Undone { .. }
+            | Record::Lived(_) => {}
         }
     }
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::world::{MS, World};
 use crate::base::limits::{FRONTIER_RUNS_MAX, GIVEN_BYTES_PER_SECOND_MAX, SEND_QUEUE_BYTES_MAX};
-use crate::base::{MemberId, MessageId, Run, Wall};
+use crate::base::{Lived, MemberId, MessageId, Run, Wall};
 use crate::messaging::log::Kept;
 use crate::wire::{MessagingFrame, codec};
 
@@ -20,7 +20,8 @@ fn fill(world: &mut World, name: &str) {
             bytes[..8].copy_from_slice(&number.to_le_bytes());
             let (author, id, run) = (MemberId(bytes), MessageId(bytes), Run { incarnation: 1, boot: number });
             let at = Wall(step.now.wall.0 - 100_000 + number);
-            let kept = Kept { id, bytes: vec![0; 100].into(), via: author, recovered: false, at, duplicates: 0 };
+            let (bytes, lived) = (vec![0; 100].into(), Lived(0));
+            let kept = Kept { id, bytes, via: author, recovered: false, at, lived, duplicates: 0 };
             machine.log.commit((author, run, 1), kept, None);
         }
     });

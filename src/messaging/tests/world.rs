@@ -43,6 +43,7 @@ pub struct Node {
     incarnation: u64,
     told: u64,
     pub life: u64,
+    pub clock_off_ms: i64,
     pub run: Option<Run>,
     pub events: Vec<EventKind>,
     /// Of each event, in the same order.
@@ -156,7 +157,7 @@ impl World {
         for record in &self.nodes[index].disk.durable {
             restored.apply(record);
         }
-        let wall = self.wall();
+        let wall = self.wall(index);
         let now = self.now;
         let node = &mut self.nodes[index];
         node.life += 1;
@@ -448,8 +449,8 @@ impl World {
         }
     }
 
-    fn wall(&self) -> Wall {
-        Wall(WALL_AT_START + self.now.as_micros() / 1000)
+    fn wall(&self, index: usize) -> Wall {
+        Wall((WALL_AT_START + self.now.as_micros() / 1000).saturating_add_signed(self.nodes[index].clock_off_ms))
     }
 
     pub fn push(&mut self, at: Time, due: Due) {
@@ -458,7 +459,7 @@ impl World {
     }
 
     pub fn with<T>(&mut self, index: usize, act: impl FnOnce(&mut Messaging, &mut Step) -> T) -> T {
-        let wall = self.wall();
+        let wall = self.wall(index);
         let now = Now { time: self.now, wall, lag: self.lag };
         let node = &mut self.nodes[index];
         let mut step = Step::new(now, None, node.told);
@@ -563,6 +564,7 @@ impl Node {
             incarnation: 0,
             told: 0,
             life: 0,
+            clock_off_ms: 0,
             run: None,
             events: Vec::new(),
             causes: Vec::new(),

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 use super::columns::{Json, Num, Word};
 use super::rows::{RowError, seen_now};
 use super::{Home, StoreError, schema};
-use crate::base::{MemberId, RoomId, Run, Wall};
+use crate::base::{Lived, MemberId, RoomId, Run, Wall};
 use crate::messaging::{Answer, GapRecord, Outcome};
 use crate::node::Record;
 use crate::wire::{PrivateMessage, encode_layout, layout_id};
@@ -76,7 +76,15 @@ fn read_messages(db: &Connection, tell: &mut impl FnMut(messaging::Record)) -> R
     let retained = "SELECT n, kind, sent, via, recovered, lamport, at, bytes, id, sample_of
                     FROM messages
                     WHERE n IN (SELECT n FROM messages WHERE retained = 1) ORDER BY n";
-    each(db, retained, |row| read_message(row, &mut deliveries, tell))?;
+    let mut lived = read_lived(db)?.into_iter().peekable();
+    each(db, retained, |row| {
+        let n: i64 = row.get(0)?;
+        while let Some((_, record)) = lived.next_if(|&(upto, _)| upto < n) {
+            tell(record);
+        }
+        read_message(row, &mut deliveries, tell)
+    })?;
+    lived.for_each(|(_, record)| tell(record));
     deliveries.tell(tell);
     each(db, "SELECT incarnation, boot, author, at, first, second FROM evidence WHERE retained = 1", |row| {
         let (first, second) = (bytes(row, 4)?, bytes(row, 5)?);
@@ -102,6 +110,16 @@ fn read_messages(db: &Connection, tell: &mut impl FnMut(messaging::Record)) -> R
     })?;
     clock(lamport).into_iter().flatten().for_each(tell);
     Ok(())
+}
+
+/// How long the node had run, each with the number of the newest message by then.
+fn read_lived(db: &Connection) -> Result<Vec<(i64, messaging::Record)>, RowError> {
+    let mut lived = Vec::new();
+    each(db, "SELECT n, ms FROM lived ORDER BY n", |row| {
+        lived.push((row.get(0)?, messaging::Record::Lived(Lived(number(row, 1)?))));
+        Ok(())
+    })?;
+    Ok(lived)
 }
 
 fn read_message(

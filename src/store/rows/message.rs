@@ -143,13 +143,13 @@ impl Rows<'_> {
     }
 
     /// The number of the new row, unless there is one with its id. (An `INSERT OR REPLACE` costs half as much
-    /// again, for something that hardly happens.) Its number is past all that `seen` counts in, even where the
+    /// again, for something that hardly happens.) Its number is past all that `seen` and `lived` count in, even where the
     /// newest rows are gone; an AUTOINCREMENT would keep that in a page of its own, written with each commit.
     fn insert(&self, new: &NewMessage<'_>) -> Result<Option<i64>, RowError> {
         let statement = "INSERT INTO messages (n, id, kind, sent, author, incarnation, boot, seq, receiver,
              lamport, said_at, at, via, recovered, text, bytes, sample_of, retained)
-             VALUES (1 + max(coalesce((SELECT max(n) FROM messages), 0), coalesce((SELECT max(upto) FROM seen), 0)),
-             ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, 1)
+             VALUES (1 + max(coalesce((SELECT max(n) FROM messages), 0), coalesce((SELECT max(upto) FROM seen), 0),
+             coalesce((SELECT max(n) FROM lived), 0)), ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, 1)
              ON CONFLICT (id) DO NOTHING";
         let added = self.db.prepare_cached(statement)?.execute((
             Word(new.id),

@@ -148,6 +148,14 @@ impl<'a> Rows<'a> {
             Record::RunsForgotten { author, below } => self.forget_runs(*author, *below),
             Record::GivenUp { message } => self.let_go(*message),
             Record::Undone { author, id } => self.undo(*author, *id),
+            Record::Lived(lived) => self.run(
+                "INSERT OR REPLACE INTO lived (n, receipt, ms) VALUES (
+                 max(coalesce((SELECT max(n) FROM messages), 0), coalesce((SELECT max(upto) FROM seen), 0),
+                 coalesce((SELECT max(n) FROM lived), 0)),
+                 coalesce((SELECT max(n) FROM receipts), 0),
+                 max(?1, coalesce((SELECT ms FROM lived ORDER BY n DESC LIMIT 1), 0)))",
+                [Num(lived.0)],
+            ),
         }
     }
 
