@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use folkmoot::base::{Presence, Rng};
 use folkmoot::crypto::Suite;
+use folkmoot::faults::{Ends, Fault, Rule, Share};
 use folkmoot::node::api::EventKind;
 use folkmoot::sim::{Options, Unsynced, World};
 
@@ -54,6 +55,7 @@ const FIGURES: &[Figure] = &[
     figure("idle", "idle bytes/s sent a node", 0, 2, |size, _| idle(size)),
     figure("mute", "5 % of the pairs never talk", 0, 10, mute),
     figure("flap", "one is cut off for 10 s of every 20 s", 0, 10, flap),
+    figure("radio", "one loses 80 % each way", 0, 5, radio),
     figure("join", "join seen by all, all seen", 0, 3, join),
     figure("heal", "views equal after a partition of halves heals", 0, 3, heal),
     figure("loner", "a loner shows all as not heard; all equal after it is back", 0, 3, loner),
@@ -361,6 +363,37 @@ fn flap(size: usize, seeds: u64) -> String {
     let highest = rates.iter().max().copied().unwrap_or(0);
     let calls = u64::try_from(size - 1).unwrap_or(1) * TURNS * seeds;
     format!("{highest} bytes/s a node; called gone {gone} times of {calls}, others {wrong}")
+}
+
+/// How often a member that loses most of what it sends and hears calls one of the others gone, they it, and they each
+/// other: in the first 10 s, in which nobody can know yet how much is lost, and in the rest of each 100 s.
+fn radio(size: usize, seeds: u64) -> String {
+    let (mut first, mut rest) = ([0; 3], [0; 3]);
+    for seed in 0..seeds {
+        let mut room = Room::that_tells(seed, size);
+        room.world.run_for(Duration::from_secs(20));
+        let bad = room.names[1].clone();
+        let others: Vec<_> = room.names.iter().filter(|name| **name != bad).cloned().collect();
+        let end = Ends::Member(room.world.id(&bad));
+        for (from, to) in [(end.clone(), Ends::Any), (Ends::Any, end)] {
+            let rule = Rule { from, to, fault: Fault::Loss(Share::from_ppm(800_000).expect("a share")) };
+            room.world.put_on(&rule).expect("two rules");
+        }
+        for (secs, calls) in [(10, &mut first), (90, &mut rest)] {
+            let told = room.told();
+            room.world.run_for(Duration::from_secs(secs));
+            // Only what it, or what the others told.
+            let now = room.told();
+            let from = |own: bool| -> Vec<_> {
+                (0..size).map(|index| if (index == 1) == own { told[index] } else { now[index] }).collect()
+            };
+            calls[0] += room.called_gone(&from(true), &others);
+            calls[1] += room.called_gone(&from(false), std::slice::from_ref(&bad));
+            calls[2] += room.called_gone(&from(false), &others);
+        }
+    }
+    let show = |[own, of_it, others]: [usize; 3]| format!("{own} by it, {of_it} of it, {others} among others");
+    format!("called gone in the first 10 s: {}; in 90 s more: {}; of {seeds} rooms", show(first), show(rest))
 }
 
 fn join(size: usize, seeds: u64) -> String {

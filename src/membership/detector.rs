@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::ear::Beats;
+use super::probes::{Loss, PROBES_ALONE_MAX};
 use crate::base::{MemberId, Path, PerMille, Time, Wall};
 
 /// One heartbeat is due each second; silence begins after it and what the path has shown of jitter.
@@ -15,8 +17,6 @@ const PROBE_SPACING_MIN: Duration = Duration::from_millis(250);
 const PROBE_SPACING_MAX: Duration = Duration::from_secs(1);
 /// Added to the last probe's time, so that a second heartbeat must be missing too.
 const SECOND_HEARTBEAT: Duration = Duration::from_millis(100);
-const PROBES_MIN: u32 = 3;
-const PROBES_MAX: u32 = 8;
 /// A member without a session is given a handshake with a retry or two before it counts as silent (a guess).
 pub const UNLINKED_SILENCE: Duration = Duration::from_secs(3);
 /// How far a claimed tick may run ahead of what was heard and the time since: 25 %, and these (a guess that
@@ -68,6 +68,8 @@ pub struct Link {
     next_tick_at: Time,
     /// Others who watch the member are asked about it before its silence counts: this node does not watch it.
     asks_first: bool,
+    /// What came lately of its heartbeats.
+    pub beats: Beats,
     /// When a heartbeat of its own accord came: who sends them watches this node.
     pub beaten: Option<Time>,
     /// When to ask a member that is heard, but not held present, for its tick.
@@ -109,6 +111,7 @@ impl Link {
             word_asked: 0,
             next_tick_at: now,
             asks_first: false,
+            beats: Beats::new(),
             beaten: None,
             ask_at: None,
         }
@@ -240,7 +243,7 @@ impl Link {
     }
 
     /// Looks at the silence, and counts the probe that it asks for.
-    pub fn look(&mut self, now: Time) -> Look {
+    pub fn look(&mut self, now: Time, poor_ear: Option<PerMille>) -> Look {
         if self.asks_at().is_some_and(|at| at <= now) {
             return self.ask(now);
         }
@@ -259,16 +262,13 @@ impl Link {
             }
             self.contradictors.clear();
         }
-        if !self.is_open() {
-            return if self.reporting || self.may_be_told(now) { Look::Silent } else { Look::Lost { probes: 0 } };
-        }
-        let spacing = self.probe_spacing();
-        if now >= silent_at + spacing * self.probe_count() + SECOND_HEARTBEAT
-            && !self.reporting
-            && !self.may_be_told(now)
-        {
+        if self.is_tested(now, poor_ear) && !self.reporting && !self.may_be_told(now) {
             return Look::Lost { probes: self.probes };
         }
+        if !self.is_open() {
+            return Look::Silent;
+        }
+        let spacing = self.probe_spacing();
         let due = 1 + u32::try_from(silent.as_micros() / spacing.as_micros()).unwrap_or(u32::MAX - 1);
         if due > self.probes {
             self.probes = due;
@@ -302,11 +302,11 @@ impl Link {
 
     /// When the next look can find something new.
     #[must_use]
-    pub fn next_look(&self, now: Time) -> Option<Time> {
-        self.next_found(now).into_iter().chain(self.asks_at()).min()
+    pub fn next_look(&self, now: Time, poor_ear: Option<PerMille>) -> Option<Time> {
+        self.next_found(now, poor_ear).into_iter().chain(self.asks_at()).min()
     }
 
-    fn next_found(&self, now: Time) -> Option<Time> {
+    fn next_found(&self, now: Time, poor_ear: Option<PerMille>) -> Option<Time> {
         let silent_at = self.quiet_since + self.silence_limit();
         if silent_at > now {
             return Some(silent_at);
@@ -317,16 +317,12 @@ impl Link {
         if !self.is_open() && self.reporting {
             return None;
         }
-        let told_by = self.told_by().max(now);
+        let lost_at = self.tested_at(poor_ear).max(self.told_by()).max(now);
         if !self.is_open() {
-            return Some(told_by);
+            return Some(lost_at);
         }
         let probe_at = silent_at + self.probe_spacing() * self.probes;
-        if self.reporting {
-            return Some(probe_at);
-        }
-        let lost_at = silent_at + self.probe_spacing() * self.probe_count() + SECOND_HEARTBEAT;
-        Some(probe_at.min(lost_at.max(told_by)))
+        Some(if self.reporting { probe_at } else { probe_at.min(lost_at) })
     }
 
     /// Whether the member can have reached `tick`, by what was heard of it and the time since. Of one that was never
@@ -353,24 +349,34 @@ impl Link {
         rtt.clamp(PROBE_SPACING_MIN, PROBE_SPACING_MAX)
     }
 
-    fn probe_count(&self) -> u32 {
-        probes_needed(self.path.loss_out, self.path.loss_in)
+    /// Whether the silence has lasted for so long that what the path loses does not explain it, nor what this node loses
+    /// whomever it listens to.
+    #[must_use]
+    pub fn is_tested(&self, now: Time, poor_ear: Option<PerMille>) -> bool {
+        now >= self.tested_at(poor_ear)
     }
-}
 
-/// As many probes as make it less likely than one in a thousand that all of them, or their answers, are lost
-/// by chance.
-fn probes_needed(loss_out: PerMille, loss_in: PerMille) -> u32 {
-    let through = |loss: PerMille| 1000 - u64::from(loss.0.min(1000));
-    // Parts of a million.
-    let lost = 1_000_000 - through(loss_out) * through(loss_in);
-    let mut joint = 1_000_000;
-    let mut count = 0;
-    while count < PROBES_MAX && (count < PROBES_MIN || joint >= 1_000) {
-        joint = joint * lost / 1_000_000;
-        count += 1;
+    /// Whether it lasts for longer than a silence of a path that loses little is ever tested, and still may be chance.
+    #[must_use]
+    pub fn is_explained(&self, now: Time, poor_ear: Option<PerMille>) -> bool {
+        let usual = self.silence_limit() + self.probe_spacing() * PROBES_ALONE_MAX + SECOND_HEARTBEAT;
+        now > self.quiet_since + usual && !self.is_tested(now, poor_ear)
     }
-    count
+
+    /// When it has.
+    #[must_use]
+    pub fn tested_at(&self, poor_ear: Option<PerMille>) -> Time {
+        let silent_at = self.quiet_since + self.silence_limit();
+        // What is lost on the way here is taken to be lost on the way back, until the peer says otherwise.
+        let lately = self.beats.poor().max(poor_ear).unwrap_or_default();
+        let (out, back) = (self.path.loss_out.max(lately), self.path.loss_in.max(lately));
+        let loss = Loss::new(out, back);
+        if !self.is_open() {
+            return silent_at + loss.dialled();
+        }
+        let spacing = self.probe_spacing();
+        silent_at + spacing * loss.probes(spacing) + SECOND_HEARTBEAT
+    }
 }
 
 #[cfg(test)]
@@ -390,21 +396,12 @@ mod tests {
     }
 
     #[test]
-    fn more_loss_takes_more_probes() {
-        assert_eq!(probes_needed(PerMille(0), PerMille(0)), 3);
-        assert_eq!(probes_needed(PerMille(50), PerMille(50)), 3);
-        assert_eq!(probes_needed(PerMille(200), PerMille(200)), 7);
-        assert_eq!(probes_needed(PerMille(1000), PerMille(0)), 8);
-        assert_eq!(probes_needed(PerMille(u16::MAX), PerMille(u16::MAX)), 8);
-    }
-
-    #[test]
     fn three_probes_and_a_second_heartbeat_are_missed_before_a_report() {
         let mut link = open_link();
         let mut found = Vec::new();
         let mut now = ms(0);
         loop {
-            match link.look(now) {
+            match link.look(now, None) {
                 Look::Lost { probes } => {
                     found.push((now, probes));
                     break;
@@ -412,7 +409,7 @@ mod tests {
                 Look::Probe => found.push((now, 0)),
                 Look::Quiet | Look::Silent | Look::Ask => {}
             }
-            let next = link.next_look(now).unwrap();
+            let next = link.next_look(now, None).unwrap();
             assert!(next > now);
             now = next;
         }
@@ -424,11 +421,11 @@ mod tests {
         let lost_at = |told: Option<(u64, u64)>| {
             let (mut link, mut now) = (open_link(), ms(0));
             loop {
-                now = link.next_look(now).unwrap();
+                now = link.next_look(now, None).unwrap();
                 if let Some((at, tick)) = told.filter(|&(at, _)| now >= ms(at) && now < ms(at + 100)) {
                     link.tell(ms(at), tick);
                 }
-                if matches!(link.look(now), Look::Lost { .. }) {
+                if matches!(link.look(now, None), Look::Lost { .. }) {
                     return now;
                 }
             }
@@ -446,8 +443,8 @@ mod tests {
         link.doubt_on_hearsay();
         let (mut found, mut now) = (Vec::new(), ms(0));
         while now < ms(3_000) {
-            now = link.next_look(now).unwrap();
-            found.push((now, link.look(now)));
+            now = link.next_look(now, None).unwrap();
+            found.push((now, link.look(now, None)));
             assert!(found.len() < 32, "{found:?}");
         }
         let asked: Vec<_> = found.iter().filter(|(_, look)| *look == Look::Ask).map(|&(at, _)| at).collect();
@@ -464,8 +461,8 @@ mod tests {
             let odd = |ms| Duration::from_millis(ms) + Duration::from_nanos(nanos);
             link.path.rtt = Some(Rtt { smoothed: odd(300), variation: odd(100) });
             let mut now = ms(0);
-            while !matches!(link.look(now), Look::Lost { .. }) {
-                let next = link.next_look(now).unwrap();
+            while !matches!(link.look(now, None), Look::Lost { .. }) {
+                let next = link.next_look(now, None).unwrap();
                 assert!(next > now, "{nanos} ns: a look at {now:?} asks for another at once");
                 now = next;
             }
@@ -476,16 +473,16 @@ mod tests {
     fn a_jittery_path_is_given_more_time() {
         let mut link = open_link();
         link.path.rtt = Some(Rtt { smoothed: Duration::from_millis(400), variation: Duration::from_millis(100) });
-        assert_eq!(link.next_look(ms(0)), Some(ms(1400)));
-        assert_eq!(link.look(ms(1400)), Look::Probe);
-        assert_eq!(link.next_look(ms(1400)), Some(ms(2000)));
+        assert_eq!(link.next_look(ms(0), None), Some(ms(1400)));
+        assert_eq!(link.look(ms(1400), None), Look::Probe);
+        assert_eq!(link.next_look(ms(1400), None), Some(ms(2000)));
     }
 
     #[test]
     fn a_stall_of_our_own_moves_every_deadline() {
         let mut link = open_link();
         link.excuse(ms(1200), Duration::from_millis(700));
-        assert_eq!(link.next_look(ms(1200)), Some(ms(1950)));
+        assert_eq!(link.next_look(ms(1200), None), Some(ms(1950)));
         link.excuse(ms(1300), Duration::from_secs(60));
         assert_eq!(link.quiet_since, ms(1300));
     }

@@ -8,9 +8,10 @@ use std::time::Duration;
 use super::Member;
 use super::budget::Budget;
 use super::detector::Link;
+use super::ear::Ear;
 use super::evidence::{Basis, Evidence, EvidenceKind};
 use super::standing::Standing;
-use super::verdict::{Case, Hearing, Ruling};
+use super::verdict::{Case, Hearing, OwnVoice, Ruling};
 use super::view::Shown;
 use crate::base::{ByMember, EventNumber, MemberId, Now, OfMember, Presence, Run, Time, Wall};
 use crate::wire::{Card, HeldMember, Leave, Report, Signed};
@@ -348,15 +349,18 @@ impl Entry {
         self.presence == Some(Presence::Suspect) && self.tick == 0 && !self.near().link.watched
     }
 
-    /// What the rules make of the case against it.
-    pub fn rule(&mut self, now: Time, wall: Wall) -> Ruling {
-        let hearing = self.hearing(now);
-        self.nearby().map_or(Ruling::Clear, |near| near.case.rule(now, wall, hearing))
-    }
-
-    #[must_use]
-    fn hearing(&self, now: Time) -> Hearing {
-        Hearing { live: self.near().link.is_live(now), tick: self.tick.max(self.near().link.tick) }
+    /// What the rules make of the case against it at a node that hears like `ear`.
+    pub fn rule(&mut self, now: Time, wall: Wall, ear: &Ear) -> Ruling {
+        let tick = self.tick;
+        self.nearby().map_or(Ruling::Clear, |near| {
+            let (link, case) = (&near.link, &mut near.case);
+            let own = case.report(ear.me).is_some().then(|| OwnVoice {
+                by: ear.me,
+                from: link.tested_at(ear.poor),
+                alone_at: link.quiet_since + ear.alone,
+            });
+            case.rule(now, wall, Hearing { live: link.is_live(now), tick: tick.max(link.tick), own })
+        })
     }
 
     /// What of it shows in the view.
@@ -411,7 +415,7 @@ impl Entry {
 
     /// The member as it is shown; `None` while only its card is known.
     #[must_use]
-    pub fn show(&self, me: MemberId, now: Now) -> Option<Member> {
+    pub fn show(&self, ear: &Ear, now: Now) -> Option<Member> {
         let presence = self.presence?;
         let card = self.card.value();
         Some(Member {
@@ -425,7 +429,7 @@ impl Entry {
             is_watched: self.near().link.watched,
             degraded: self.is_degraded(now.time),
             addresses: self.addresses(),
-            evidence: self.evidence(me, now),
+            evidence: self.evidence(ear, now),
         })
     }
 
@@ -444,7 +448,8 @@ impl Entry {
     }
 
     /// What its presence rests on, and what stands for and against it now.
-    fn evidence(&self, me: MemberId, now: Now) -> Vec<Evidence> {
+    fn evidence(&self, ear: &Ear, now: Now) -> Vec<Evidence> {
+        let me = ear.me;
         let mut items = self.basis();
         // Others' word brought it back; that this node hears it itself since then is better.
         if self.presence == Some(Presence::Alive) && self.is_heard_since() {
@@ -459,7 +464,11 @@ impl Entry {
             add(heard);
         }
         if self.is_present() && self.near().link.is_missed(now.time) {
-            add(self.silence_evidence(me, now));
+            let mut silence = self.silence_evidence(me, now);
+            if self.near().link.is_explained(now.time, ear.poor) {
+                silence.detail.push_str(", which may be what is lost on the way here");
+            }
+            add(silence);
         }
         for item in self.near().case.report_evidence(false) {
             add(item);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tracing::debug;
 
 use super::Membership;
+use super::ear::{Ear, poor_ear};
 use super::entry::{Entry, seconds};
 use super::evidence::{Evidence, EvidenceKind};
 use super::redial::DEAD_SESSION;
@@ -26,6 +27,9 @@ impl Membership {
         let Some(entry) = self.members.get_mut(&peer).filter(|entry| entry.run() == run && !entry.has_left()) else {
             return;
         };
+        if entry.is_present() && entry.near().link.watched && entry.near().link.is_open() {
+            self.ended.note(now, now.since(entry.near().link.quiet_since));
+        }
         entry.near_mut().link.path = path;
         entry.near_mut().link.hear(now, step.now.wall);
         if entry.near().link.reporting {
@@ -104,6 +108,7 @@ impl Membership {
         let now = step.now.time;
         self.own.beat(now);
         self.update_deaf(now);
+        self.update_ear(now);
         self.reporting.retain(|id| {
             self.members.get_mut(id).is_some_and(|entry| {
                 entry.near_mut().report_until = entry.near_mut().report_until.filter(|&until| until > now);
@@ -173,9 +178,31 @@ impl Membership {
             .filter_map(|id| {
                 let entry = self.members.get(id)?;
                 let held = entry.near().case.report(me)?;
+                // This node spoke too soon: it learnt since then how much it loses.
+                if entry.near().link.reporting && !entry.near().link.is_tested(step.now.time, self.poor_ear) {
+                    return None;
+                }
                 Some(OpenReport { tick: entry.standing().tick, mostly_deaf: self.deaf.is_deaf(), ..held.report })
             })
             .collect()
+    }
+
+    pub(super) fn ear(&self) -> Ear {
+        Ear { me: self.own.id(), poor: self.poor_ear, alone: self.ended.alone() }
+    }
+
+    /// Whether this node hears well, by what came lately over all links.
+    fn update_ear(&mut self, now: Time) {
+        let links = self.watch.watched().iter().filter_map(|id| Some(&self.members.get(id)?.near().link.beats));
+        let was = self.poor_ear;
+        self.poor_ear = poor_ear(links);
+        self.ended.turn(now);
+        if was != self.poor_ear {
+            debug!(loses = ?self.poor_ear, "own ear");
+            for id in self.watch.observed() {
+                self.wakes.no_later_than(id, now);
+            }
+        }
     }
 
     pub(super) fn update_deaf(&mut self, now: Time) {

@@ -11,6 +11,7 @@ mod cards;
 mod contest;
 mod deaf;
 mod detector;
+mod ear;
 mod entry;
 mod evidence;
 mod exchange;
@@ -20,6 +21,7 @@ mod news;
 mod outbox;
 mod own;
 mod presence;
+mod probes;
 mod record;
 mod redial;
 mod reports;
@@ -40,6 +42,7 @@ use std::time::Duration;
 use tracing::{debug, trace};
 
 use self::deaf::Deaf;
+use self::ear::Longest;
 use self::entry::{Entry, Members};
 pub use self::evidence::{Evidence, EvidenceKind};
 use self::life::Leaving;
@@ -54,7 +57,9 @@ use self::view::View;
 use self::wakes::Wakes;
 use self::watch::Watch;
 use crate::base::limits::{FORGOTTEN_MAX, MEMBERS_MAX};
-use crate::base::{EventNumber, MemberId, Now, Path, Presence, Rng, RoomId, Run, Step, StoreFailed, Time, Wall};
+use crate::base::{
+    EventNumber, MemberId, Now, Path, PerMille, Presence, Rng, RoomId, Run, Step, StoreFailed, Time, Wall,
+};
 use crate::crypto::Identity;
 use crate::wire::{Card, MembershipFrame, Signed};
 
@@ -117,6 +122,9 @@ pub struct Membership {
     wakes: Wakes,
     news: News,
     deaf: Deaf,
+    /// What this node loses of what anybody sends, if that is much.
+    poor_ear: Option<PerMille>,
+    ended: Longest,
     stalls: Stalls,
     /// Until when reports are taken for what had piled up during a stall.
     drained_at: Time,
@@ -158,6 +166,8 @@ impl Membership {
             wakes: Wakes::default(),
             news: News::default(),
             deaf: Deaf::default(),
+            poor_ear: None,
+            ended: Longest::default(),
             stalls: Stalls::new(step.now.time),
             drained_at: step.now.time,
             join: Join::default(),
@@ -353,9 +363,9 @@ impl Membership {
 
     /// All members, this node included, by id. Those of whom only a card is known are not shown.
     pub fn members(&self, now: Now) -> impl Iterator<Item = Member> {
+        let ear = self.ear();
         let own = std::iter::once(self.own_member());
-        let mut all: Vec<_> =
-            own.chain(self.members.values().filter_map(|entry| entry.show(self.own.id(), now))).collect();
+        let mut all: Vec<_> = own.chain(self.members.values().filter_map(|entry| entry.show(&ear, now))).collect();
         all.sort_by_key(|member| member.id);
         all.into_iter()
     }
@@ -365,7 +375,7 @@ impl Membership {
         if id == self.own.id() {
             return Some(self.own_member());
         }
-        self.members.get(&id)?.show(self.own.id(), now)
+        self.members.get(&id)?.show(&self.ear(), now)
     }
 
     /// The ids and nicks of those whom [`Membership::members`] shows. Costs nothing beside: no evidence is put

@@ -80,6 +80,7 @@ impl Membership {
             self.close_link(now, id);
             self.change(id, |entry| entry.near_mut().close_at = None);
         }
+        let ear = self.ear();
         let Some(entry) = self.members.get_mut(&id) else {
             self.wakes.set(id, None);
             return;
@@ -92,9 +93,9 @@ impl Membership {
         sooner(entry.near().link.ask_at);
         if self.own.is_durable() {
             if entry.near().link.is_observed() {
-                sooner(entry.near().link.next_look(now));
+                sooner(entry.near().link.next_look(now, self.poor_ear));
             }
-            match entry.rule(now, step.now.wall) {
+            match entry.rule(now, step.now.wall, &ear) {
                 Ruling::Suspect { until } => sooner(Some(until)),
                 Ruling::Clear => sooner(entry.near().case.next_ruling(now)),
                 Ruling::Unreachable { .. } => sooner(Some(now)),
@@ -129,7 +130,7 @@ impl Membership {
         let Some(entry) = self.members.get_mut(&id).filter(|entry| entry.near().link.is_observed()) else {
             return;
         };
-        match entry.near_mut().link.look(now) {
+        match entry.near_mut().link.look(now, self.poor_ear) {
             Look::Quiet | Look::Silent => {}
             Look::Probe => self.send(id, MembershipFrame::Probe),
             Look::Ask => self.ask_witnesses(step, id),
@@ -140,13 +141,13 @@ impl Membership {
     /// Applies the rules to what is said about a member, and moves it accordingly.
     pub(super) fn judge(&mut self, step: &mut Step, id: MemberId) {
         let (now, wall) = (step.now.time, step.now.wall);
-        let me = self.own.id();
+        let ear = self.ear();
         let Some(entry) = self.members.get_mut(&id).filter(|entry| !entry.is_gone()) else {
             return;
         };
-        match entry.rule(now, wall) {
+        match entry.rule(now, wall, &ear) {
             Ruling::Clear => {
-                let relief = entry.relief(me, now);
+                let relief = entry.relief(ear.me, now);
                 if entry.presence == Some(Presence::Suspect) && !relief.is_empty() {
                     self.revive(step, id, relief);
                 }

@@ -197,12 +197,19 @@ impl Membership {
         };
         if !entry.near().link.is_open() {
             self.connect(id);
-        } else if now.since(entry.near().link.quiet_since) > DEAD_SESSION {
+            return;
+        }
+        let is_silent = now.since(entry.near().link.quiet_since) > DEAD_SESSION;
+        // Over a path that loses most a handshake hardly ever comes through: what the session still carries is dear.
+        let is_dead = is_silent && entry.near().link.is_tested(now, self.poor_ear);
+        if is_dead {
             self.close_link(now, id);
             self.out.push(Output::Release(id));
-            self.connect(id);
         } else {
             self.send(id, MembershipFrame::Probe);
+        }
+        if is_silent {
+            self.connect(id);
         }
     }
 

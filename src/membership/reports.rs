@@ -30,6 +30,9 @@ impl Membership {
         self.own.accept();
         if let Some(entry) = self.members.get_mut(&peer).filter(|_| !answer) {
             entry.near_mut().link.beaten = Some(step.now.time);
+            if entry.near().link.watched {
+                entry.near_mut().link.beats.hear(step.now.time, tick);
+            }
         }
         self.hear_tick(step, peer, tick);
         let complete = reports.len() < REPORTS_PER_HEARTBEAT_MAX;
@@ -127,7 +130,7 @@ impl Membership {
         let relays = newer.is_none() && entry.count_relay(now, run, tick, news);
         self.disputed.insert(subject);
         // Quiet on somebody's word, and now another says the same as this node saw: join at once.
-        let joins = entry.near().link.is_silent(now)
+        let joins = entry.near().link.is_tested(now, self.poor_ear)
             && !entry.near().link.contradictors.is_empty()
             && tick >= entry.standing().tick;
         if joins {

@@ -3,6 +3,7 @@
 pub(super) mod bench;
 mod hostile;
 mod look;
+mod radio;
 mod rings;
 mod trouble;
 mod words;

@@ -61,6 +61,18 @@ pub struct Case {
 pub struct Hearing {
     pub live: bool,
     pub tick: u64,
+    /// What this node's own report is worth, if it reports the member.
+    pub own: Option<OwnVoice>,
+}
+
+/// A node knows of itself how well it hears.
+#[derive(Clone, Copy, Debug)]
+pub struct OwnVoice {
+    pub by: MemberId,
+    /// It counts from then on: until then what the path loses explains the silence.
+    pub from: Time,
+    /// Alone it amounts to nothing before.
+    pub alone_at: Time,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -225,8 +237,15 @@ impl Case {
             let stands = !hearing.live && held.report.tick >= hearing.tick.max(contradicted);
             held.since = if stands { held.since.or(Some((now, wall))) } else { None };
         }
-        let standing: Vec<_> = self.reports.iter().filter_map(|(&by, held)| Some((by, held, held.since?.0))).collect();
-        let Some(one_at) = standing.iter().map(|&(_, _, since)| since + ONE_VOICE).min() else {
+        let own = |by: MemberId| hearing.own.filter(|own| own.by == by);
+        let counts = |by: MemberId, since: Time| own(by).map_or(since, |own| since.max(own.from));
+        let standing: Vec<_> =
+            self.reports.iter().filter_map(|(&by, held)| Some((by, held, counts(by, held.since?.0)))).collect();
+        let alone_at = |by: MemberId, since: Time| {
+            let at = since + ONE_VOICE;
+            own(by).map_or(at, |own| at.max(own.alone_at))
+        };
+        let Some(one_at) = standing.iter().map(|&(by, _, since)| alone_at(by, since)).min() else {
             return Ruling::Clear;
         };
         let pair_at = standing
@@ -311,7 +330,7 @@ mod tests {
     use super::*;
 
     const RUN: Run = Run { incarnation: 1, boot: 1 };
-    const DEAF: Hearing = Hearing { live: false, tick: 5 };
+    const DEAF: Hearing = Hearing { live: false, tick: 5, own: None };
 
     fn id(n: u8) -> MemberId {
         MemberId([n; 32])
@@ -424,9 +443,29 @@ mod tests {
     fn whoever_is_heard_here_is_not_suspected() {
         let mut case = Case::default();
         case.accuse(id(1), id(1), report(5), ms(0), Wall(0));
-        assert_eq!(case.rule(ms(0), Wall(0), Hearing { live: true, tick: 5 }), Ruling::Clear);
-        assert_eq!(case.rule(ms(1), Wall(1), Hearing { live: false, tick: 6 }), Ruling::Clear);
+        assert_eq!(case.rule(ms(0), Wall(0), Hearing { live: true, tick: 5, own: None }), Ruling::Clear);
+        assert_eq!(case.rule(ms(1), Wall(1), Hearing { live: false, tick: 6, own: None }), Ruling::Clear);
         assert_eq!(rule(&mut case, 2), Ruling::Suspect { until: ms(2752) });
+    }
+
+    #[test]
+    fn a_word_of_this_node_counts_from_when_its_path_does_not_explain_the_silence() {
+        let own = Some(OwnVoice { by: id(1), from: ms(3_000), alone_at: ms(9_000) });
+        let hearing = Hearing { own, ..DEAF };
+        let mut case = Case::default();
+        case.accuse(id(1), id(1), report(5), ms(0), Wall(0));
+        assert_eq!(
+            case.rule(ms(0), Wall(0), hearing),
+            Ruling::Suspect { until: ms(9_000) },
+            "alone it waits for longer"
+        );
+        case.accuse(id(2), id(2), report(5), ms(100), Wall(100));
+        assert_eq!(case.rule(ms(100), Wall(100), hearing), Ruling::Suspect { until: ms(2_850) }, "the other by itself");
+        case.accuse(id(3), id(3), report(5), ms(200), Wall(200));
+        assert_eq!(case.rule(ms(200), Wall(200), hearing), Ruling::Suspect { until: ms(1_000) }, "or both others");
+        case.withdraw(id(3));
+        let sooner = Hearing { own: own.map(|own| OwnVoice { from: ms(1_000), ..own }), ..DEAF };
+        assert_eq!(case.rule(ms(300), Wall(300), sooner), Ruling::Suspect { until: ms(1_800) }, "or the other and it");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::time::Duration;
 use tracing::debug;
 
 use super::Membership;
+use super::ear::Beats;
 use super::entry::Entry;
 use super::evidence::{Evidence, EvidenceKind};
 use super::outbox::Output;
@@ -209,6 +210,7 @@ impl Membership {
         for &id in before.difference(&fresh) {
             if let Some(entry) = self.members.get_mut(&id) {
                 entry.near_mut().link.watched = false;
+                entry.near_mut().link.beats = Beats::new();
                 entry.near_mut().link.contradictors.clear();
                 self.wakes.no_later_than(id, now);
             }
