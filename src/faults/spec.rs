@@ -68,18 +68,17 @@ impl FromStr for Spec {
     }
 }
 
-/// Takes `to NICK` and `from NICK` off the end, in either order.
+/// Takes `to NICK` and `from NICK` off the end, in either order. Whoever is called "to" or "from" stands behind one of these
+/// words: what ends with one of them otherwise lacks a nick.
 fn split_ends(text: &str) -> Result<(&str, Ends, Ends), SpecError> {
     let (mut rest, mut from, mut to) = (text, Ends::Any, Ends::Any);
     loop {
         let Some((head, word)) = split_last_word(rest) else { return Ok((rest, from, to)) };
-        if word == "to" || word == "from" {
-            return Err(SpecError::Nick(String::new()));
-        }
-        let Some((before, preposition)) = split_last_word(head) else { return Ok((rest, from, to)) };
+        let (before, preposition) = split_last_word(head).unwrap_or_default();
         let ends = match preposition {
             "to" => &mut to,
             "from" => &mut from,
+            _ if word == "to" || word == "from" => return Err(SpecError::Nick(String::new())),
             _ => return Ok((rest, from, to)),
         };
         if *ends != Ends::Any {
@@ -270,6 +269,10 @@ mod tests {
         );
         assert_eq!(shown("cut from bo"), ["cut from bo"]);
         assert_eq!(shown("cut to cy from bo"), ["cut from bo to cy"]);
+        for named_like_a_word in ["cut from to", "cut to from", "cut to to", "cut from from to to", "cut from to to bo"]
+        {
+            assert_eq!(shown(named_like_a_word), [named_like_a_word]);
+        }
         assert_eq!(shown("off"), ["off"]);
         assert_eq!(shown("off cut"), ["off [Cut] from Any to Any"]);
         assert_eq!(shown("off drop, delay to bo"), [r#"off [Loss, Delay] from Any to Nick("bo")"#]);
