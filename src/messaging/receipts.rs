@@ -65,6 +65,13 @@ impl ReceiptsDue {
         covers.map(|&(first, _)| first).min().unwrap_or(Seq::MAX)
     }
 
+    /// Members whose receipts for a run of ours cover the number.
+    pub fn covering(&self, run: Run, seq: Seq) -> impl Iterator<Item = MemberId> + '_ {
+        let of_run = self.covers.range((run, MemberId([0; 32]))..=(run, MemberId([u8::MAX; 32])));
+        let covers_it = move |ranges: &[(Seq, Seq)]| ranges.iter().any(|&(first, last)| (first..=last).contains(&seq));
+        of_run.filter(move |(_, ranges)| covers_it(ranges)).map(|(&(_, receiver), _)| receiver)
+    }
+
     /// Receipts of `run` are kept of those members alone who are in the roster of a message of it that is kept.
     pub fn keep(&mut self, run: Run, is_in_a_roster: impl Fn(MemberId) -> bool) {
         self.covers.retain(|&(of, receiver), _| of != run || is_in_a_roster(receiver));

@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::Arc;
 
-use super::book::{Delivery, OutcomeCounts};
+use super::book::{Delivery, OutcomeCounts, ReceiptSeen};
 use super::machine::Messaging;
 use super::record::GapRecord;
 use crate::base::limits;
-use crate::base::{MemberId, MessageId, MessageKey, Stream, Wall};
-use crate::wire::{GroupMessage, Receipt, Signed};
+use crate::base::{MemberId, MessageId, MessageKey, Run, Seq, Stream, Wall};
+use crate::wire::{GroupMessage, Held, HeldRange, Receipt, Signed};
 
 /// What was counted since this process started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -89,7 +90,9 @@ pub struct KnownMessage {
     pub deliveries: BTreeMap<MemberId, Delivery>,
     /// Of how many members these are a sample; `None` where they are all.
     pub sample_of: Option<u32>,
-    /// Somebody else's: how it came here.
+    /// One's own: who else signed to have it, with the newest receipt that says so.
+    pub stored_since: Vec<(MemberId, Arc<ReceiptSeen>)>,
+    /// Somebody else's, or one's own that the disk had lost: how it came here.
     pub source: Option<Source>,
     /// When its author claims to have said it; `None` where the text is no longer held.
     pub said_at: Option<Wall>,
@@ -149,7 +152,9 @@ impl Messaging {
         if let Some(message) = self.book.find(id).and_then(|out| self.book.message(out)) {
             let deliveries = message.deliveries.clone();
             let (key, sample_of, said_at) = (message.key, message.sample_of, Some(message.at));
-            return Some(KnownMessage { key, deliveries, sample_of, source: None, said_at, rivals: Vec::new() });
+            let stored_since = message.place().map_or_else(Vec::new, |place| self.stored_since(place, &deliveries));
+            let rivals = Vec::new();
+            return Some(KnownMessage { key, deliveries, sample_of, stored_since, source: None, said_at, rivals });
         }
         if let Some(place) = self.log.place_of(id) {
             let kept = self.log.kept(place, id)?;
@@ -165,13 +170,38 @@ impl Messaging {
             let versions = self.log.run(author, run).into_iter().flat_map(|of| of.versions(seq));
             let rivals = versions.map(|version| version.id).filter(|&other| other != id).collect();
             let (deliveries, source) = (BTreeMap::new(), Some(source));
-            return Some(KnownMessage { key, deliveries, sample_of: None, source, said_at, rivals });
+            let stored_since = if author == self.me { self.stored_since((run, seq), &deliveries) } else { Vec::new() };
+            return Some(KnownMessage { key, deliveries, sample_of: None, stored_since, source, said_at, rivals });
         }
         let ((author, run, seq), kept) = self.privates.find(id)?;
         let source = Source { via: author, at: kept.at, recovered: false, duplicates: kept.duplicates };
         let key = MessageKey { author, run, stream: Stream::To(self.me), seq };
         let (deliveries, source) = (BTreeMap::new(), Some(source));
-        Some(KnownMessage { key, deliveries, sample_of: None, source, said_at: None, rivals: Vec::new() })
+        let (stored_since, rivals) = (Vec::new(), Vec::new());
+        Some(KnownMessage { key, deliveries, sample_of: None, stored_since, source, said_at: None, rivals })
+    }
+
+    /// Who is not in the roster of one's own group message, and signed for one of later that it has both.
+    fn stored_since(
+        &self,
+        (run, seq): (Run, Seq),
+        roster: &BTreeMap<MemberId, Delivery>,
+    ) -> Vec<(MemberId, Arc<ReceiptSeen>)> {
+        let of = self.log.run(self.me, run);
+        let is_here =
+            |range: &HeldRange| of.and_then(|of| of.kept.get(&range.last)).is_some_and(|kept| kept.id == range.last_id);
+        let covers = |seen: &ReceiptSeen| {
+            let Ok(receipt) = Signed::<Receipt>::open_trusted(&seen.bytes) else { return false };
+            match &receipt.value().held {
+                Held::Group { ranges, .. } => {
+                    ranges.iter().any(|range| (range.first..=range.last).contains(&seq) && is_here(range))
+                }
+                Held::Private { .. } => false,
+            }
+        };
+        let members = self.receipts.covering(run, seq).filter(|member| !roster.contains_key(member));
+        let newest = |member: MemberId| self.book.receipts_after((run, seq), member).find(|seen| covers(seen));
+        members.filter_map(|member| Some((member, newest(member)?.clone()))).collect()
     }
 
     /// Whether the signature of a kept receipt holds.

@@ -373,12 +373,24 @@ pub struct WhyMessage {
     /// Set where the room was too large to ask all of it: the number of the other members, of whom the roster is a sample.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample_of: Option<u32>,
-    /// How a message of somebody else came here.
+    /// Who is not in the roster of one's own message to the room and stored it since, as receipts say that are kept for
+    /// later ones.
+    #[serde(default)]
+    pub stored_since: Vec<StoredSince>,
+    /// How a message of somebody else came here, or one's own that the home had lost.
     pub sources: Vec<Source>,
     /// What else its author signed under the same number: it told different people different things.
     pub rivals: Vec<MessageId>,
     /// What this evidence cannot tell, in sentences.
     pub not_known: Vec<String>,
+}
+
+/// A member that was not known to be here when a message was said, and signed since that it has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredSince {
+    pub member: MemberId,
+    pub nick: String,
+    pub receipt: ReceiptEvidence,
 }
 
 /// Who still knows what became of a message.

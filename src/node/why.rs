@@ -3,14 +3,14 @@
 
 use super::Node;
 use super::api::{
-    Delivery, DeliveryEvidence, Hop, MessageKind, Outcome, ReceiptEvidence, Remembered, SignatureState, Source, Try,
-    WhyMessage,
+    Delivery, DeliveryEvidence, Hop, MessageKind, Outcome, ReceiptEvidence, Remembered, SignatureState, Source,
+    StoredSince, Try, WhyMessage,
 };
 use super::report::message_kind;
 use super::tell::refused_because;
 use crate::base::{MemberId, MessageId, Now, Seq, Wall};
 use crate::messaging;
-use crate::wire::{Held, Receipt, Signed};
+use crate::wire::{Held, HeldRange, Receipt, Signed};
 
 impl Node {
     /// The evidence about a message; `None` for one that is only on disk, or unknown. Receipts were verified when they
@@ -29,6 +29,10 @@ impl Node {
     fn evidence_for(&self, id: MessageId, state: impl Fn(&[u8]) -> SignatureState) -> Option<WhyMessage> {
         let known = self.messaging.message(id)?;
         let seq = known.key.seq;
+        let of = |seen: &messaging::ReceiptSeen| ReceiptEvidence {
+            via: seen.via.map(|member| Hop { member, nick: self.nick(member) }),
+            ..ReceiptEvidence::new(&seen.bytes, seen.at, seq, state(&seen.bytes))
+        };
         let deliveries = known.deliveries.iter().map(|(&member, delivery)| {
             let receipt = delivery.receipt.as_ref();
             DeliveryEvidence {
@@ -36,11 +40,12 @@ impl Node {
                 reason: delivery.reason.map(|reason| refused_because(reason).to_owned()),
                 tries: delivery.tries.iter().map(tried).collect(),
                 address: self.transport.address(member),
-                receipt: receipt.map(|seen| ReceiptEvidence {
-                    via: seen.via.map(|member| Hop { member, nick: self.nick(member) }),
-                    ..ReceiptEvidence::new(&seen.bytes, seen.at, seq, state(&seen.bytes))
-                }),
+                receipt: receipt.map(|seen| of(seen)),
             }
+        });
+        let stored_since = known.stored_since.iter().map(|(member, seen)| {
+            let (member, nick) = (*member, self.nick(*member));
+            StoredSince { member, nick, receipt: of(seen) }
         });
         let source = known.source.map(|source| Source {
             via: source.via,
@@ -61,6 +66,7 @@ impl Node {
             known_from: Remembered::ByTheNode,
             deliveries: deliveries.collect(),
             sample_of: known.sample_of,
+            stored_since: stored_since.collect(),
             sources: source.into_iter().collect(),
             rivals: known.rivals,
             not_known: Vec::new(),
@@ -121,6 +127,26 @@ impl ReceiptEvidence {
     }
 }
 
+impl ReceiptEvidence {
+    /// What a receipt says of group message `seq`; `None` where it does not cover it up to a message that `is_here`.
+    #[must_use]
+    pub fn covering(
+        bytes: &[u8],
+        at: Wall,
+        seq: Seq,
+        signature: SignatureState,
+        is_here: impl Fn(MessageId) -> bool,
+    ) -> Option<Self> {
+        let signed = Signed::<Receipt>::open_trusted(bytes).ok()?;
+        let ranges = match &signed.value().held {
+            Held::Group { ranges, .. } => ranges,
+            Held::Private { .. } => return None,
+        };
+        let covers = |range: &&HeldRange| (range.first..=range.last).contains(&seq) && is_here(range.last_id);
+        ranges.iter().find(covers).map(|_| Self::new(bytes, at, seq, signature))
+    }
+}
+
 impl WhyMessage {
     /// Adds the sentences about what this evidence cannot tell to `me`, whose node gathered it.
     pub fn say_what_is_not_known(&mut self, me: MemberId) {
@@ -150,7 +176,13 @@ impl WhyMessage {
         if self.kind == MessageKind::Group && !of(&[Outcome::Waiting, Outcome::Expired]).is_empty() {
             not.push("whether who waits has it from another member by now: its receipt would say so".into());
         }
-        if !stored.is_empty() {
+        if self.kind == MessageKind::Group && self.from == me && self.deliveries.is_empty() {
+            not.push(
+                "who else has it: nobody known here was asked for a receipt, and who fetched it since says so only with one for something later"
+                    .into(),
+            );
+        }
+        if !stored.is_empty() || !self.stored_since.is_empty() {
             not.push(
                 "whether anybody read it: a receipt says that it came to a disk, from which it may be gone".into(),
             );

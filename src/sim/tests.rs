@@ -349,6 +349,16 @@ fn what_a_simulated_disk_tells_of_a_message_is_what_a_real_one_does() {
         "each is told in another way"
     );
     assert_eq!(world.outcome("ana", said[6], "cy"), Some(Outcome::Refused));
+    world.leave("cy");
+    world.run_for(seconds(2));
+    said.push(world.say("ana", "nine"));
+    world.disk_full("cy", false);
+    world.start("cy");
+    world.run_for(seconds(20));
+    said.push(world.say("ana", "ten"));
+    world.run_for(seconds(2));
+    let since = world.why("ana", said[8]).expect("it is held").stored_since;
+    assert_eq!(since.iter().map(|stored| stored.member).collect::<Vec<_>>(), [world.id("cy")]);
     let home = &world.machines[world.index("ana")].home;
     let mut records: Vec<_> = home.disk.durable().cloned().collect();
     for is_pruned in [false, true] {
@@ -370,7 +380,7 @@ fn what_a_simulated_disk_tells_of_a_message_is_what_a_real_one_does() {
             Record::Membership(_) | Record::Messaging(_) => None,
         });
         let (author, run, chain) = (home.id, run.unwrap(), messaging::Chain::default());
-        records.push(Record::Messaging(messaging::Record::GroupPruned { author, run, upto: 9, chain, lamport: 99 }));
+        records.push(Record::Messaging(messaging::Record::GroupPruned { author, run, upto: 99, chain, lamport: 99 }));
     }
 }
 

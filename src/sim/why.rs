@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use super::log::log;
 use crate::base::{MemberId, MessageId, Run};
 use crate::membership;
-use crate::messaging::{DeliveryRecord, Outcome, ReceiptRecord, Record as Said};
+use crate::messaging::{DeliveryRecord, Outcome, ReceiptRecord, Record as Said, Restored};
 use crate::node::api::{
-    Delivery, DeliveryEvidence, Message, MessageKind, ReceiptEvidence, Remembered, SignatureState, Source, WhyMessage,
+    Delivery, DeliveryEvidence, Message, MessageKind, ReceiptEvidence, Remembered, SignatureState, Source, StoredSince,
+    WhyMessage,
 };
 use crate::node::{Record, refused_because};
 use crate::wire::{Card, GroupMessage, PrivateMessage, Receipt, Signed, decode_layout, layout_id};
@@ -23,13 +24,15 @@ pub(super) fn why<'a>(
     let messages = log(records.clone(), me, nick);
     let message = messages.iter().find(|message| message.id == id)?;
     let mut reading = Reading::new(message, me, nick);
-    for record in records {
+    for record in records.clone() {
         match record {
             Record::Membership(record) => reading.card(record),
             Record::Messaging(record) => reading.record(record),
         }
     }
-    let mut why = reading.finish(message, &messages);
+    let is_own = message.from == me && message.kind == MessageKind::Group;
+    let stored_since = if is_own { reading.stored_since(records) } else { Vec::new() };
+    let mut why = WhyMessage { stored_since, ..reading.finish(message, &messages) };
     why.say_what_is_not_known(me);
     Some(why)
 }
@@ -137,6 +140,32 @@ impl Reading {
         evidence.receipt = Some(ReceiptEvidence::new(&record.bytes, record.at, self.seq, state));
     }
 
+    /// Whose kept receipts cover the message, of those who are not in its roster.
+    fn stored_since<'a>(&self, records: impl Iterator<Item = &'a Record>) -> Vec<StoredSince> {
+        let Some(run) = self.run else { return Vec::new() };
+        let mut restored = Restored::default();
+        for record in records {
+            match record {
+                Record::Messaging(record) => restored.apply(record),
+                Record::Membership(_) => {}
+            }
+        }
+        let of_run =
+            restored.receipts.range((self.me, run, MemberId([0; 32]))..=(self.me, run, MemberId([u8::MAX; 32])));
+        let others = of_run.filter(|((_, _, receiver), _)| !self.deliveries.contains_key(receiver));
+        let since = others.filter_map(|(&(_, _, member), kept)| {
+            let mut newest = kept.iter().rev();
+            let receipt = newest.find_map(|kept| {
+                let state = SignatureState::of(Signed::<Receipt>::open(&kept.bytes).is_ok());
+                let is_here = |id| self.runs.contains_key(&id);
+                ReceiptEvidence::covering(&kept.bytes, kept.at, self.seq, state, is_here)
+            })?;
+            let nick = self.nicks.get(&member).cloned().unwrap_or_else(|| member.short());
+            Some(StoredSince { member, nick, receipt })
+        });
+        since.collect()
+    }
+
     /// Of what nobody can be given any more nothing is open.
     fn pruned(&mut self, author: MemberId, is_gone: impl Fn(Run, u64) -> bool) {
         let is_gone = author == self.me && self.run.is_some_and(|run| is_gone(run, self.seq));
@@ -180,6 +209,7 @@ impl Reading {
             known_from: Remembered::ByTheDiskAlone,
             deliveries: self.deliveries.into_values().collect(),
             sample_of: self.sample_of,
+            stored_since: Vec::new(),
             sources: (!self.is_sent).then_some(source).into_iter().collect(),
             rivals,
             not_known: Vec::new(),

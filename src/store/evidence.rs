@@ -89,15 +89,20 @@ impl History {
         receiver.query_row([n], |row| Ok(row.get::<_, Option<Word<_>>>(0)?.map(|Word(id)| id)))
     }
 
-    /// The receipts that settled the message's deliveries, in the order of who signed.
+    /// The receipts that settled the message's deliveries, and the kept ones that cover its number of who was not known to be
+    /// here when it was said, in the order of who signed.
     fn receipts_of(&self, kept: &Kept) -> Result<Vec<Signer>, RowError> {
-        let mut statement = self.db.prepare_cached(
+        let mut settled = self.db.prepare_cached(
             "SELECT receipts.bytes FROM deliveries JOIN receipts ON receipts.n = deliveries.receipt WHERE message = ?1",
         )?;
-        let rows = statement.query_map([kept.n], |row| row.get::<_, Vec<u8>>(0))?;
+        let settled = settled.query_map([kept.n], |row| row.get(0))?.collect::<rusqlite::Result<Vec<Vec<u8>>>>()?;
+        let since = match kept.kind {
+            MessageKind::Group => self.receipts_since(kept)?,
+            MessageKind::Private => Vec::new(),
+        };
+        let settles = settled.len();
         let mut signers = BTreeMap::new();
-        for bytes in rows {
-            let bytes = bytes?;
+        for (n, bytes) in settled.into_iter().chain(since).enumerate() {
             let receipt = Signed::<Receipt>::open_trusted(&bytes)?;
             let receipt = receipt.value();
             let range = match &receipt.held {
@@ -106,9 +111,21 @@ impl History {
                 }
                 Held::Group { .. } | Held::Private { .. } => None,
             };
-            signers.insert(receipt.receiver, Signer { by: receipt.receiver, range, bytes });
+            if n < settles || range.is_some() {
+                signers.insert(receipt.receiver, Signer { by: receipt.receiver, range, bytes });
+            }
         }
         Ok(signers.into_values().collect())
+    }
+
+    /// Kept receipts for the message's run of those who are not in its roster, the newest last.
+    fn receipts_since(&self, kept: &Kept) -> rusqlite::Result<Vec<Vec<u8>>> {
+        let mut statement = self.db.prepare_cached(
+            "SELECT bytes FROM receipts WHERE retained = 1 AND boot = ?3 AND incarnation = ?2 AND author = ?1
+             AND receiver NOT IN (SELECT member FROM deliveries WHERE message = ?4) ORDER BY n",
+        )?;
+        let values = (Word(kept.author), Num(kept.run.incarnation), Num(kept.run.boot), kept.n);
+        statement.query_map(values, |row| row.get(0))?.collect()
     }
 
     /// What else the author signed for the same place: kept as a message, or as proof alone.
@@ -273,6 +290,22 @@ mod tests {
         assert!(cards.contains(&"ana".to_owned()) && cards.contains(&"bo".to_owned()), "{cards:?}");
         assert_eq!(evidence(&home, chain[8].id()).unwrap().later, Vec::<Vec<u8>>::new());
         assert_eq!(evidence(&home, MessageId([1; 32])), None);
+    }
+
+    #[test]
+    fn a_receipt_of_who_came_later_goes_in_where_it_covers_the_number() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = kit::home(&dir.path().join("home"));
+        let [ana, bo, cy] = [0, 1, 2].map(|number| kit::identity(&home, number));
+        let chain = chain(&ana, 3);
+        let rosters: [&[&Identity]; 3] = [&[], &[&bo], &[&bo, &cy]];
+        let mut records: Vec<_> = chain.iter().zip(rosters).map(|(message, roster)| sent(message, roster)).collect();
+        records.extend([receipted(&bo, &chain, 1, 3), receipted(&cy, &chain, 2, 3)]);
+        write(&home, records);
+        let file = evidence(&home, chain[0].id()).unwrap();
+        let receipts: Vec<_> = file.receipts.iter().map(|bytes| Signed::<Receipt>::open(bytes).unwrap()).collect();
+        assert_eq!(receipts.iter().map(|receipt| receipt.value().receiver).collect::<Vec<_>>(), [bo.id()]);
+        assert_eq!(file.later.len(), 2, "what ties it to the message goes in too");
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! What the disk alone can tell about a message: who it was for, how each delivery ended, with which receipt, and from whom
 //! it came. Owns those statements; the sentences are `node`'s.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{OptionalExtension as _, Row};
 
 use super::StoreError;
@@ -8,7 +10,8 @@ use super::columns::{Num, Word};
 use super::history::History;
 use crate::base::{MemberId, MessageId, Wall};
 use crate::node::api::{
-    Delivery, DeliveryEvidence, MessageKind, ReceiptEvidence, Remembered, SignatureState, Source, WhyMessage,
+    Delivery, DeliveryEvidence, MessageKind, ReceiptEvidence, Remembered, SignatureState, Source, StoredSince,
+    WhyMessage,
 };
 use crate::node::refused_because;
 use crate::wire::{Receipt, Signed};
@@ -46,6 +49,7 @@ impl History {
                 known_from: Remembered::ByTheDiskAlone,
                 deliveries: self.deliveries_of(n, seq)?,
                 sample_of: row.get::<_, Option<u32>>(11)?,
+                stored_since: self.stored_since(n, from, (incarnation, boot), seq)?,
                 sources: (!is_sent).then_some(source).into_iter().collect(),
                 rivals: self.rivals_of(id, from, (incarnation, boot), seq)?,
                 not_known: Vec::new(),
@@ -90,6 +94,40 @@ impl History {
             })
         })?;
         rows.collect()
+    }
+
+    /// Who is not in the roster of one's own group message, and whose kept receipts cover its number.
+    fn stored_since(
+        &self,
+        n: i64,
+        author: MemberId,
+        (incarnation, boot): (u64, u64),
+        seq: u64,
+    ) -> rusqlite::Result<Vec<StoredSince>> {
+        let mut statement = self.db.prepare_cached(
+            "SELECT receiver, at, bytes FROM receipts WHERE retained = 1 AND boot = ?3 AND incarnation = ?2 AND author = ?1
+             AND receiver NOT IN (SELECT member FROM deliveries WHERE message = ?4)
+             AND (SELECT kind FROM messages WHERE n = ?4) = 'group' ORDER BY n",
+        )?;
+        let mut rows = statement.query((Word(author), Num(incarnation), Num(boot), n))?;
+        let mut since = BTreeMap::new();
+        while let Some(row) = rows.next()? {
+            let (Word(member), Num(at)): (Word<MemberId>, _) = (row.get(0)?, row.get(1)?);
+            let bytes: Vec<u8> = row.get(2)?;
+            let state = SignatureState::of(Signed::<Receipt>::open(&bytes).is_ok());
+            let is_here = |id| self.has(id).unwrap_or(false);
+            if let Some(receipt) = ReceiptEvidence::covering(&bytes, Wall(at), seq, state, is_here) {
+                since.insert(member, receipt);
+            }
+        }
+        let told = |(member, receipt)| Ok(StoredSince { member, nick: self.nick_of(member)?, receipt });
+        since.into_iter().map(told).collect()
+    }
+
+    fn has(&self, id: MessageId) -> rusqlite::Result<bool> {
+        self.db
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM messages WHERE id = ?1)")?
+            .query_row([Word(id)], |row| row.get(0))
     }
 
     /// What else its author signed for the same place.

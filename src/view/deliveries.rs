@@ -39,7 +39,7 @@ fn delivery_line(
 ) -> String {
     let mut reason = reason.map(text::sanitize);
     match deliveries {
-        [] => format!("{handle} stored here only, nobody else is in the room"),
+        [] => format!("{handle} stored here; nobody is known to be here now, who comes fetches it"),
         [one] => {
             let who = name(one);
             let said = match one.outcome {
@@ -175,7 +175,7 @@ mod tests {
             "k7f3 unknown for bo: no receipt, and tries before the restart may not be counted"
         );
         assert_eq!(line(&[delivery(2, "bo", Waiting, 0)]), "k7f3 waiting for bo to be reachable");
-        assert_eq!(line(&[]), "k7f3 stored here only, nobody else is in the room");
+        assert_eq!(line(&[]), "k7f3 stored here; nobody is known to be here now, who comes fetches it");
         assert_eq!(
             view().delivery("k7f3", &[delivery(2, "bo", Refused, 1)], Some("its disk is full")),
             "k7f3 refused by bo: its disk is full"

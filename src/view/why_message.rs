@@ -5,8 +5,8 @@ use super::events::is_private;
 use super::{Tone, View, age, count, latency};
 use crate::base::text;
 use crate::node::api::{
-    Delivery, DeliveryEvidence, MessageKind, Outcome, ReceiptEvidence, Remembered, SignatureState, Source, Try,
-    WhyMessage,
+    Delivery, DeliveryEvidence, MessageKind, Outcome, ReceiptEvidence, Remembered, SignatureState, Source, StoredSince,
+    Try, WhyMessage,
 };
 
 /// Characters of an id that stands alone: as much as tells messages apart anywhere.
@@ -29,7 +29,11 @@ impl View {
             lines.push(format!("  {from} claims to have said it at {}", self.clock(said_at)));
         }
         if self.names.is_me(why.from) && why.deliveries.is_empty() {
-            lines.push("  it is stored here only: nobody else was in the room".into());
+            lines.push(if why.sources.is_empty() {
+                "  nobody was known to be here when it was said, so nobody was asked for a receipt".into()
+            } else {
+                "  this home had lost it: to whom it was sent, and who was here then, is not known any more".into()
+            });
         }
         if let Some(members) = why.sample_of {
             lines.push(format!(
@@ -41,6 +45,7 @@ impl View {
             lines.push(self.receiver(why.kind, evidence));
             lines.extend(self.tries(evidence));
         }
+        lines.extend(why.stored_since.iter().map(|stored| self.since(stored)));
         lines.extend(why.sources.iter().map(|source| self.source(why, source)));
         for rival in &why.rivals {
             let warning = format!(
@@ -91,6 +96,13 @@ impl View {
             None => "; its receipt is no longer kept".into(),
         };
         format!("stored on its disk{after}, {how}{signed}")
+    }
+
+    fn since(&self, stored: &StoredSince) -> String {
+        let who = self.names.named(stored.member, &stored.nick);
+        let said = format!("{who}: stored on its disk since then{}", self.signed(&who, &stored.receipt));
+        let tone = if stored.receipt.signature == SignatureState::Broken { Tone::Bad } else { Tone::Good };
+        format!("  {}", self.ink.paint(tone, &said))
     }
 
     fn signed(&self, who: &str, receipt: &ReceiptEvidence) -> String {
@@ -222,6 +234,7 @@ mod tests {
             known_from: Remembered::ByTheNode,
             deliveries,
             sample_of: None,
+            stored_since: Vec::new(),
             sources,
             rivals: Vec::new(),
             not_known: Vec::new(),
@@ -259,9 +272,32 @@ k7f3 is a message to the room from you
 not known:
   one thing"
         );
+    }
+
+    #[test]
+    fn why_a_message_said_to_nobody_known_tells_who_stored_it_since() {
+        let mut why = message(1, vec![], vec![]);
         assert_eq!(
-            view().why_message(&message(1, vec![], vec![])),
-            "k7f3 is a message to the room from you\n  it is stored here only: nobody else was in the room"
+            view().why_message(&why),
+            "\
+k7f3 is a message to the room from you
+  nobody was known to be here when it was said, so nobody was asked for a receipt"
+        );
+        why.stored_since = vec![StoredSince { member: id(2), nick: "bo".into(), receipt: receipt(12, 13) }];
+        assert_eq!(
+            view().why_message(&why),
+            "\
+k7f3 is a message to the room from you
+  nobody was known to be here when it was said, so nobody was asked for a receipt
+  bo: stored on its disk since then; bo signed the receipt for #12 to #13 that came at 22:13:20.250, in its run 17.ab12, and the signature holds"
+        );
+        let source = Source { via: id(3), nick: "cy".into(), at: AT, recovered: true, duplicates: None };
+        assert_eq!(
+            view().why_message(&message(1, vec![], vec![source])),
+            "\
+k7f3 is a message to the room from you
+  this home had lost it: to whom it was sent, and who was here then, is not known any more
+  it was recovered via cy at 22:13:20.250, 42 s after that"
         );
     }
 

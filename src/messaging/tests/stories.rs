@@ -550,3 +550,21 @@ fn what_became_of_a_message_that_is_settled_and_forgotten_is_not_made_up() {
     assert!(world.machine("ana").log.place_of(said).is_some());
     assert_eq!(world.machine("ana").message(said), None);
 }
+
+#[test]
+fn who_came_after_a_message_is_told_to_store_it_by_the_receipt_for_a_later_one() {
+    let mut world = World::new(58, &["ana", "bo"]);
+    world.leave("bo");
+    world.run_for(SEC);
+    let early = world.say("ana", "is anybody here?");
+    world.run_for(SEC);
+    let since = |world: &World| world.machine("ana").message(early).expect("it is kept").stored_since;
+    assert_eq!((world.machine("ana").message(early).unwrap().deliveries.len(), since(&world).len()), (0, 0));
+    world.start("bo");
+    world.run_for(SEC * 2);
+    assert!(since(&world).is_empty(), "bo fetched it, and was not asked for a receipt");
+    let later = world.say("ana", "there you are");
+    world.run_for(SEC);
+    let receipt = world.machine("ana").message(later).unwrap().deliveries[&world.id("bo")].receipt.clone();
+    assert_eq!(since(&world), [(world.id("bo"), receipt.expect("bo signed it"))]);
+}

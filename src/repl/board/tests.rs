@@ -77,7 +77,12 @@ fn an_event_that_overtakes_the_answer_is_held_back() {
     let mut board = board(Typed::Visible);
     board.begin_send();
     assert!(board.handle_events(&[said(7, 1, None, "hello")]).is_empty());
-    assert!(board.finish_send(Some(&sent(7, &[]))).iter().eq(["h7 stored here only, nobody else is in the room"]));
+    assert!(
+        board
+            .finish_send(Some(&sent(7, &[])))
+            .iter()
+            .eq(["h7 stored here; nobody is known to be here now, who comes fetches it"])
+    );
     // Said by another process of the same home.
     assert_eq!(board.handle_events(&[said(8, 1, None, "from elsewhere")]), ["you: from elsewhere  [h8]"]);
 }
@@ -220,6 +225,7 @@ fn a_message_said_elsewhere_ends_in_one_line_too() {
         known_from: Remembered::ByTheNode,
         deliveries: vec![receiver(2, Sending), receiver(3, Sending)],
         sample_of: Some(300),
+        stored_since: vec![],
         sources: vec![],
         rivals: vec![],
         not_known: vec![],
