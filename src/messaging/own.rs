@@ -360,7 +360,8 @@ impl Messaging {
                         .then(|| receipts.get(&(run, member)).and_then(|kept| covering(kept, seq)))
                         .flatten();
                     let restored = Delivery::restored(delivery.outcome, delivery.attempts, delivery.latency_us);
-                    (member, Delivery { reason: delivery.reason, receipt, ..restored })
+                    let reason = delivery.reason.filter(|_| delivery.outcome == Outcome::Refused);
+                    (member, Delivery { reason, receipt, ..restored })
                 });
                 let key = MessageKey { author, run, stream: Stream::Room, seq };
                 let said = (kept.at, kept.lived);

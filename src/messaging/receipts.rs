@@ -377,6 +377,7 @@ impl Messaging {
             let Some(delivery) = self.book.delivery_mut(out, receiver) else { continue };
             delivery.changing = None;
             delivery.latency_us = latency_us;
+            delivery.reason = None;
             delivery.receipt = Some(seen.clone());
             let place = self.book.message(out).and_then(super::book::Outgoing::place);
             if let Some(peer) = self.peers.get_mut(&receiver) {

@@ -409,6 +409,7 @@ impl Restored {
                 kept.outcome = Outcome::Delivered;
                 kept.attempts = settled.attempts;
                 kept.latency_us = settled.latency_us;
+                kept.reason = None;
             }
         }
         let kept = self.receipts.entry((receipt.author, run, receipt.receiver)).or_default();

@@ -136,6 +136,7 @@ impl Reading {
         evidence.delivery.outcome = Outcome::Delivered;
         evidence.delivery.attempts = settled.attempts;
         evidence.delivery.latency_us = settled.latency_us;
+        evidence.reason = None;
         let state = SignatureState::of(Signed::<Receipt>::open(&record.bytes).is_ok());
         evidence.receipt = Some(ReceiptEvidence::new(&record.bytes, record.at, self.seq, state));
     }

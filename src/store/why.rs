@@ -87,7 +87,11 @@ impl History {
                     tries_may_be_missing: outcome.lacks_tries_on_disk(latency_us),
                     latency_us,
                 },
-                reason: row.get::<_, Option<Word<_>>>(4)?.map(|Word(reason)| refused_because(reason).to_owned()),
+                // A home may have it from a refusal before the receipt.
+                reason: row
+                    .get::<_, Option<Word<_>>>(4)?
+                    .filter(|_| outcome == crate::messaging::Outcome::Refused)
+                    .map(|Word(reason)| refused_because(reason).to_owned()),
                 tries: Vec::new(),
                 address: None,
                 receipt,

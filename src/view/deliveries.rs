@@ -37,7 +37,8 @@ fn delivery_line(
     reason: Option<&str>,
     name: impl Fn(&Delivery) -> String,
 ) -> String {
-    let mut reason = reason.map(text::sanitize);
+    let is_refused = deliveries.iter().any(|delivery| delivery.outcome == Outcome::Refused);
+    let mut reason = reason.filter(|_| is_refused).map(text::sanitize);
     match deliveries {
         [] => format!("{handle} stored here; nobody is known to be here now, who comes fetches it"),
         [one] => {
@@ -130,6 +131,17 @@ mod tests {
         assert_eq!(
             view().delivery("k7f3", &deliveries, Some("its disk is full")),
             "k7f3 stored by 1 of 3, cy refused (its disk is full), dee waiting"
+        );
+    }
+
+    #[test]
+    fn a_reason_is_not_said_of_what_was_taken_in_the_end() {
+        let taken = delivery(2, "bo", Outcome::Delivered, 2);
+        assert_eq!(view().delivery("k7f3", &[taken.clone()], Some("its disk is full")), "k7f3 stored by bo");
+        let open = delivery(3, "cy", Outcome::Sending, 1);
+        assert_eq!(
+            view().delivery("k7f3", &[taken, open], Some("its disk is full")),
+            "k7f3 stored by 1 of 2, cy sending"
         );
     }
 

@@ -316,7 +316,13 @@ fn what_a_full_disk_refused_is_asked_for_until_the_lost_receipt_of_it_comes() {
     world.drop_nothing();
     world.run_for(SEC * 120);
     for id in [early, late] {
-        assert_eq!(world.outcome("ana", id, "bo"), Outcome::Delivered);
+        let delivery = world.machine("ana").message(id).unwrap().deliveries[&world.id("bo")].clone();
+        assert_eq!((delivery.outcome, delivery.reason), (Outcome::Delivered, None), "and no refusal is left of it");
+    }
+    for event in &world.node("ana").events {
+        if let EventKind::Delivery(change) = event {
+            assert!(change.outcome != Outcome::Delivered || change.reason.is_none(), "{change:?}");
+        }
     }
 }
 

@@ -90,7 +90,7 @@ impl Rows<'_> {
     fn settle(&self, receipt: &ReceiptRecord, settled: &Settled, n: i64) -> Result<(), RowError> {
         let kind = if receipt.group.is_some() { "group" } else { "private" };
         self.run(
-            "UPDATE deliveries SET outcome = 'delivered', attempts = ?4, latency_us = ?5, receipt = ?6, at = ?7
+            "UPDATE deliveries SET outcome = 'delivered', reason = NULL, attempts = ?4, latency_us = ?5, receipt = ?6, at = ?7
              WHERE message = (SELECT n FROM messages WHERE id = ?1 AND kind = ?2) AND member = ?3",
             (
                 Word(settled.message),
