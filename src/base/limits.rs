@@ -82,6 +82,8 @@ pub const OUTSTANDING_MESSAGES_MAX: usize = 4_096;
 pub const OUTSTANDING_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Settled messages of one's own whose deliveries are kept in memory; older ones are read from the disk by people.
 pub const SETTLED_MESSAGES_MAX: usize = 10_000;
+/// Refused private messages of one's own that a late receipt settles, across restarts too: a guess.
+pub const REFUSED_MESSAGES_MAX: usize = 256;
 /// Attempts remembered of one delivery.
 pub const TRIES_MAX: usize = 16;
 /// How long one attempt at delivery goes on before its outcome is called unknown.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::flood::Reach;
 use super::record::Outcome;
-use crate::base::limits::{SETTLED_MESSAGES_MAX, TRIES_MAX};
+use crate::base::limits::{REFUSED_MESSAGES_MAX, SETTLED_MESSAGES_MAX, TRIES_MAX};
 use crate::base::{Cause, EventNumber, Lived, MemberId, MessageId, MessageKey, Run, Seq, Stream, Time, Wall};
 use crate::wire::RefusedReason;
 
@@ -214,6 +214,8 @@ pub(super) struct Book {
     by_id: BTreeMap<MessageId, OutId>,
     by_place: BTreeMap<(Run, Seq), OutId>,
     settled: VecDeque<OutId>,
+    /// Private messages that were refused and are on the disk for a receipt that may come.
+    refused: VecDeque<OutId>,
     counts: OutcomeCounts,
     /// Messages of whose receivers only a sample is asked.
     sampled: u64,
@@ -367,6 +369,22 @@ impl Book {
         {
             self.forget(oldest);
         }
+    }
+
+    /// Keeps a refused private message for a receipt; gives the one that has to go for it.
+    pub fn keep_refused(&mut self, out: OutId) -> Option<MessageId> {
+        self.refused.push_back(out);
+        let oldest = if self.refused.len() > REFUSED_MESSAGES_MAX { self.refused.pop_front() } else { None };
+        let message = self.messages.get(&oldest?)?;
+        let is_refused = message.deliveries.values().all(|delivery| delivery.outcome == Outcome::Refused);
+        is_refused.then_some(message.id)
+    }
+
+    /// Whether it is refused, and on the disk for a receipt.
+    #[cfg(test)]
+    pub fn keeps_refused(&self, out: OutId) -> bool {
+        let is_refused = |message: &Outgoing| message.deliveries.values().all(|it| it.outcome == Outcome::Refused);
+        self.refused.contains(&out) && self.messages.get(&out).is_some_and(is_refused)
     }
 
     /// Forgets a message and how its deliveries stood.

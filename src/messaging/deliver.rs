@@ -258,10 +258,21 @@ impl Messaging {
                 }
                 self.land(to, out);
                 self.book.retire_if_settled(out);
+                if outcome == Outcome::Refused && place.is_none() {
+                    self.keep_refused(out);
+                }
             }
             // It may have come back meanwhile.
             Outcome::Waiting if place.is_none() && peer.is_reachable() => self.begin_waiting(step, to),
             Outcome::Waiting | Outcome::Unknown | Outcome::Delivered => {}
+        }
+    }
+
+    /// A private message was refused, and a copy that came later may be receipted all the same: it is known across restarts
+    /// too, until too many are.
+    pub(super) fn keep_refused(&mut self, out: OutId) {
+        if let Some(message) = self.book.keep_refused(out) {
+            self.out.store(Record::GivenUp { message });
         }
     }
 

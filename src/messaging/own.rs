@@ -385,10 +385,15 @@ impl Messaging {
         unsettled.sort_by_key(|(_, kept)| kept.at);
         for (&id, kept) in unsettled {
             let message: PrivateMessage = decode_layout(&kept.bytes).expect("it was encoded here");
-            let delivery = Delivery::restored(kept.outcome, kept.attempts, None);
+            let delivery = Delivery { reason: kept.reason, ..Delivery::restored(kept.outcome, kept.attempts, None) };
             let deliveries = BTreeMap::from([(kept.to, delivery)]);
             let out = self.book.add(id, message.key(), kept.bytes.clone(), (kept.at, kept.lived), None, deliveries);
             self.restored_is_durable(out);
+            if kept.outcome == Outcome::Refused {
+                self.book.retire_if_settled(out);
+                self.keep_refused(out);
+                continue;
+            }
             Peer::of(&mut self.peers, kept.to).add_private(out, message.text.len());
             if kept.outcome == Outcome::Sending {
                 self.timers.set(Timer::Stalled(kept.to), step.now.time + DELIVERY_DEADLINE);

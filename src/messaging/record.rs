@@ -109,8 +109,8 @@ pub enum Record {
     PrivatePruned { author: MemberId, run: Run, upto: Seq, seen: Ranges, lamport: u64 },
     /// Runs of the author below `below` are no longer tracked; what comes of them is refused.
     RunsForgotten { author: MemberId, below: Run },
-    /// A private message of one's own is not tried any more: it was `Unknown` until its life was over, and
-    /// stays so.
+    /// A private message of one's own is not kept any more: it was `Unknown` until its life was over, or one of many that
+    /// were `Refused`, and stays so.
     GivenUp { message: MessageId },
     /// A message of one's own that is on disk was never sent and never will be, because one before it was
     /// not stored. It is removed from people's history too.
@@ -219,7 +219,8 @@ pub struct Restored {
     pub chains: BTreeMap<(MemberId, Run), Chain>,
     /// Private messages to this node, by author and run.
     pub private: BTreeMap<(MemberId, Run), PrivateSeen>,
-    /// Private messages of one's own that are not settled: `Waiting`, `Sending` or `Unknown`.
+    /// Private messages of one's own that are not settled: `Waiting`, `Sending`, `Unknown`, or `Refused` until there is a
+    /// receipt after all.
     pub unsettled: BTreeMap<MessageId, Unsettled>,
     /// Group receipts by (author: this node, its run, receiver), the newest last.
     pub receipts: BTreeMap<(MemberId, Run, MemberId), Vec<ReceiptKept>>,
@@ -270,13 +271,14 @@ pub struct PrivateSeen {
     pub ids: BTreeMap<Seq, (MessageId, u64, Wall)>,
 }
 
-/// A private message of one's own that may still have to be sent.
+/// A private message of one's own that may still have to be sent, or be receipted.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Unsettled {
     pub bytes: Arc<[u8]>,
     pub to: MemberId,
     pub outcome: Outcome,
     pub attempts: u32,
+    pub reason: Option<RefusedReason>,
     pub at: Wall,
     /// For how long the node had run then, as far as that was noted.
     pub lived: Lived,
@@ -319,8 +321,8 @@ impl Restored {
             }
             Record::PrivateSent { bytes, outcome, at, order: _ } => {
                 let (message, id) = open_private(bytes);
-                let (bytes, lived) = (bytes.clone(), self.lived);
-                let unsettled = Unsettled { bytes, to: message.to, outcome: *outcome, attempts: 0, at: *at, lived };
+                let (bytes, to, outcome, at, lived) = (bytes.clone(), message.to, *outcome, *at, self.lived);
+                let unsettled = Unsettled { bytes, to, outcome, attempts: 0, reason: None, at, lived };
                 self.unsettled.insert(id, unsettled);
             }
             Record::Delivery(delivery) => self.apply_delivery(delivery),
@@ -375,13 +377,14 @@ impl Restored {
     fn apply_delivery(&mut self, delivery: &DeliveryRecord) {
         let Some(key) = delivery.group else {
             match delivery.outcome {
-                Outcome::Waiting | Outcome::Sending | Outcome::Unknown => {
+                Outcome::Waiting | Outcome::Sending | Outcome::Unknown | Outcome::Refused => {
                     if let Some(unsettled) = self.unsettled.get_mut(&delivery.message) {
                         unsettled.outcome = delivery.outcome;
                         unsettled.attempts = delivery.attempts;
+                        unsettled.reason = delivery.reason;
                     }
                 }
-                Outcome::Refused | Outcome::Expired | Outcome::Delivered => {
+                Outcome::Expired | Outcome::Delivered => {
                     self.unsettled.remove(&delivery.message);
                 }
             }

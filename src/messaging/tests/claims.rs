@@ -196,9 +196,10 @@ impl World {
             let running: BTreeMap<MessageId, Outcome> = machine
                 .book
                 .messages()
-                .filter(|(_, message)| message.place().is_none() && message.bytes.is_some() && message.is_durable)
+                .filter(|(_, message)| message.place().is_none() && message.is_durable)
+                .filter(|&(out, message)| message.bytes.is_some() || machine.book.keeps_refused(out))
                 .flat_map(|(_, message)| message.deliveries.values().map(|d| (message.id, d.outcome)))
-                .filter(|(_, outcome)| !outcome.is_final())
+                .filter(|&(_, outcome)| !outcome.is_final() || outcome == Outcome::Refused)
                 .collect();
             assert_eq!(running, unsettled, "seed {seed}: {name} unsettled");
             assert_eq!(machine.gaps, restored.gaps, "seed {seed}: {name} gaps");

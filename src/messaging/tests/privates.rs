@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::world::{MS, World, kind_of};
 use crate::base::Seq;
-use crate::messaging::Record;
-use crate::wire::{MessagingFrame, PrivateMessage, decode_layout};
+use crate::base::limits::REFUSED_MESSAGES_MAX;
+use crate::messaging::{Outcome, Record};
+use crate::wire::{MessagingFrame, PrivateMessage, RefusedReason, decode_layout};
 
 const SEC: Duration = Duration::from_secs(1);
 
@@ -63,4 +64,51 @@ fn private_in_log(record: &Record) -> Option<(u64, Seq, String)> {
     let Record::PrivateReceived { bytes, order, .. } = record else { return None };
     let message: PrivateMessage = decode_layout(bytes).expect("it was decoded when it came");
     Some((*order, message.seq, message.text))
+}
+
+#[test]
+fn what_was_refused_and_came_all_the_same_is_delivered_by_a_receipt_after_a_restart() {
+    let mut world = World::new(81, &["ana", "bo"]);
+    world.disk("bo").full = true;
+    let id = world.tell("ana", "bo", "can you take this?");
+    world.run_for(SEC);
+    assert_eq!(world.outcome("ana", id, "bo"), Outcome::Refused);
+    world.crash("ana");
+    world.start("ana");
+    world.run_for(SEC);
+    let known = world.machine("ana").message(id).expect("it is known after the restart");
+    let delivery = &known.deliveries[&world.id("bo")];
+    assert_eq!((delivery.outcome, delivery.reason), (Outcome::Refused, Some(RefusedReason::DiskFull)));
+    world.check_folds();
+    // A copy that was long on its way.
+    world.disk("bo").full = false;
+    let sent = world.records("ana").iter().find_map(|record| match record {
+        Record::PrivateSent { bytes, .. } => Some(bytes.to_vec()),
+        _ => None,
+    });
+    world.inject("ana", "bo", MessagingFrame::Private(sent.expect("it was sent")));
+    world.run_for(SEC);
+    assert_eq!(world.screen("bo"), ["ana: can you take this?"]);
+    assert_eq!(world.outcome("ana", id, "bo"), Outcome::Delivered);
+    world.check_folds();
+}
+
+#[test]
+fn of_many_that_were_refused_the_newest_are_known_after_a_restart() {
+    let mut world = World::new(82, &["ana", "bo"]);
+    world.disk("bo").full = true;
+    let told: Vec<_> = (0..REFUSED_MESSAGES_MAX + 3)
+        .map(|count| {
+            let id = world.tell("ana", "bo", &format!("{count}"));
+            world.run_for(MS * 100);
+            id
+        })
+        .collect();
+    world.run_for(SEC * 2);
+    assert!(told.iter().all(|&id| world.outcome("ana", id, "bo") == Outcome::Refused));
+    world.crash("ana");
+    world.start("ana");
+    let known = told.iter().filter(|&&id| world.machine("ana").message(id).is_some());
+    assert_eq!(known.count(), REFUSED_MESSAGES_MAX);
+    world.check_folds();
 }

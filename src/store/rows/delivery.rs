@@ -40,8 +40,8 @@ impl Rows<'_> {
             ),
         )?;
         let is_settled = match delivery.outcome {
-            Outcome::Waiting | Outcome::Sending | Outcome::Unknown => false,
-            Outcome::Refused | Outcome::Expired | Outcome::Delivered => delivery.group.is_none(),
+            Outcome::Waiting | Outcome::Sending | Outcome::Unknown | Outcome::Refused => false,
+            Outcome::Expired | Outcome::Delivered => delivery.group.is_none(),
         };
         if is_settled {
             self.let_go(delivery.message)?;
