@@ -206,6 +206,9 @@ impl Messaging {
         quest.round.insert(peer, left.is_empty());
         quest.note(&active.said);
         quest.note(&left.into_iter().map(silence).collect::<Vec<_>>());
+        if self.is_disk_full {
+            return None;
+        }
         let mut later = self.holes(author, run).into_iter().filter(|&(from, _)| from > last);
         let next = later.find(|&hole| self.candidates(author, run, hole).contains(&peer));
         next.map(|(first, last)| Wanted { author, run, first, last })

@@ -205,6 +205,7 @@ impl Messaging {
         if let Prev::Earlier { run, seq, .. } = message.prev {
             self.name_last(message.author, run, seq);
         }
+        self.forget_not_stored(place);
         self.close_gaps(place);
         self.show_in_turn(step, place, arrival.cause);
         self.keep_to_limits(step);
@@ -220,6 +221,7 @@ impl Messaging {
         let signed = Signed::<GroupMessage>::open_trusted(&arrival.bytes).expect("it was verified when it came");
         let message = signed.value();
         let is_newcomer = self.is_newcomer;
+        self.note_not_stored((message.author, message.run, message.seq), arrival.via);
         if let Some(known) = self.log.run_mut(message.author, message.run) {
             known.forks_incoming.remove(&arrival.id);
             if known.incoming.get(&message.seq) == Some(&arrival.id) {
@@ -230,6 +232,7 @@ impl Messaging {
                 (known.history, known.told) = (0, 0);
             }
         }
+        self.seek_refused(step, message.author, message.run);
         if arrival.via == message.author {
             let refused = MessagingFrame::Refused { id: arrival.id, reason: RefusedReason::DiskFull };
             self.out.send(arrival.via, refused);

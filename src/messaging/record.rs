@@ -172,10 +172,12 @@ pub struct GapRecord {
     pub at: Wall,
 }
 
-/// What a peer said when it was asked for messages that it did not give.
+/// What a peer said when it was asked for messages that are missing.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
+    /// It gave them, or sent them of itself, and the disk here had no room.
+    DiskFullHere,
     NoLongerKeepsIt,
     NeverHadIt,
     NoAnswer,

@@ -4,10 +4,12 @@
 //! Two things make it ask. A *quest* is for holes that a signed message proves, and goes from peer to peer. An
 //! *offer* is what a peer's frontier says it could give, and is taken from that peer.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
 use std::time::Duration;
 
+use super::frontier::DISK_FULL_REST;
+use super::log::Place;
 use super::machine::Messaging;
 use super::order::HOLD;
 use super::own::wall_before;
@@ -28,6 +30,8 @@ const QUEST_REST: Duration = Duration::from_secs(10);
 const REOPENED_MAX: u32 = 4;
 /// Words of peers that one quest remembers: four peers' on as many holes as a run can have at a loss of 20 %.
 const ASKED_MAX: usize = 256;
+/// Messages refused by the disk here of which it is remembered who sent them: as many as gaps are remembered.
+const NOT_STORED_MAX: usize = 1_024;
 /// Runs of which it is remembered where they begin.
 pub(super) const HINTS_MAX: usize = 1_024;
 /// Quests remembered; beyond, holes are left to frontiers.
@@ -53,6 +57,8 @@ pub(super) struct Recovery {
     /// When the first peer had said all that it holds, were it nothing.
     pub came: Option<Time>,
     pub copied_home_told: bool,
+    /// What the disk here refused, and who had sent it: not whom to ask, but what to say of a gap.
+    pub not_stored: BTreeSet<(Place, MemberId)>,
 }
 
 /// Messages of a run.
@@ -229,6 +235,15 @@ impl Messaging {
         self.timers.set_earlier(Timer::Seek, due);
     }
 
+    /// The disk refused what may fill a hole: it is sought again once the disk may have room. A quest ends when nothing is
+    /// missing, and what was on its way to the disk was not.
+    pub(super) fn seek_refused(&mut self, step: &mut Step, author: MemberId, run: Run) {
+        let is_open = self.recovery.quests.get(&(author, run)).is_some_and(|quest| quest.finished.is_none());
+        if !is_open && !self.holes(author, run).is_empty() {
+            self.begin_quest(author, run, step.now.time + DISK_FULL_REST, step.cause);
+        }
+    }
+
     /// What is missing of a run and proven to exist, as far back as recovery goes.
     pub(super) fn holes(&self, author: MemberId, run: Run) -> Vec<(Seq, Seq)> {
         let Some(of) = self.log.run(author, run) else { return Vec::new() };
@@ -247,7 +262,44 @@ impl Messaging {
             let silence = |(first, last)| Asked { peer: *peer, first, last, answer: Answer::NoAnswer };
             asked.extend(windows.unanswered().map(silence));
         }
-        words_on(&asked, &missing).into_iter().collect()
+        let mut words = words_on(&asked, &missing);
+        words.extend(self.gave((author, run), &missing).map(|peer| (peer, Answer::DiskFullHere)));
+        words.into_iter().collect()
+    }
+
+    /// Who sent all of `missing`, which the disk here refused.
+    pub(super) fn gave<'a>(
+        &'a self,
+        (author, run): (MemberId, Run),
+        missing: &'a [(Seq, Seq)],
+    ) -> impl Iterator<Item = MemberId> + 'a {
+        let sent = move |seq: Seq| {
+            let place = (author, run, seq);
+            let of_place = (place, MemberId([0; 32]))..=(place, MemberId([u8::MAX; 32]));
+            self.recovery.not_stored.range(of_place).map(|&(_, via)| via)
+        };
+        let first = missing.first().map(|&(first, _)| first);
+        let all = move |via: MemberId| {
+            let gave = |seq| self.recovery.not_stored.contains(&((author, run, seq), via));
+            missing.iter().all(|&(first, last)| (first..=last).all(gave))
+        };
+        first.into_iter().flat_map(sent).filter(move |&via| all(via))
+    }
+
+    /// The disk here refused what a peer sent.
+    pub(super) fn note_not_stored(&mut self, place: Place, via: MemberId) {
+        if self.recovery.not_stored.len() < NOT_STORED_MAX {
+            self.recovery.not_stored.insert((place, via));
+        }
+    }
+
+    /// It is here now.
+    pub(super) fn forget_not_stored(&mut self, place: Place) {
+        while let Some(&first) =
+            self.recovery.not_stored.range((place, MemberId([0; 32]))..=(place, MemberId([u8::MAX; 32]))).next()
+        {
+            self.recovery.not_stored.remove(&first);
+        }
     }
 
     /// Asks the next peer for the next thing, unless an answer is awaited. A quest that is due waits for no offer: what it
@@ -297,6 +349,8 @@ impl Messaging {
                 let chosen = usize::try_from(self.rng.below(count)).unwrap_or(0);
                 candidates[chosen.min(candidates.len() - 1)]
             };
+            // One message shows whether a full disk takes any.
+            let last = if self.is_disk_full { first } else { last };
             return self.pull(step, peer, Wanted { author, run, first, last }, 0, true);
         }
         self.finish_quest(step, author, run, &holes);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::book::{Delivery, OutcomeCounts, ReceiptSeen};
 use super::machine::Messaging;
-use super::record::GapRecord;
+use super::record::{Answer, GapRecord};
 use crate::base::limits;
 use crate::base::{MemberId, MessageId, MessageKey, Run, Seq, Stream, Wall};
 use crate::wire::{GroupMessage, Held, HeldRange, Receipt, Signed};
@@ -142,7 +142,13 @@ impl Messaging {
         self.gaps.values().flat_map(|gap| {
             let of = self.log.run(gap.author, gap.run);
             let missing = of.map_or_else(Vec::new, |of| of.chain.lacking(gap.first, gap.last));
-            missing.into_iter().map(|(first, last)| GapRecord { first, last, ..gap.clone() })
+            missing.into_iter().map(|(first, last)| {
+                let mut asked: BTreeMap<MemberId, Answer> = gap.asked.iter().copied().collect();
+                asked.extend(
+                    self.gave((gap.author, gap.run), &[(first, last)]).map(|peer| (peer, Answer::DiskFullHere)),
+                );
+                GapRecord { first, last, asked: asked.into_iter().collect(), ..gap.clone() }
+            })
         })
     }
 

@@ -190,6 +190,7 @@ impl View {
 
     fn asked(&self, asked: &Asked) -> String {
         let answer = match asked.answer {
+            Answer::DiskFullHere => "gave it, but the disk here is full",
             Answer::NoLongerKeepsIt => "no longer keeps it",
             Answer::NeverHadIt => "never had it",
             Answer::NoAnswer => "no answer",

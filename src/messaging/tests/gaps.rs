@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::recovery::seq_of;
 use super::world::{MS, World, kind_of};
 use crate::base::{MessageId, Run};
-use crate::messaging::{Answer, Record};
+use crate::messaging::{Answer, GapRecord, Record};
 use crate::wire::{FrontierEntry, MessagingFrame};
 
 const SEC: Duration = Duration::from_secs(1);
@@ -339,4 +339,29 @@ fn what_fills_a_gap_before_it_is_told_shows_before_what_waited_for_it() {
     let room: Vec<String> = world.screen("bo").into_iter().filter(|line| !line.contains("busy")).collect();
     assert_eq!(room, ["ana: one", "ana: two", "ana: three"]);
     world.check_folds();
+}
+
+#[test]
+fn a_gap_says_of_whom_it_came_that_the_disk_here_was_full() {
+    let mut world = World::new(91, &["ana", "bo", "cy"]);
+    let ana = world.id("ana");
+    world.say("ana", "one");
+    world.run_for(SEC);
+    world.drop_frames(|_, to, frame| to == "bo" && seq_of(frame) == Some(2));
+    world.say("ana", "lost");
+    world.say("ana", "here");
+    world.run_for(MS * 60);
+    assert_eq!(world.machine("bo").counters().group, 2, "the third is on bo's disk");
+    world.disk("bo").full = true;
+    world.drop_nothing();
+    world.run_for(SEC * 20);
+    let gaps: Vec<GapRecord> = world.machine("bo").gaps().collect();
+    assert_eq!(gaps.len(), 1, "{gaps:?}");
+    assert!(gaps[0].asked.contains(&(ana, Answer::DiskFullHere)), "{gaps:?}");
+    assert!(!gaps[0].asked.iter().any(|&(_, answer)| answer == Answer::NoAnswer), "{gaps:?}");
+    world.disk("bo").full = false;
+    world.run_for(SEC * 8);
+    let left: Vec<GapRecord> = world.machine("bo").gaps().collect();
+    assert_eq!(left, [], "{:?}", world.screen("bo"));
+    assert!(world.screen("bo").contains(&"ana: lost".to_owned()), "{:?}", world.screen("bo"));
 }
