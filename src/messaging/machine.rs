@@ -77,6 +77,8 @@ pub struct Messaging {
     pub(super) receipts: ReceiptsDue,
     pub(super) flood: Flood,
     pub(super) recovery: Recovery,
+    /// How often a message that is on its way to the disk came again: those that did not are not here.
+    pub(super) early_copies: BTreeMap<MessageId, u64>,
     pub(super) counters: Counters,
     /// The disk took nothing of the last batch.
     pub(super) is_disk_full: bool,
@@ -169,6 +171,7 @@ impl Messaging {
             receipts: ReceiptsDue::default(),
             flood: Flood::default(),
             recovery: Recovery::default(),
+            early_copies: BTreeMap::new(),
             counters: Counters::default(),
             is_disk_full: false,
             gated: BTreeSet::new(),

@@ -48,7 +48,7 @@ impl Messaging {
                 self.note_duplicate(place, id);
                 self.group_receipt_repeated(step, author, run);
             }
-            Known::Incoming => self.counters.duplicates += 1,
+            Known::Incoming => self.note_early_copy(id),
             Known::Below => self.refuse(peer, author, id),
             Known::Other => self.take_fork(step, peer, bytes, place, id, given),
             Known::New => self.take_group(step, peer, bytes, place, id, given),
@@ -61,6 +61,12 @@ impl Messaging {
         if let Some(kept) = self.log.kept_mut(place, id) {
             kept.duplicates += 1;
         }
+    }
+
+    /// A message that is on its way to the disk came again.
+    fn note_early_copy(&mut self, id: MessageId) {
+        self.counters.duplicates += 1;
+        *self.early_copies.entry(id).or_default() += 1;
     }
 
     /// What this run is said to have said must be known here, or a copy of this home speaks.
@@ -174,6 +180,7 @@ impl Messaging {
     pub(super) fn group_stored(&mut self, step: &mut Step, arrival: &GroupArrival) {
         self.provisional_messages -= 1;
         self.provisional_bytes -= arrival.bytes.len();
+        let duplicates = self.early_copies.remove(&arrival.id).unwrap_or(0);
         let signed = Signed::<GroupMessage>::open_trusted(&arrival.bytes).expect("it was verified when it came");
         let message = signed.value();
         let place = (message.author, message.run, message.seq);
@@ -187,7 +194,7 @@ impl Messaging {
         }
         let (id, via, recovered, at) = (arrival.id, arrival.via, arrival.recovered, arrival.at);
         let (bytes, lived) = (arrival.bytes.clone(), self.lived(step));
-        let kept = Kept { id, bytes, via, recovered, at, lived, duplicates: 0 };
+        let kept = Kept { id, bytes, via, recovered, at, lived, duplicates };
         let linked = self.commit_group(step, place, kept, prev_in_run(message));
         self.counters.group += 1;
         if recovered {
@@ -217,6 +224,7 @@ impl Messaging {
         }
         self.provisional_messages -= 1;
         self.provisional_bytes -= arrival.bytes.len();
+        self.early_copies.remove(&arrival.id);
         self.flood_not_stored(arrival.id);
         let signed = Signed::<GroupMessage>::open_trusted(&arrival.bytes).expect("it was verified when it came");
         let message = signed.value();
@@ -292,7 +300,7 @@ impl Messaging {
                 }
                 self.private_receipt_repeated(step, peer, id);
             }
-            KnownPrivate::Incoming => self.counters.duplicates += 1,
+            KnownPrivate::Incoming => self.note_early_copy(id),
             KnownPrivate::Other => self.counters.strange += 1,
             KnownPrivate::Below => self.refuse(peer, peer, id),
             KnownPrivate::New => {
@@ -326,12 +334,13 @@ impl Messaging {
     pub(super) fn private_stored(&mut self, step: &mut Step, arrival: PrivateArrival) {
         self.provisional_messages -= 1;
         self.provisional_bytes -= arrival.bytes.len();
+        let duplicates = self.early_copies.remove(&arrival.id).unwrap_or(0);
         let message: PrivateMessage = decode_layout(&arrival.bytes).expect("it was decoded when it came");
         let (author, run, seq) = (message.author, message.run, message.seq);
         if self.log.run(author, run).is_none() {
             return;
         }
-        let kept = PrivateKept { id: arrival.id, order: arrival.order, at: arrival.at, duplicates: 0 };
+        let kept = PrivateKept { id: arrival.id, order: arrival.order, at: arrival.at, duplicates };
         self.privates.commit(author, run, seq, kept);
         self.counters.private += 1;
         self.private_receipt_due(author, arrival.id);
@@ -345,6 +354,7 @@ impl Messaging {
     pub(super) fn private_not_stored(&mut self, arrival: &PrivateArrival) {
         self.provisional_messages -= 1;
         self.provisional_bytes -= arrival.bytes.len();
+        self.early_copies.remove(&arrival.id);
         let message: PrivateMessage = decode_layout(&arrival.bytes).expect("it was decoded when it came");
         self.privates.stream_mut(message.author, message.run).incoming.remove(&message.seq);
         let refused = MessagingFrame::Refused { id: arrival.id, reason: RefusedReason::DiskFull };

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::world::{MS, World, kind_of};
-use crate::base::MessageId;
+use crate::base::{MessageId, PerMille};
 use crate::messaging::Outcome;
 use crate::wire::MessagingFrame;
 
@@ -274,4 +274,18 @@ fn what_expired_and_is_fetched_after_all_is_delivered() {
     world.run_for(SEC * 5);
     assert_eq!(world.screen("bo"), ["ana: before", "ana: is anybody there?"]);
     assert_eq!(world.outcome("ana", id, "bo"), Outcome::Delivered);
+}
+
+#[test]
+fn copies_that_come_before_the_commit_are_counted_for_their_message() {
+    let mut world = World::new(92, &["ana", "bo"]);
+    world.link.duplicate = PerMille(1000);
+    world.disk("bo").latency = MS * 300;
+    let ids = [world.say("ana", "to all"), world.tell("ana", "bo", "to you")];
+    world.run_for(SEC * 2);
+    let counted = world.machine("bo").counters().duplicates;
+    let copies = ids.map(|id| world.machine("bo").message(id).expect("it is kept").source.expect("it came").duplicates);
+    assert!(copies.iter().all(|&copies| copies > 0), "{copies:?}");
+    assert_eq!(copies.iter().sum::<u64>(), counted, "each copy is one of some message");
+    assert!(world.machine("bo").early_copies.is_empty());
 }
