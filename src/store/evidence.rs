@@ -41,7 +41,9 @@ impl History {
     pub fn evidence(&self, room: RoomId, id: MessageId, own_card: &[u8]) -> Result<Option<EvidenceFile>, StoreError> {
         self.gather(room, id, own_card).map_err(|error| match error {
             RowError::Sqlite(error) => self.sort(error),
-            RowError::Layout(error) => StoreError::Damaged { path: self.path.clone(), why: error.to_string() },
+            error @ (RowError::Layout(_) | RowError::Changed(_)) => {
+                StoreError::Damaged { path: self.path.clone(), why: error.to_string() }
+            }
         })
     }
 

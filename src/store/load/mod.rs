@@ -13,7 +13,7 @@ use super::{Home, StoreError, schema};
 use crate::base::{Lived, MemberId, RoomId, Run, Wall};
 use crate::messaging::{Answer, GapRecord, Outcome};
 use crate::node::Record;
-use crate::wire::{PrivateMessage, encode_layout, layout_id};
+use crate::wire::{GroupMessage, PrivateMessage, Signed, encode_layout, layout_id};
 use crate::{membership, messaging};
 use delivery::Deliveries;
 
@@ -25,7 +25,9 @@ pub fn load(home: &Home) -> Result<Vec<Record>, StoreError> {
     let db = schema::open_checked(home)?;
     read_all(&db).map_err(|error| match error {
         RowError::Sqlite(error) => schema::sort(&home.database(), "read", error),
-        RowError::Layout(error) => StoreError::Damaged { path: home.database(), why: error.to_string() },
+        error @ (RowError::Layout(_) | RowError::Changed(_)) => {
+            StoreError::Damaged { path: home.database(), why: error.to_string() }
+        }
     })
 }
 
@@ -131,16 +133,24 @@ fn read_message(
     let (n, is_sent): (i64, bool) = (row.get(0)?, row.get(2)?);
     let (order, at, bytes) = (number(row, 5)?, wall(row, 6)?, bytes(row, 7)?);
     let is_group = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)? == "group";
+    // What was verified when it came is trusted from here on, and given to others: a flipped bit would look like a lie.
+    let (id, hash) = (
+        word(row, 8)?,
+        if is_group { Signed::<GroupMessage>::open_trusted(&bytes)?.id() } else { layout_id::<PrivateMessage>(&bytes) },
+    );
+    if hash != id {
+        return Err(RowError::Changed(id));
+    }
     match (is_group, is_sent) {
         (true, true) => {
-            let roster = deliveries.of_group(n, word(row, 8)?, &bytes)?;
+            let roster = deliveries.of_group(n, id, &bytes)?;
             tell(Record::GroupSent { bytes, roster, sample_of: row.get(9)?, order, at });
         }
         (true, false) => {
             tell(Record::GroupReceived { bytes, via: word(row, 3)?, recovered: row.get(4)?, order, at });
         }
         (false, true) => {
-            let outcome = deliveries.of_private(n, word(row, 8)?)?;
+            let outcome = deliveries.of_private(n, id)?;
             tell(Record::PrivateSent { bytes, order, outcome, at });
         }
         (false, false) => tell(Record::PrivateReceived { bytes, order, at }),

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 
 use super::columns::{Num, Word};
 use super::schema;
-use crate::base::{MemberId, Run};
+use crate::base::{MemberId, MessageId, Run};
 use crate::node::Record;
 use crate::wire::{Card, Signed};
 use crate::{membership, messaging};
@@ -23,6 +23,9 @@ pub(super) enum RowError {
     Sqlite(#[from] rusqlite::Error),
     #[error("a record does not read: {0}")]
     Layout(#[from] crate::wire::LayoutError),
+    /// The bytes of a message are not those that it was named by.
+    #[error("message {0} is not what it was when it was stored")]
+    Changed(MessageId),
 }
 
 /// Writes the records of one transaction, which the caller begins and ends.
