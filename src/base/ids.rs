@@ -38,6 +38,17 @@ pub struct Run {
     pub boot: u64,
 }
 
+impl Run {
+    /// The lowest run above this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        match self.boot.checked_add(1) {
+            Some(boot) => Self { incarnation: self.incarnation, boot },
+            None => Self { incarnation: self.incarnation.saturating_add(1), boot: 0 },
+        }
+    }
+}
+
 /// What a message counts in: the room, or one receiver. Each is counted from 1 in each run.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Stream {

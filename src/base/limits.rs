@@ -110,8 +110,10 @@ pub const RECEIPTS_PER_BUNDLE_MAX: usize = 16;
 /// Numbers in one hop ack, and those remembered of what came from one hop: twice what may be in flight from it.
 pub const HOP_ACKS_PER_FRAME_MAX: usize = 64;
 pub const HOP_NUMBERS_KEPT_MAX: usize = 1_024;
-/// Runs tracked of one author: a member that restarts once a day is covered for two weeks.
-pub const RUNS_PER_AUTHOR_MAX: usize = 16;
+/// Runs tracked of one author, in the room: a member that restarts once a day is covered for a month. A frontier names each.
+pub const RUNS_PER_AUTHOR_MAX: usize = 32;
+/// Runs of one author of which it is remembered what it told this node alone.
+pub const PRIVATE_RUNS_PER_AUTHOR_MAX: usize = 64;
 
 /// Messages received and not yet on disk, and their bytes: what comes beyond is dropped, and its sender tries
 /// again.

@@ -269,6 +269,7 @@ impl Noted {
             | messaging::Record::GroupPruned { .. }
             | messaging::Record::PrivatePruned { .. }
             | messaging::Record::RunsForgotten { .. }
+            | messaging::Record::PrivateRunsForgotten { .. }
             | messaging::Record::GivenUp { .. }
             | messaging::Record::Lived(_) => Vec::new(),
         }
@@ -294,6 +295,7 @@ impl Kept {
             | messaging::Record::GroupPruned { .. }
             | messaging::Record::PrivatePruned { .. }
             | messaging::Record::RunsForgotten { .. }
+            | messaging::Record::PrivateRunsForgotten { .. }
             | messaging::Record::GivenUp { .. }
             | messaging::Record::Undone { .. }
             | messaging::Record::Lived(_) => None,

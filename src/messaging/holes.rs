@@ -87,6 +87,17 @@ impl Messaging {
         }
     }
 
+    /// Gaps of a run that is forgotten are what is missing of it by then: nothing else will tell.
+    pub(super) fn cut_gaps_to(&mut self, author: MemberId, run: Run, chain: &Chain) {
+        let gaps = self.gaps.range((author, run, 0)..=(author, run, Seq::MAX)).map(|(_, gap)| gap.clone());
+        for gap in gaps.collect::<Vec<_>>() {
+            let parts = chain.lacking(gap.first, gap.last);
+            if parts != [(gap.first, gap.last)] {
+                self.replace_gap(&gap, &parts);
+            }
+        }
+    }
+
     fn replace_gap(&mut self, gap: &GapRecord, parts: &[(Seq, Seq)]) {
         let (author, run) = (gap.author, gap.run);
         self.gaps.remove(&(author, run, gap.first));

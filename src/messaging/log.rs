@@ -28,7 +28,7 @@ pub(super) struct Log {
 /// All that is known of one author in the room.
 #[derive(Debug, Default)]
 pub(super) struct Author {
-    /// Runs below are not tracked any more.
+    /// Runs below are not tracked any more: the newest that was forgotten is just below.
     pub floor: Option<Run>,
     pub runs: BTreeMap<Run, RunLog>,
     /// Committed, and not told yet because something before it is missing.
@@ -141,9 +141,6 @@ impl Log {
             run.history = upto;
             run.told = run.told.max(upto);
         }
-        for &(author, run) in restored.private.keys() {
-            log.authors.entry(author).or_default().runs.entry(run).or_default();
-        }
         let mut arrived: Vec<(Lived, Wall, Place)> = Vec::new();
         for (&place, messages) in &restored.group {
             for kept in messages {
@@ -201,9 +198,8 @@ impl Log {
         }
     }
 
-    /// Makes room for a run that is not tracked yet. Gives the run below which others were forgotten for it;
-    /// `Err` if it is the lowest itself.
-    pub fn admit_run(&mut self, author: MemberId, run: Run) -> Result<Option<Run>, RunTooOld> {
+    /// Makes room for a run that is not tracked yet. Gives what was forgotten for it; `Err` if it is the lowest itself.
+    pub fn admit_run(&mut self, author: MemberId, run: Run) -> Result<Option<Forgotten>, RunTooOld> {
         let known = self.authors.entry(author).or_default();
         if known.floor.is_some_and(|floor| run < floor) {
             return Err(RunTooOld);
@@ -211,27 +207,31 @@ impl Log {
         if known.runs.contains_key(&run) {
             return Ok(None);
         }
-        let mut below = None;
-        if known.runs.len() >= RUNS_PER_AUTHOR_MAX {
-            let mut runs = known.runs.keys();
-            let lowest = *runs.next().expect("a full table has a first");
-            if run < lowest {
-                return Err(RunTooOld);
-            }
-            below = Some(runs.next().copied().unwrap_or(run).min(run));
+        let lowest = known.runs.keys().next().copied().filter(|_| known.runs.len() >= RUNS_PER_AUTHOR_MAX);
+        if lowest.is_some_and(|lowest| run < lowest) {
+            return Err(RunTooOld);
         }
         known.runs.insert(run, RunLog::default());
-        if let Some(below) = below {
-            self.forget_runs(author, below);
-        }
-        Ok(below)
+        Ok(lowest.map(|lowest| self.forget_runs(author, lowest.next())))
     }
 
-    pub fn forget_runs(&mut self, author: MemberId, below: Run) {
-        let Some(known) = self.authors.get_mut(&author) else { return };
+    /// Passes over a run that there is no room for, and that was never tracked: it is below the floor from now on.
+    pub fn pass_over_run(&mut self, author: MemberId, run: Run) -> Forgotten {
+        self.forget_runs(author, run.next())
+    }
+
+    fn forget_runs(&mut self, author: MemberId, below: Run) -> Forgotten {
+        let known = self.authors.entry(author).or_default();
         known.floor = Some(below);
         let stay = known.runs.split_off(&below);
         let gone = std::mem::replace(&mut known.runs, stay);
+        let holes = gone.iter().flat_map(|(&run, of)| {
+            let untold = of.missing(of.told.max(of.history) + 1, of.last_known());
+            untold.into_iter().map(move |(first, last)| (run, first, last))
+        });
+        let holes = holes.collect();
+        let chains = gone.iter().map(|(&run, of)| (run, of.chain.clone())).collect();
+        let forgotten = Forgotten { below, chains, holes };
         known.untold = known.untold.split_off(&(below, 0));
         known.deadlines.retain(|&(_, run, _)| run >= below);
         for kept in
@@ -242,6 +242,7 @@ impl Log {
         }
         self.arrived.retain(|&(a, run, _)| a != author || run >= below);
         self.refresh_digest(author);
+        forgotten
     }
 
     /// Puts a committed message in its place; `prev` is what it names in its run.
@@ -390,6 +391,17 @@ impl Log {
         self.digest = self.digest.wrapping_sub(author.digest).wrapping_add(fresh);
         author.digest = fresh;
     }
+}
+
+/// What was forgotten of an author to make room for a newer run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Forgotten {
+    /// Runs below are not tracked any more.
+    pub below: Run,
+    /// What was held of each.
+    pub chains: BTreeMap<Run, Chain>,
+    /// What was missing of them, and was not told yet.
+    pub holes: Vec<(Run, Seq, Seq)>,
 }
 
 /// The run is below those that are tracked of its author.

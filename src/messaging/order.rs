@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::log::{Place, RunTooOld, Telling, Untold};
+use super::log::{Place, Telling, Untold};
 use super::machine::{Messaging, Pending, PrivateArrival};
 use super::outbox::{EventKind, Shown};
 use super::privates::HeldMessage;
@@ -70,7 +70,7 @@ impl Messaging {
     }
 
     /// What of the author's untold messages comes next.
-    fn next_turn(&mut self, step: &Step, author: MemberId) -> Turn {
+    fn next_turn(&mut self, step: &mut Step, author: MemberId) -> Turn {
         let Some(known) = self.log.author(author) else { return Turn::Nothing };
         let overdue = known.deadlines.first().is_some_and(|&(deadline, _, _)| deadline <= step.now.time)
             || known.untold.len() > HELD_BACK_MESSAGES_MAX;
@@ -82,7 +82,7 @@ impl Messaging {
             let is_passed = known.runs.range(run..).skip(1).any(|(_, later)| later.told > 0);
             let cause = known.untold.get(&(run, seq)).and_then(|untold| untold.cause);
             let late = seq <= told || seq < restored || is_passed;
-            let missing = if seq <= told { None } else { self.missing_before((author, run, seq)) };
+            let missing = if seq <= told { None } else { self.missing_before(step, (author, run, seq)) };
             match missing {
                 Some((by, _, _)) if !overdue => held_by = held_by.or(Some(by)),
                 Some(_) | None => return Turn::Tell { run, seq, missing, late, cause },
@@ -115,7 +115,7 @@ impl Messaging {
 
     /// What the message waits for: the messages before it that were neither told nor given up, as (run, first,
     /// last).
-    fn missing_before(&mut self, (author, run, seq): Place) -> Option<(Run, Seq, Seq)> {
+    fn missing_before(&mut self, step: &mut Step, (author, run, seq): Place) -> Option<(Run, Seq, Seq)> {
         let of = self.log.run(author, run)?;
         let missing = of.chain.missing(of.told + 1, seq - 1);
         if let (Some(&(first, _)), Some(&(_, last))) = (missing.first(), missing.last()) {
@@ -138,8 +138,14 @@ impl Messaging {
         }
         match self.log.admit_run(author, earlier) {
             Ok(None) => {}
-            Ok(Some(below)) => self.runs_forgotten(author, below),
-            Err(RunTooOld) => return None,
+            Ok(Some(forgotten)) => self.runs_forgotten(step, author, forgotten),
+            // It was never tracked, so nothing of it is here; and there is no room to wait for it.
+            Err(_) => {
+                let mut passed = self.log.pass_over_run(author, earlier);
+                passed.holes.push((earlier, 1, last));
+                self.runs_forgotten(step, author, passed);
+                return None;
+            }
         }
         let before = self.log.run_mut(author, earlier)?;
         before.named = before.named.max(last);
@@ -251,8 +257,13 @@ impl Messaging {
             match known.telling.pop_front() {
                 Some(Telling::Gap { gap, cause, .. }) => {
                     // What came while the gap was on its way to the disk is not missing any more.
-                    let of = self.log.run(author, gap.run);
-                    let missing = of.map_or_else(Vec::new, |of| of.chain.lacking(gap.first, gap.last));
+                    let missing = if let Some(of) = self.log.run(author, gap.run) {
+                        of.chain.lacking(gap.first, gap.last)
+                    } else {
+                        // Of a run that was forgotten nothing more comes.
+                        let left = self.gaps.range((author, gap.run, gap.first)..=(author, gap.run, gap.last));
+                        left.map(|(_, gap)| (gap.first, gap.last)).collect()
+                    };
                     if missing != [(gap.first, gap.last)] {
                         self.bring_forward(author, &gap);
                     }

@@ -250,8 +250,8 @@ impl Messaging {
                 self.own.provisional_bytes -= bytes.len();
                 let signed = Signed::<GroupMessage>::open_trusted(&bytes).expect("it was signed here");
                 let place = (key.author, key.run, key.seq);
-                if let Ok(Some(below)) = self.log.admit_run(key.author, key.run) {
-                    self.runs_forgotten(key.author, below);
+                if let Ok(Some(forgotten)) = self.log.admit_run(key.author, key.run) {
+                    self.runs_forgotten(step, key.author, forgotten);
                 }
                 let (via, bytes) = (self.me, bytes.clone());
                 let kept = Kept { id, bytes, via, recovered: false, at, lived, duplicates: 0 };

@@ -5,15 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use super::log::Untold;
+use super::log::{RunTooOld, Untold};
 use super::ranges::Ranges;
 use super::record::Restored;
-use crate::base::limits::{PRIVATE_IDS_MAX, PRIVATE_IDS_PER_AUTHOR_MAX};
+use crate::base::limits::{PRIVATE_IDS_MAX, PRIVATE_IDS_PER_AUTHOR_MAX, PRIVATE_RUNS_PER_AUTHOR_MAX};
 use crate::base::{MemberId, MessageId, Run, Seq, Time, Wall};
 
 #[derive(Debug, Default)]
 pub(super) struct Privates {
     streams: BTreeMap<(MemberId, Run), Stream>,
+    /// Of runs of an author below, it is not known any more what was seen: the newest of them that wrote is just below.
+    floors: BTreeMap<MemberId, Run>,
     /// Ids kept by author, and of all.
     ids_by_author: BTreeMap<MemberId, usize>,
     ids: usize,
@@ -68,7 +70,7 @@ pub(super) struct HeldMessage {
 pub(super) enum KnownPrivate {
     Held,
     Incoming,
-    /// Seen, or below the floor; whether it was this very message is no longer known.
+    /// Seen, or below the floor, of the run or of all that its author wrote; whether it was this very message is no longer known.
     Below,
     /// Another message stands in its place: its author breaks the rules.
     Other,
@@ -77,7 +79,7 @@ pub(super) enum KnownPrivate {
 
 impl Privates {
     pub fn restore(restored: &Restored) -> Self {
-        let mut privates = Self::default();
+        let mut privates = Self { floors: restored.private_floors.clone(), ..Self::default() };
         for (&(author, run), seen) in &restored.private {
             let stream = Stream {
                 seen: seen.seen.clone(),
@@ -93,7 +95,9 @@ impl Privates {
     }
 
     pub fn known(&self, author: MemberId, run: Run, seq: Seq, id: MessageId) -> KnownPrivate {
-        let Some(stream) = self.streams.get(&(author, run)) else { return KnownPrivate::New };
+        let Some(stream) = self.streams.get(&(author, run)) else {
+            return if self.is_below(author, run) { KnownPrivate::Below } else { KnownPrivate::New };
+        };
         if let Some(kept) = stream.ids.get(&seq) {
             return if kept.id == id { KnownPrivate::Held } else { KnownPrivate::Other };
         }
@@ -105,6 +109,33 @@ impl Privates {
             Some(_) => KnownPrivate::Other,
             None => KnownPrivate::New,
         }
+    }
+
+    /// Makes room for a run that did not write yet. Gives the run below which others were forgotten for it; `Err` if it is the
+    /// lowest itself.
+    pub fn admit_run(&mut self, author: MemberId, run: Run) -> Result<Option<Run>, RunTooOld> {
+        if self.is_tracked(author, run) {
+            return Ok(None);
+        }
+        let of_author = || self.streams.range(all_runs(author)).map(|(&(_, run), _)| run);
+        let lowest = of_author().next().filter(|_| of_author().count() >= PRIVATE_RUNS_PER_AUTHOR_MAX);
+        if self.is_below(author, run) || lowest.is_some_and(|lowest| run < lowest) {
+            return Err(RunTooOld);
+        }
+        let below = lowest.map(Run::next);
+        if let Some(below) = below {
+            self.forget_runs(author, below);
+        }
+        self.stream_mut(author, run);
+        Ok(below)
+    }
+
+    pub fn is_tracked(&self, author: MemberId, run: Run) -> bool {
+        self.streams.contains_key(&(author, run))
+    }
+
+    fn is_below(&self, author: MemberId, run: Run) -> bool {
+        self.floors.get(&author).is_some_and(|&floor| run < floor)
     }
 
     pub fn stream_mut(&mut self, author: MemberId, run: Run) -> &mut Stream {
@@ -183,7 +214,8 @@ impl Privates {
         }
     }
 
-    pub fn forget_runs(&mut self, author: MemberId, below: Run) {
+    fn forget_runs(&mut self, author: MemberId, below: Run) {
+        self.floors.insert(author, below);
         let gone: Vec<(MemberId, Run)> = self
             .streams
             .range(all_runs(author))
@@ -252,6 +284,26 @@ mod tests {
         let kept = PrivateKept { id: MessageId(id), order, at: Wall(1), duplicates: 0 };
         privates.commit(MemberId([author; 32]), run, seq, kept);
         MessageId(id)
+    }
+
+    #[test]
+    fn what_is_refused_as_too_old_is_only_what_may_have_been_seen() {
+        let mut privates = Privates::default();
+        let author = MemberId([1; 32]);
+        let run = |incarnation| Run { incarnation, boot: u64::MAX };
+        let even = (1..).map(|number| run(number * 2)).take(PRIVATE_RUNS_PER_AUTHOR_MAX);
+        for run in even {
+            assert_eq!(privates.admit_run(author, run), Ok(None));
+            commit(&mut privates, 1, run, 1, 1);
+        }
+        assert_eq!(privates.admit_run(author, run(3)), Ok(Some(run(2).next())));
+        let id = MessageId([7; 32]);
+        assert_eq!(privates.known(author, run(2), 1, id), KnownPrivate::Below);
+        assert_eq!(privates.admit_run(author, run(1)), Err(RunTooOld));
+        // Never seen, and newer than what was forgotten.
+        let after = Run { incarnation: 3, boot: 0 };
+        assert_eq!(privates.known(author, after, 1, id), KnownPrivate::New);
+        assert_eq!(privates.known(author, run(4), 1, id), KnownPrivate::Other);
     }
 
     #[test]

@@ -107,7 +107,7 @@ impl Messaging {
         }
         match self.log.admit_run(author, run) {
             Ok(None) => {}
-            Ok(Some(below)) => self.runs_forgotten(author, below),
+            Ok(Some(forgotten)) => self.runs_forgotten(step, author, forgotten),
             Err(_) => return self.refuse(peer, author, id),
         }
         self.note_history(step, place);
@@ -307,9 +307,9 @@ impl Messaging {
                 if !self.has_provisional_room(bytes.len()) {
                     return;
                 }
-                match self.log.admit_run(peer, run) {
+                match self.privates.admit_run(peer, run) {
                     Ok(None) => {}
-                    Ok(Some(below)) => self.runs_forgotten(peer, below),
+                    Ok(Some(below)) => self.private_runs_forgotten(peer, below),
                     Err(_) => return self.refuse(peer, peer, id),
                 }
                 self.store_private(step, &message, bytes, id);
@@ -337,7 +337,7 @@ impl Messaging {
         let duplicates = self.early_copies.remove(&arrival.id).unwrap_or(0);
         let message: PrivateMessage = decode_layout(&arrival.bytes).expect("it was decoded when it came");
         let (author, run, seq) = (message.author, message.run, message.seq);
-        if self.log.run(author, run).is_none() {
+        if !self.privates.is_tracked(author, run) {
             return;
         }
         let kept = PrivateKept { id: arrival.id, order: arrival.order, at: arrival.at, duplicates };

@@ -107,8 +107,10 @@ pub enum Record {
     /// The ids of private messages `1..=upto` from the author's run are no longer kept; that they were seen stays
     /// known, by `seen`, which is merged with what is known.
     PrivatePruned { author: MemberId, run: Run, upto: Seq, seen: Ranges, lamport: u64 },
-    /// Runs of the author below `below` are no longer tracked; what comes of them is refused.
+    /// Runs of the author below `below` are no longer tracked in the room; what comes of them is refused. Gaps in them stay.
     RunsForgotten { author: MemberId, below: Run },
+    /// Of the author's runs below `below` it is not known any more what it told this node alone; what comes of them is refused.
+    PrivateRunsForgotten { author: MemberId, below: Run },
     /// A private message of one's own is not kept any more: it was `Unknown` until its life was over, or one of many that
     /// were `Refused`, and stays so.
     GivenUp { message: MessageId },
@@ -202,6 +204,7 @@ impl Record {
             | Self::GroupPruned { .. }
             | Self::PrivatePruned { .. }
             | Self::RunsForgotten { .. }
+            | Self::PrivateRunsForgotten { .. }
             | Self::GivenUp { .. }
             | Self::Undone { .. }
             | Self::Lived(_) => None,
@@ -233,6 +236,8 @@ pub struct Restored {
     pub history: BTreeMap<(MemberId, Run), Seq>,
     /// Runs of an author below this one are no longer tracked.
     pub floors: BTreeMap<MemberId, Run>,
+    /// The same for what an author told this node alone.
+    pub private_floors: BTreeMap<MemberId, Run>,
     /// The highest `order` so far.
     pub lamport: u64,
     /// For how long the node has run, as far as that was noted.
@@ -354,6 +359,10 @@ impl Restored {
                 self.lamport = self.lamport.max(*lamport);
             }
             Record::RunsForgotten { author, below } => self.forget_runs(*author, *below),
+            Record::PrivateRunsForgotten { author, below } => {
+                self.private_floors.insert(*author, *below);
+                self.private.retain(|&(a, r), _| a != *author || r >= *below);
+            }
             Record::GivenUp { message } => {
                 self.unsettled.remove(message);
             }
@@ -441,10 +450,8 @@ impl Restored {
         let stays = |a: MemberId, r: Run| a != author || r >= below;
         self.group.retain(|&(a, r, _), _| stays(a, r));
         self.chains.retain(|&(a, r), _| stays(a, r));
-        self.private.retain(|&(a, r), _| stays(a, r));
         self.receipts.retain(|&(a, r, _), _| stays(a, r));
         self.equivocations.retain(|&(a, r), _| stays(a, r));
-        self.gaps.retain(|&(a, r, _), _| stays(a, r));
         self.history.retain(|&(a, r), _| stays(a, r));
     }
 

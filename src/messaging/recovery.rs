@@ -197,6 +197,8 @@ impl Messaging {
         let oldest = wall_before(step.now.wall, RECOVERY_AGE_MAX);
         let lately: Vec<(MemberId, Run)> =
             self.gaps.values().filter(|gap| gap.at >= oldest).map(|gap| (gap.author, gap.run)).collect();
+        let lately =
+            lately.into_iter().filter(|&(author, run)| self.log.run(author, run).is_some()).collect::<Vec<_>>();
         for (author, run) in lately {
             self.seek_for(step, author, run);
         }
@@ -253,7 +255,7 @@ impl Messaging {
 
     /// Who was asked for all that is missing of `first..=last`, and what each said so far.
     pub(super) fn asked_for(&self, author: MemberId, run: Run, first: Seq, last: Seq) -> Vec<(MemberId, Answer)> {
-        let missing = self.log.run(author, run).map_or_else(Vec::new, |of| of.missing(first, last));
+        let missing = self.log.run(author, run).map_or_else(|| vec![(first, last)], |of| of.missing(first, last));
         let mut asked = self.recovery.quests.get(&(author, run)).map(|quest| quest.asked.clone()).unwrap_or_default();
         if let Some(Active { peer, wanted, said, windows, is_quest: true, .. }) = &self.recovery.active
             && (wanted.author, wanted.run) == (author, run)

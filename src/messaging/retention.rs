@@ -2,6 +2,7 @@
 //! the limits' effect; each thing forgotten is a record, so that a restart forgets it too.
 
 use super::book::{OutId, Outgoing};
+use super::log::Forgotten;
 use super::machine::Messaging;
 use super::record::Record;
 use super::timers::Timer;
@@ -46,16 +47,28 @@ impl Messaging {
         }
     }
 
-    /// Room was made for a newer run: what was known of those below is gone.
-    pub(super) fn runs_forgotten(&mut self, author: MemberId, below: Run) {
+    /// Room was made for a newer run: what was known of those below is gone, but for what is missing of them. That is a gap, and
+    /// stays one.
+    pub(super) fn runs_forgotten(&mut self, step: &mut Step, author: MemberId, forgotten: Forgotten) {
+        let Forgotten { below, chains, holes } = forgotten;
         self.counters.pruned += 1;
-        self.privates.forget_runs(author, below);
-        self.gaps.retain(|&(of, run, _), _| of != author || run >= below);
+        for (run, chain) in chains {
+            self.cut_gaps_to(author, run, &chain);
+        }
+        for (run, first, last) in holes {
+            self.tell_gap(step, (author, run, first), last, step.cause);
+        }
         if author == self.me {
             self.receipts.forget_runs(below);
             self.forget_own(|run, _| run < below);
         }
         self.out.store(Record::RunsForgotten { author, below });
+    }
+
+    /// The same for what was told to this node alone.
+    pub(super) fn private_runs_forgotten(&mut self, author: MemberId, below: Run) {
+        self.counters.pruned += 1;
+        self.out.store(Record::PrivateRunsForgotten { author, below });
     }
 
     /// Group messages of one's own that nobody can be given any more: how their deliveries stand is final.

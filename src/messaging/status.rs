@@ -140,8 +140,9 @@ impl Messaging {
     /// What is missing here, as far as it was told: by author, run and first.
     pub fn gaps(&self) -> impl Iterator<Item = GapRecord> + '_ {
         self.gaps.values().flat_map(|gap| {
+            // Of a run that was forgotten nothing more comes.
             let of = self.log.run(gap.author, gap.run);
-            let missing = of.map_or_else(Vec::new, |of| of.chain.lacking(gap.first, gap.last));
+            let missing = of.map_or_else(|| vec![(gap.first, gap.last)], |of| of.chain.lacking(gap.first, gap.last));
             missing.into_iter().map(|(first, last)| {
                 let mut asked: BTreeMap<MemberId, Answer> = gap.asked.iter().copied().collect();
                 asked.extend(

@@ -15,6 +15,7 @@ mod load;
 mod privates;
 mod recovery;
 mod rings;
+mod runs;
 mod seeds;
 mod stories;
 mod world;

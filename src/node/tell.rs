@@ -128,12 +128,15 @@ impl Node {
     }
 }
 
+/// A refusal that does not say that the receiver lacks the message.
+pub(super) const TOO_OLD: &str = "too old: it no longer remembers whether it has it";
+
 /// Why a receiver did not take a message, as a person reads it.
 #[must_use]
 pub fn refused_because(reason: RefusedReason) -> &'static str {
     match reason {
         RefusedReason::DiskFull => "its disk is full",
-        RefusedReason::BelowFloor => "too old: it no longer remembers whether it has it",
+        RefusedReason::BelowFloor => TOO_OLD,
         RefusedReason::Blocked => "its person blocks you",
     }
 }

@@ -7,7 +7,7 @@ use super::api::{
     StoredSince, Try, WhyMessage,
 };
 use super::report::message_kind;
-use super::tell::refused_because;
+use super::tell::{TOO_OLD, refused_because};
 use crate::base::{MemberId, MessageId, Now, Seq, Wall};
 use crate::messaging;
 use crate::wire::{Held, HeldRange, Receipt, Signed};
@@ -171,6 +171,16 @@ impl WhyMessage {
             let asked = self.deliveries.len();
             not.push(format!(
                 "who of the others has it: in a room of {members} others only these {asked} were asked for receipts"
+            ));
+        }
+        let is_too_old =
+            |to: &&DeliveryEvidence| to.delivery.outcome == Outcome::Refused && to.reason.as_deref() == Some(TOO_OLD);
+        let too_old: Vec<&str> =
+            self.deliveries.iter().filter(is_too_old).map(|to| to.delivery.nick.as_str()).collect();
+        if !too_old.is_empty() {
+            not.push(format!(
+                "whether it is there already: who refuses it as too old may have it, and its receipt was lost: {}",
+                too_old.join(", ")
             ));
         }
         if self.kind == MessageKind::Group && !of(&[Outcome::Waiting, Outcome::Expired]).is_empty() {

@@ -80,6 +80,7 @@ impl Reading {
             | messaging::Record::GroupPruned { .. }
             | messaging::Record::PrivatePruned { .. }
             | messaging::Record::RunsForgotten { .. }
+            | messaging::Record::PrivateRunsForgotten { .. }
             | messaging::Record::GivenUp { .. }
             | messaging::Record::Lived(_) => {}
         }

@@ -88,6 +88,7 @@ impl Reading {
             | Said::History { .. }
             | Said::GapClosed { .. }
             | Said::PrivatePruned { .. }
+            | Said::PrivateRunsForgotten { .. }
             | Said::GivenUp { .. }
             | Said::Undone { .. }
             | Said::Lived(_) => {}

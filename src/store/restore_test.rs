@@ -105,6 +105,7 @@ impl Maker {
                 second: vec![draw.text, 1].into(),
                 at,
             }),
+            17 if draw.text == 0 => Some(Record::PrivateRunsForgotten { author, below: run }),
             17 => Some(Record::RunsForgotten { author, below: run }),
             18 if draw.odd => {
                 let asked = vec![(self.other(draw), Answer::NoAnswer), (author, Answer::NoLongerKeepsIt)];

@@ -194,6 +194,9 @@ fn bring_up_to_date(db: &Connection) -> rusqlite::Result<()> {
     if found < 6 {
         lacking.push_str(AGES);
     }
+    if found < 7 {
+        lacking.push_str(PRIVATE_FLOORS);
+    }
     let updated =
         db.execute_batch(&format!("BEGIN IMMEDIATE; {lacking} {INDEXED} PRAGMA user_version = {VERSION}; COMMIT;"));
     if updated.is_err() && !db.is_autocommit() {
@@ -230,8 +233,9 @@ fn claim(db: &Connection, member: MemberId, room: RoomId) -> rusqlite::Result<Cl
 /// "MOOT", in the header of the file.
 const APPLICATION_ID: i64 = 0x4d4f_4f54;
 /// Raised when the tables change. Format 1 had no index of words, format 2 no samples, format 3 indexed each message in
-/// its own commit, format 4 had no index of the log's order, and format 5 took ages from the wall clock.
-const VERSION: i64 = 6;
+/// its own commit, format 4 had no index of the log's order, format 5 took ages from the wall
+/// clock, and format 6 forgot what an author told this node with its runs in the room.
+const VERSION: i64 = 7;
 const IN_ORDER: &str = "CREATE INDEX messages_by_order ON messages (lamport);";
 /// Until format 4 deliveries of what is no longer kept for others were left open.
 const ENDED: &str = "UPDATE deliveries SET outcome = iif(outcome = 'waiting', 'expired', 'unknown')
@@ -239,6 +243,8 @@ const ENDED: &str = "UPDATE deliveries SET outcome = iif(outcome = 'waiting', 'e
     AND message IN (SELECT n FROM messages WHERE kind = 'group' AND sent = 1 AND retained = 0);";
 /// How old what is there already is counts from here on.
 const AGES: &str = "CREATE TABLE lived (n INTEGER PRIMARY KEY, receipt INTEGER NOT NULL, ms INTEGER NOT NULL) STRICT;";
+const PRIVATE_FLOORS: &str = "CREATE TABLE private_floors (author TEXT PRIMARY KEY, incarnation INTEGER NOT NULL,
+    boot INTEGER NOT NULL) STRICT, WITHOUT ROWID; INSERT INTO private_floors SELECT author, incarnation, boot FROM floors;";
 const SAMPLES: &str = "ALTER TABLE messages ADD COLUMN sample_of INTEGER;";
 /// All messages that are here are in the index.
 const INDEXED: &str = "INSERT OR REPLACE INTO meta (key, value) SELECT 'indexed', coalesce(max(n), 0) FROM messages;";

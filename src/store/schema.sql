@@ -125,6 +125,12 @@ CREATE TABLE lived (
     ms      INTEGER NOT NULL
 ) STRICT;
 
+CREATE TABLE private_floors (
+    author      TEXT PRIMARY KEY,
+    incarnation INTEGER NOT NULL,
+    boot        INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE floors (
     author      TEXT PRIMARY KEY,
     incarnation INTEGER NOT NULL,

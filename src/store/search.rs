@@ -309,7 +309,7 @@ mod tests {
         let db = Connection::open(home.database()).unwrap();
         db.execute_batch(
             "DROP TRIGGER words_gone; DROP TABLE words; DROP INDEX messages_by_order; DROP TABLE lived;
-             PRAGMA user_version = 1;",
+             DROP TABLE private_floors; PRAGMA user_version = 1;",
         )
         .unwrap();
         db.execute_batch("ALTER TABLE messages DROP COLUMN sample_of").unwrap();
@@ -320,6 +320,6 @@ mod tests {
         assert_eq!(found(&home, "it"), ["and after it"]);
         assert_eq!(before.messaging.group.len(), 1);
         let version = |db: Connection| db.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
-        assert_eq!(version(schema::open(&home).unwrap()), Ok(6));
+        assert_eq!(version(schema::open(&home).unwrap()), Ok(7));
     }
 }

@@ -211,7 +211,7 @@ mod tests {
         let roster = vec![(bo.id(), Outcome::Sending), (cy.id(), Outcome::Sending)];
         let sent =
             Record::GroupSent { bytes: said.bytes().clone(), roster, sample_of: Some(300), order: 1, at: Wall(2_000) };
-        write(&home, &[sent, Record::Delivery(refused), Record::Receipt(receipt(sound.clone()))]);
+        write(&home, &[sent, Record::Delivery(refused.clone()), Record::Receipt(receipt(sound.clone()))]);
 
         let told = why(&home, said.id()).unwrap();
         assert_eq!(told.sample_of, Some(300));
@@ -225,6 +225,12 @@ mod tests {
         let cys = of(&told, cy.id());
         assert_eq!((cys.delivery.outcome, cys.reason.as_deref()), (Outcome::Refused, Some("its disk is full")));
         assert!(told.not_known.iter().any(|said| said.contains("the disk keeps neither")), "{:?}", told.not_known);
+
+        // Who no longer remembers whether it has it may have it.
+        let may_have_it = |told: &WhyMessage| told.not_known.iter().any(|said| said.contains("may have it"));
+        assert!(!may_have_it(&told), "{:?}", told.not_known);
+        write(&home, &[Record::Delivery(DeliveryRecord { reason: Some(RefusedReason::BelowFloor), ..refused })]);
+        assert!(may_have_it(&why(&home, said.id()).unwrap()));
 
         // What was changed on the disk since is told to prove nothing.
         let mut broken = sound.to_vec();

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::world::{MS, World, kind_of};
 use crate::base::PerMille;
+use crate::base::limits::RUNS_PER_AUTHOR_MAX;
 use crate::messaging::Refused;
 
 const SEC: Duration = Duration::from_secs(1);
@@ -132,19 +133,19 @@ fn a_quiet_room_has_nothing_to_do() {
 }
 
 #[test]
-fn only_the_newest_sixteen_runs_of_an_author_are_tracked() {
+fn only_the_newest_runs_of_an_author_are_tracked() {
     let mut world = World::new(41, &["ana", "bo"]);
-    for run in 1..=20 {
+    for run in 1..=RUNS_PER_AUTHOR_MAX + 4 {
         world.say("ana", &format!("run {run}"));
         world.run_for(SEC);
         world.crash_with("ana", true);
         world.start("ana");
         world.run_for(SEC);
     }
-    let expected: Vec<String> = (1..=20).map(|run| format!("ana: run {run}")).collect();
+    let expected: Vec<String> = (1..=RUNS_PER_AUTHOR_MAX + 4).map(|run| format!("ana: run {run}")).collect();
     assert_eq!(world.screen("bo"), expected);
     let bo = world.machine("bo");
-    assert_eq!(bo.log.author(world.id("ana")).unwrap().runs.len(), 16);
+    assert_eq!(bo.log.author(world.id("ana")).unwrap().runs.len(), RUNS_PER_AUTHOR_MAX);
     assert_eq!(bo.gaps().count(), 0);
     world.check_folds();
     world.crash_with("bo", true);

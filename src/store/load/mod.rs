@@ -71,6 +71,10 @@ fn read_messages(db: &Connection, tell: &mut impl FnMut(messaging::Record)) -> R
         tell(Record::RunsForgotten { author: word(row, 2)?, below: run(row, 0)? });
         Ok(())
     })?;
+    each(db, "SELECT incarnation, boot, author FROM private_floors", |row| {
+        tell(Record::PrivateRunsForgotten { author: word(row, 2)?, below: run(row, 0)? });
+        Ok(())
+    })?;
     let lamport = meta(db, "lamport")?.unwrap_or_default();
     read_seen(db, lamport, tell)?;
     let mut deliveries = Deliveries::read(db)?;

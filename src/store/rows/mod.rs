@@ -149,6 +149,7 @@ impl<'a> Rows<'a> {
                 self.prune(*author, *run, *upto, seen)
             }
             Record::RunsForgotten { author, below } => self.forget_runs(*author, *below),
+            Record::PrivateRunsForgotten { author, below } => self.forget_private_runs(*author, *below),
             Record::GivenUp { message } => self.let_go(*message),
             Record::Undone { author, id } => self.undo(*author, *id),
             Record::Lived(lived) => self.run(

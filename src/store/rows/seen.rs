@@ -129,21 +129,32 @@ impl Rows<'_> {
         )
     }
 
-    /// Lets go of all runs of `author` before `below`, but for private messages of one's own.
+    /// Lets go of all that `author` said to the room in runs before `below`.
     pub(super) fn forget_runs(&self, author: MemberId, below: Run) -> Result<(), RowError> {
         let bounds = || (Word(author), Num(below.incarnation), Num(below.boot));
         self.end_deliveries(BEFORE, bounds())?;
         for change in [
-            "UPDATE messages SET retained = 0 WHERE retained = 1 AND (kind = 'group' OR sent = 0)",
+            "UPDATE messages SET retained = 0 WHERE retained = 1 AND kind = 'group'",
             "UPDATE receipts SET retained = 0 WHERE retained = 1",
             "UPDATE evidence SET retained = 0 WHERE retained = 1",
-            "DELETE FROM gaps WHERE TRUE",
             "DELETE FROM history WHERE TRUE",
-            "DELETE FROM seen WHERE TRUE",
+            "DELETE FROM seen WHERE kind = 'group'",
         ] {
             self.run(&format!("{change} AND author = ?1 AND {BEFORE}"), bounds())?;
         }
         self.run("INSERT OR REPLACE INTO floors (author, incarnation, boot) VALUES (?1, ?2, ?3)", bounds())
+    }
+
+    /// Lets go of all that `author` told this node alone in runs before `below`.
+    pub(super) fn forget_private_runs(&self, author: MemberId, below: Run) -> Result<(), RowError> {
+        let bounds = || (Word(author), Num(below.incarnation), Num(below.boot));
+        for change in [
+            "UPDATE messages SET retained = 0 WHERE retained = 1 AND kind = 'private' AND sent = 0",
+            "DELETE FROM seen WHERE kind = 'private'",
+        ] {
+            self.run(&format!("{change} AND author = ?1 AND {BEFORE}"), bounds())?;
+        }
+        self.run("INSERT OR REPLACE INTO private_floors (author, incarnation, boot) VALUES (?1, ?2, ?3)", bounds())
     }
 }
 
