@@ -51,8 +51,8 @@ Examples:
   moot search --from bo build       only what bo said
 
 Each hit stands between « and »; -n says how many of the newest messages are shown. A word is
-letters and digits; in scripts that put no blanks between words a search finds how a sentence
-begins.";
+letters and digits. In scripts that put no blanks between words (Chinese, Japanese, Thai) what
+is looked for is found wherever it stands, by reading all messages, which may take seconds.";
 
 pub(super) const EVIDENCE: &str = "\
 Examples:

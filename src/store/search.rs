@@ -46,26 +46,41 @@ pub enum SearchError {
 
 impl History {
     /// Looks for messages that hold all the words. Case and accents make no difference; words in quotes stand in a
-    /// row, and `build*` is how a word may begin.
+    /// row, and `build*` is how a word may begin. What is in a script without blanks between words is looked for in the texts
+    /// themselves, the newest first, wherever it stands in them.
     ///
     /// # Errors
     /// [`SearchError`].
     pub fn search(&self, search: &Search) -> Result<Matches, SearchError> {
-        let query = query(&search.words).ok_or_else(|| SearchError::NoWords(search.words.clone()))?;
+        let Terms { query, parts } = terms(&search.words);
+        if query.is_none() && parts.is_empty() {
+            return Err(SearchError::NoWords(search.words.clone()));
+        }
         let authors = search.by.as_ref().map(|by| self.authors(by)).transpose()?;
         let wanted = i64::try_from(search.limit).unwrap_or(i64::MAX).saturating_add(1);
+        let hits = if query.is_some() {
+            format!(
+                "SELECT words.rowid AS found, snippet(words, 0, '{HIT}', '{HIT_END}', '{CUT}', {SNIPPET_WORDS}) AS snippet
+                 FROM words JOIN messages AS said ON said.n = words.rowid WHERE words MATCH ?1"
+            )
+        } else {
+            "SELECT said.n AS found, NULL AS snippet FROM messages AS said WHERE ?1 IS NULL".to_owned()
+        };
         let read = || {
             let mut statement = self.db.prepare_cached(&format!(
                 "SELECT {COLUMNS}, snippet, n FROM
-                 (SELECT words.rowid AS found, snippet(words, 0, '{HIT}', '{HIT_END}', '{CUT}', {SNIPPET_WORDS})
-                  AS snippet FROM words JOIN messages AS said ON said.n = words.rowid WHERE words MATCH ?1
-                  AND (?2 IS NULL OR said.author IN (SELECT value FROM json_each(?2)))
-                  ORDER BY words.rowid DESC LIMIT ?3)
+                 ({hits} AND (?2 IS NULL OR said.author IN (SELECT value FROM json_each(?2)))
+                  AND NOT EXISTS (SELECT 1 FROM json_each(?4) WHERE instr(lower(said.text), value) = 0)
+                  ORDER BY found DESC LIMIT ?3)
                  JOIN messages ON n = found LEFT JOIN cards ON member = author ORDER BY {CAUSAL_ORDER}"
             ))?;
-            let rows = statement.query_map((&query, authors.map(Json), wanted), |row| {
+            let rows = statement.query_map((&query, authors.map(Json), wanted, Json(&parts)), |row| {
                 let message = self.message(row)?;
-                let snippet = pieces(&message.text, row.get_ref(COLUMNS_COUNT)?.as_str()?);
+                let snippet = match row.get::<_, Option<String>>(COLUMNS_COUNT)? {
+                    Some(marked) => pieces(&message.text, &marked),
+                    None => vec![Piece { text: around(&message.text, &parts), hit: false }],
+                };
+                let snippet = snippet.into_iter().flat_map(|piece| mark(piece, &parts)).collect();
                 Ok((row.get(COLUMNS_COUNT + 1)?, Found { message, snippet }))
             })?;
             rows.collect::<Result<Vec<(i64, Found)>, _>>()
@@ -92,9 +107,15 @@ impl History {
     }
 }
 
-/// What was typed, in the language of FTS5: all words, each quoted so that it is a word and nothing else. `None` where
-/// there is no word in it.
-fn query(typed: &str) -> Option<String> {
+/// What is looked for.
+struct Terms {
+    /// In the language of FTS5: all words, each quoted so that it is a word and nothing else. `None` where there is none.
+    query: Option<String>,
+    /// In a script without blanks between words, of which the index takes a whole sentence as one word: ASCII in lower case.
+    parts: Vec<String>,
+}
+
+fn terms(typed: &str) -> Terms {
     let typed = typed.replace(char::is_control, " ");
     let mut terms = Vec::new();
     // What stands at odd places is inside of quotes. A quote that is left open holds until the end.
@@ -115,8 +136,51 @@ fn query(typed: &str) -> Option<String> {
         }));
     }
     terms.retain(|(words, _)| words.chars().any(char::is_alphanumeric));
+    let (parts, terms): (Vec<_>, Vec<_>) = terms.into_iter().partition(|(words, _)| words.chars().any(is_unspaced));
     let quoted = terms.iter().map(|(words, begins)| format!("\"{words}\"{}", if *begins { "*" } else { "" }));
-    (!terms.is_empty()).then(|| quoted.collect::<Vec<_>>().join(" "))
+    Terms {
+        query: (!terms.is_empty()).then(|| quoted.collect::<Vec<_>>().join(" ")),
+        parts: parts.into_iter().map(|(part, _)| part.trim().to_ascii_lowercase()).collect(),
+    }
+}
+
+/// Thai, Lao, Burmese, Khmer, kana and Han: what is written without blanks between words.
+const fn is_unspaced(c: char) -> bool {
+    matches!(c, '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}' | '\u{3005}'..='\u{3007}'
+        | '\u{3040}'..='\u{30ff}' | '\u{31f0}'..='\u{31ff}' | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}'
+        | '\u{f900}'..='\u{faff}' | '\u{ff66}'..='\u{ff9d}' | '\u{20000}'..='\u{3ffff}')
+}
+
+/// What stands around the first hit, in one piece.
+fn around(text: &str, parts: &[String]) -> String {
+    let lower = text.to_ascii_lowercase();
+    let at = parts.iter().filter_map(|part| lower.find(part.as_str())).min().unwrap_or(0);
+    let before = text[..at].char_indices().rev().take(AROUND_CHARS / 4).last().map_or(at, |(first, _)| first);
+    let after = text[before..].char_indices().nth(AROUND_CHARS).map_or(text.len(), |(count, _)| before + count);
+    let cut = |is_cut| if is_cut { CUT.to_string() } else { String::new() };
+    format!("{}{}{}", cut(before > 0), &text[before..after], cut(after < text.len()))
+}
+
+/// The piece with the parts in it told from the rest.
+fn mark(piece: Piece, parts: &[String]) -> Vec<Piece> {
+    if piece.hit {
+        return vec![piece];
+    }
+    let lower = piece.text.to_ascii_lowercase();
+    let mut marked = Vec::new();
+    let mut from = 0;
+    let next = |from: usize| {
+        let hits = parts.iter().filter_map(|part| Some((lower[from..].find(part.as_str())? + from, part.len())));
+        hits.min_by_key(|&(at, bytes)| (at, std::cmp::Reverse(bytes)))
+    };
+    while let Some((at, bytes)) = next(from) {
+        marked.push(Piece { text: piece.text[from..at].to_owned(), hit: false });
+        marked.push(Piece { text: piece.text[at..at + bytes].to_owned(), hit: true });
+        from = at + bytes;
+    }
+    marked.push(Piece { text: piece.text[from..].to_owned(), hit: false });
+    marked.retain(|piece| !piece.text.is_empty());
+    marked
 }
 
 /// The snippet as SQLite marked it, in pieces. A text that holds the marks itself is not believed: its hits are not
@@ -144,6 +208,8 @@ const HIT_END: char = '\u{fdd1}';
 const CUT: char = '…';
 /// Words in a snippet: about a line of a terminal. FTS5 takes 64 at most.
 const SNIPPET_WORDS: u8 = 16;
+/// The same in letters.
+const AROUND_CHARS: usize = 60;
 
 #[cfg(test)]
 mod tests {
@@ -253,6 +319,33 @@ mod tests {
             order: 1,
             at: Wall(2_000),
         })
+    }
+
+    #[test]
+    fn what_is_written_without_blanks_is_found_wherever_it_stands() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = kit::home(&dir.path().join("home"));
+        let bo = kit::identity(&home, 1);
+        let long = format!("{}世界{}", "一".repeat(100), "二".repeat(100));
+        for (seq, text) in
+            (1..).zip(["你好世界", "the build 世界 is done", "สวัสดีชาวโลก", "Rust语言很好", &long, "世 界"])
+        {
+            write(&home, &[kit::received(&bo, seq, text)]);
+        }
+        assert_eq!(found(&home, "世界"), ["你好世界", "the build 世界 is done", &long]);
+        assert_eq!(found(&home, "世界 build"), ["the build 世界 is done"]);
+        assert_eq!(found(&home, "世界 好"), ["你好世界"]);
+        assert_eq!(found(&home, "ชาวโลก"), ["สวัสดีชาวโลก"]);
+        assert_eq!(found(&home, "rust语言*"), ["Rust语言很好"]);
+        assert_eq!(found(&home, "\"世 界\""), ["世 界"]);
+        assert_eq!(found(&home, "世界观"), [""; 0]);
+        let marked = |words: &str| -> Vec<String> {
+            History::open(&home).unwrap().search(&search(words)).unwrap().found.iter().map(snippet).collect()
+        };
+        assert_eq!(marked("世界 build"), ["the «build» «世界» is done"]);
+        let around = format!("…{}«世界»{}…", "一".repeat(15), "二".repeat(43));
+        assert_eq!(marked("世界"), ["你好«世界»", "the build «世界» is done", &around]);
+        assert_eq!(marked("rust语言"), ["«Rust语言»很好"]);
     }
 
     #[test]
