@@ -92,6 +92,8 @@ pub struct ReceiptSeen {
     pub at: Wall,
     /// The receiver's run in which it signed.
     pub run: Run,
+    /// An earlier run of this node took it: of those that it took, the newest that is kept.
+    pub is_restored: bool,
     /// Who passed it on to this node, where that was not the receiver itself. Not kept on disk.
     pub via: Option<MemberId>,
     /// A `Signed<Receipt>`.

@@ -443,7 +443,8 @@ fn restored_receipts(restored: &Restored) -> BTreeMap<(Run, MemberId), Covers> {
                 Held::Group { ranges, .. } => ranges.iter().map(|range| (range.first, range.last)).collect(),
                 Held::Private { .. } => Vec::new(),
             };
-            let seen = ReceiptSeen { at: kept.at, run: kept.receiver_run, via: None, bytes: kept.bytes.clone() };
+            let (at, run, bytes) = (kept.at, kept.receiver_run, kept.bytes.clone());
+            let seen = ReceiptSeen { at, run, is_restored: true, via: None, bytes };
             Some((ranges, Arc::new(seen)))
         });
         all.insert((run, receiver), covers.collect());

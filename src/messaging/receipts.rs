@@ -356,8 +356,8 @@ impl Messaging {
         };
         let at = step.now.wall;
         tracing::debug!(from = %receiver, settles = settled.len(), "receipt");
-        let seen =
-            Arc::new(ReceiptSeen { at, run: receipt.run, via: (via != receiver).then_some(via), bytes: bytes.clone() });
+        let (run, via) = (receipt.run, (via != receiver).then_some(via));
+        let seen = Arc::new(ReceiptSeen { at, run, is_restored: false, via, bytes: bytes.clone() });
         let record =
             ReceiptRecord { receiver, receiver_run: receipt.run, author: self.me, group, bytes, replaces, settled, at };
         let pending = Pending::Receipt { receiver, settled: waiting, seen, cause: step.cause };

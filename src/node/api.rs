@@ -436,6 +436,9 @@ pub struct ReceiptEvidence {
     pub first: Option<u64>,
     pub last: Option<u64>,
     pub signature: SignatureState,
+    /// An earlier run of this node took it, and may have taken another one before, which `latency_us` is of.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub may_be_later: bool,
     /// Who passed it on to this node, where that was not its signer; not known any more after a restart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub via: Option<Hop>,

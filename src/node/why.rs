@@ -30,6 +30,7 @@ impl Node {
         let known = self.messaging.message(id)?;
         let seq = known.key.seq;
         let of = |seen: &messaging::ReceiptSeen| ReceiptEvidence {
+            may_be_later: seen.is_restored,
             via: seen.via.map(|member| Hop { member, nick: self.nick(member) }),
             ..ReceiptEvidence::new(&seen.bytes, seen.at, seq, state(&seen.bytes))
         };
@@ -122,6 +123,7 @@ impl ReceiptEvidence {
             first: range.map(|range| range.first),
             last: range.map(|range| range.last),
             signature,
+            may_be_later: false,
             via: None,
         }
     }
@@ -210,6 +212,12 @@ impl WhyMessage {
                 MessageKind::Private => "whether its author knows that it is here: that is on the author's node",
             };
             not.push(text.into());
+        }
+        let is_of_earlier = |to: &DeliveryEvidence| to.delivery.attempts > 0 && to.tries.is_empty();
+        if self.known_from == Remembered::ByTheNode && self.deliveries.iter().any(is_of_earlier) {
+            not.push(
+                "when the tries before this node's last start were made: the disk keeps their number alone".into(),
+            );
         }
         if self.known_from == Remembered::ByTheDiskAlone {
             not.push("when each try was made, and how often it came again: the disk keeps neither".into());

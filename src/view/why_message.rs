@@ -85,7 +85,12 @@ impl View {
     }
 
     fn stored(&self, who: &str, evidence: &DeliveryEvidence) -> String {
-        let after = evidence.delivery.latency_us.map(|us| format!(" after {}", latency(us))).unwrap_or_default();
+        let is_later = evidence.receipt.as_ref().is_some_and(|receipt| receipt.may_be_later);
+        let after = match evidence.delivery.latency_us {
+            Some(us) if is_later => format!(", of which its first receipt came after {}", latency(us)),
+            Some(us) => format!(" after {}", latency(us)),
+            None => String::new(),
+        };
         let how = match (evidence.delivery.attempts, evidence.delivery.tries_may_be_missing) {
             (0, false) => "it has it from another member".into(),
             (0, true) => EARLIER_TRIES.into(),
@@ -119,7 +124,12 @@ impl View {
         let at = self.clock(receipt.at);
         let via = receipt.via.as_ref();
         let via = via.map(|hop| format!(" via {}", self.names.named(hop.member, &hop.nick))).unwrap_or_default();
-        format!("; {who} signed the receipt{what} that came{via} at {at}, in its run {}{state}", receipt.run)
+        let signed = if receipt.may_be_later {
+            format!("; of its receipts the newest is kept: {who} signed one{what} that came{via}")
+        } else {
+            format!("; {who} signed the receipt{what} that came{via}")
+        };
+        format!("{signed} at {at}, in its run {}{state}", receipt.run)
     }
 
     /// When each try was made, and which way.
@@ -248,6 +258,7 @@ mod tests {
             first: Some(first),
             last: Some(last),
             signature: SignatureState::Holds,
+            may_be_later: false,
             via: None,
         }
     }
@@ -328,6 +339,19 @@ k7f3 is a message to the room from you
             "\
 k7f3 is a message to the room from bo
   it was passed on by cy at 22:13:20.250, and 2 copies came later and were not shown"
+        );
+    }
+
+    #[test]
+    fn why_a_message_does_not_join_a_latency_to_a_later_receipt() {
+        let later = ReceiptEvidence { may_be_later: true, ..receipt(1, 14) };
+        let delivery = Delivery { latency_us: Some(1_500), ..delivery(2, "bo", Outcome::Delivered, 1) };
+        let why = message(1, vec![evidence(delivery, vec![], Some(later))], vec![]);
+        assert_eq!(
+            view().why_message(&why),
+            "\
+k7f3 is a message to the room from you
+  bo: stored on its disk, of which its first receipt came after 1.5 ms, 1 try; of its receipts the newest is kept: bo signed one for #1 to #14 that came at 22:13:20.250, in its run 17.ab12, and the signature holds"
         );
     }
 

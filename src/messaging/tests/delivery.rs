@@ -289,3 +289,24 @@ fn copies_that_come_before_the_commit_are_counted_for_their_message() {
     assert_eq!(copies.iter().sum::<u64>(), counted, "each copy is one of some message");
     assert!(world.machine("bo").early_copies.is_empty());
 }
+
+#[test]
+fn a_receipt_that_an_earlier_run_took_says_so() {
+    let mut world = World::new(93, &["ana", "bo"]);
+    let id = world.say("ana", "hello");
+    world.run_for(SEC);
+    let receipt = |world: &World| {
+        let known = world.machine("ana").message(id).expect("it is known");
+        known.deliveries[&world.id("bo")].receipt.clone().expect("it is kept")
+    };
+    assert!(!receipt(&world).is_restored);
+    world.run_for(SEC * 300);
+    world.say("ana", "much later");
+    world.run_for(SEC);
+    let latency = world.machine("ana").message(id).unwrap().deliveries[&world.id("bo")].latency_us;
+    world.crash("ana");
+    world.start("ana");
+    let delivery = world.machine("ana").message(id).unwrap().deliveries[&world.id("bo")].clone();
+    assert_eq!(delivery.latency_us, latency, "that of the first receipt");
+    assert!(receipt(&world).is_restored, "it is the one for what was said much later");
+}
