@@ -199,7 +199,11 @@ impl WhyMessage {
                 "whether anybody read it: a receipt says that it came to a disk, from which it may be gone".into(),
             );
         }
-        if !self.deliveries.is_empty() {
+        let may_have_come = |to: &DeliveryEvidence| {
+            let is_sent = to.delivery.attempts > 0 || to.delivery.tries_may_be_missing;
+            is_sent || to.delivery.outcome == Outcome::Delivered || self.kind == MessageKind::Group
+        };
+        if self.deliveries.iter().any(may_have_come) {
             not.push(
                 "how often it came to a receiver: only the receiver's node counts the copies that it did not show"
                     .into(),
@@ -223,5 +227,51 @@ impl WhyMessage {
             not.push("when each try was made, and how often it came again: the disk keeps neither".into());
         }
         self.not_known = not;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Run;
+
+    fn not_known(kind: MessageKind, outcome: Outcome, attempts: u32) -> Vec<String> {
+        let (me, bo) = (MemberId([1; 32]), MemberId([2; 32]));
+        let delivery = Delivery {
+            member: bo,
+            nick: "bo".into(),
+            outcome,
+            attempts,
+            tries_may_be_missing: false,
+            latency_us: None,
+        };
+        let evidence = DeliveryEvidence { delivery, reason: None, tries: Vec::new(), address: None, receipt: None };
+        let mut why = WhyMessage {
+            id: MessageId([1; 32]),
+            handle: "k7f3".into(),
+            kind,
+            from: me,
+            nick: "ana".into(),
+            seq: 1,
+            incarnation: Run { incarnation: 1, boot: 1 }.incarnation,
+            said_at: None,
+            known_from: Remembered::ByTheNode,
+            deliveries: vec![evidence],
+            sample_of: None,
+            stored_since: Vec::new(),
+            sources: Vec::new(),
+            rivals: Vec::new(),
+            not_known: Vec::new(),
+        };
+        why.say_what_is_not_known(me);
+        why.not_known
+    }
+
+    #[test]
+    fn of_a_private_message_that_never_left_nothing_is_unknown() {
+        assert_eq!(not_known(MessageKind::Private, Outcome::Waiting, 0), Vec::<String>::new());
+        let has_copies = |said: Vec<String>| said.iter().any(|said| said.starts_with("how often it came"));
+        assert!(has_copies(not_known(MessageKind::Private, Outcome::Sending, 1)));
+        assert!(has_copies(not_known(MessageKind::Group, Outcome::Waiting, 0)), "others may give it");
     }
 }
