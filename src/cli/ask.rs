@@ -180,6 +180,7 @@ pub(super) fn why(home: &Path, what: String, output: Output) -> Result<Exit, Fai
         Form::Json => match node.ask(request)? {
             Response::WhyMember(why) => out::json(&why)?,
             Response::WhyMessage(why) => out::json(&why)?,
+            Response::WhyMissing(why) => out::json(&why)?,
             other => return Err(ClientError::unexpected(&other).into()),
         },
     }

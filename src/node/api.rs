@@ -393,6 +393,18 @@ pub struct StoredSince {
     pub receipt: ReceiptEvidence,
 }
 
+/// The JSON of `why` about a message that is missing here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WhyMissing {
+    pub seq: u64,
+    /// What is missing with it, and who was asked for it.
+    pub gap: Gap,
+    /// What happens about it, in a sentence.
+    pub next: String,
+    /// What this evidence cannot tell, in sentences.
+    pub not_known: Vec<String>,
+}
+
 /// Who still knows what became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -3,8 +3,8 @@
 
 use super::Node;
 use super::api::{
-    Delivery, DeliveryEvidence, Hop, MessageKind, Outcome, ReceiptEvidence, Remembered, SignatureState, Source,
-    StoredSince, Try, WhyMessage,
+    Delivery, DeliveryEvidence, Gap, Hop, MessageKind, Outcome, ReceiptEvidence, Remembered, SignatureState, Source,
+    StoredSince, Try, WhyMessage, WhyMissing,
 };
 use super::report::message_kind;
 use super::tell::{TOO_OLD, refused_because};
@@ -74,6 +74,19 @@ impl Node {
         };
         why.say_what_is_not_known(self.membership.card().value().member);
         Some(why)
+    }
+
+    /// Message `seq` of `author`, where it is known to exist and missing here.
+    #[must_use]
+    pub fn why_missing(&self, author: MemberId, seq: Seq) -> Option<WhyMissing> {
+        let holds = |gap: &Gap| gap.author == author && (gap.first..=gap.last).contains(&seq);
+        // The newest run: a number is of each run anew.
+        let gap = self.gaps().into_iter().filter(holds).max_by_key(|gap| gap.incarnation)?;
+        let next = "it is asked for again whenever a member comes back or holds more than this node, and every ten minutes for a day \
+                    after the gap was told; what comes late shows as recovered";
+        let not_known =
+            ["what it says, and when it was said", "whether anybody still keeps it: who was not asked may have it"];
+        Some(WhyMissing { seq, gap, next: next.into(), not_known: not_known.map(str::to_owned).into() })
     }
 
     pub(super) fn delivery(&self, member: MemberId, delivery: &messaging::Delivery) -> Delivery {

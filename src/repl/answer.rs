@@ -13,6 +13,7 @@ pub fn answer(view: &View, response: &Response, counters: Counters, now: Wall) -
         Response::Status(status) => Some(view.status(status, counters)),
         Response::Members(members) => Some(view.who(members)),
         Response::WhyMessage(why) => Some(view.why_message(why)),
+        Response::WhyMissing(why) => Some(view.why_missing(why)),
         Response::WhyMember(why) => Some(view.why_member(why, now)),
         Response::Log { messages, left_out } => Some(log(view, messages, *left_out, &[])),
         Response::Found { found, more } => {

@@ -34,11 +34,12 @@ impl EventLoop {
             Answer::Searched { asker, matches } => {
                 (asker, matches.map(|Matches { found, more }| Response::Found { found, more }))
             }
-            Answer::Found { asker, found } => match found.map(|id| self.why_found(asker, id)) {
-                Ok(Ok(Some(response))) => (asker, Ok(response)),
+            Answer::Found { asker, what, found: Err(error) } => (asker, self.why_missing(&what).ok_or(error)),
+            Answer::Found { asker, found: Ok(id), what: _ } => match self.why_found(asker, id) {
+                Ok(Some(response)) => (asker, Ok(response)),
                 // The clerk is asked once more, and answers.
-                Ok(Ok(None)) => return,
-                Ok(Err(error)) | Err(error) => (asker, Err(error)),
+                Ok(None) => return,
+                Err(error) => (asker, Err(error)),
             },
             Answer::Why { asker, why } => (asker, why.map(Response::WhyMessage)),
             Answer::NickKept { asker, nick, kept } => (asker, kept.and_then(|()| self.change_nick(now, nick))),
@@ -130,6 +131,14 @@ impl EventLoop {
         };
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         self.clerk.ask(Question::Search { asker, search: Search { words, by, limit } })
+    }
+
+    /// `bo#7`, which no disk here has, where a gap names it.
+    fn why_missing(&self, what: &str) -> Option<Response> {
+        let (nick, seq) = what.rsplit_once('#')?;
+        let author = self.host.member(nick).ok()?;
+        let missing = self.host.node().why_missing(author, seq.parse().ok()?)?;
+        Some(Response::WhyMissing(Box::new(missing)))
     }
 
     fn why_message(&self, id: MessageId) -> Option<Response> {

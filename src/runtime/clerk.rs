@@ -58,7 +58,7 @@ pub(super) enum Question {
 
 pub(super) enum Answer {
     Log { asker: Asker, log: Result<Log, RequestError> },
-    Found { asker: Asker, found: Result<MessageId, RequestError> },
+    Found { asker: Asker, what: String, found: Result<MessageId, RequestError> },
     Why { asker: Asker, why: Result<Box<WhyMessage>, RequestError> },
     Evidence { asker: Asker, file: Result<Box<EvidenceFile>, RequestError> },
     Searched { asker: Asker, matches: Result<Matches, RequestError> },
@@ -142,7 +142,10 @@ impl Desk {
             Question::Evidence { asker, what, is_member, own_card } => {
                 Answer::Evidence { asker, file: self.evidence(&what, is_member, &own_card) }
             }
-            Question::Find { asker, what } => Answer::Found { asker, found: self.find(&what) },
+            Question::Find { asker, what } => {
+                let found = self.find(&what);
+                Answer::Found { asker, what, found }
+            }
             Question::KeepNick { asker, nick } => {
                 let kept = self.keep_nick(&nick).map_err(|error| failed(&error));
                 Answer::NickKept { asker, nick, kept }

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::base::EventNumber;
-use crate::node::api::{Event, Found, Gap, MemberStatus, Message, Sent, Status, WhyMember, WhyMessage};
+use crate::node::api::{Event, Found, Gap, MemberStatus, Message, Sent, Status, WhyMember, WhyMessage, WhyMissing};
 use crate::wire::EvidenceFile;
 
 /// Names a request on its connection. The client chooses it, but for [`NO_REQUEST`].
@@ -65,7 +65,7 @@ pub enum Request {
     /// Answered by [`Response::Members`], this node among them.
     Members,
     /// Asks about a member (nick, `nick~id` or id) or a message (handle, `ana#12` or id). Answered by
-    /// [`Response::WhyMember`] or [`Response::WhyMessage`].
+    /// [`Response::WhyMember`], [`Response::WhyMessage`], or [`Response::WhyMissing`] for `ana#12` that a gap names.
     Why { what: String },
     /// The newest messages that are in the durable log, one's own included, oldest first. Answered by
     /// [`Response::Log`].
@@ -107,6 +107,7 @@ pub enum Response {
     Members(Vec<MemberStatus>),
     WhyMessage(Box<WhyMessage>),
     WhyMember(Box<WhyMember>),
+    WhyMissing(Box<WhyMissing>),
     /// `left_out` messages were asked for, are held, and did not fit one answer: they are the oldest.
     Log {
         messages: Vec<Message>,

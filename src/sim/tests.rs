@@ -431,3 +431,24 @@ fn a_room_whose_homes_know_each_other_comes_together_without_joining() {
         world.view("n1", "n2").expect("it is known").evidence.iter().any(|item| item.detail.contains("restarted"));
     assert!(!restarted, "the cards are those of the runs that began");
 }
+
+#[test]
+fn a_node_tells_of_a_missing_message_who_was_asked_and_what_happens_next() {
+    let mut world = World::new(13).members(["ana", "bo", "cy"]);
+    world.delay(Duration::from_millis(25), Duration::ZERO);
+    world.disk_full("bo", true);
+    world.say("ana", "one");
+    world.run_for(seconds(1));
+    world.disk_full("bo", false);
+    world.say("ana", "two");
+    world.run_for(Duration::from_millis(70));
+    world.disk_full("bo", true);
+    world.run_for(seconds(10));
+    let (bo, ana) = (world.machines[world.index("bo")].running(), world.id("ana"));
+    let gaps = bo.gaps();
+    assert_eq!(gaps.iter().map(|gap| (gap.first, gap.last)).collect::<Vec<_>>(), [(1, 1)]);
+    let missing = bo.why_missing(ana, 1).expect("a gap names it");
+    assert_eq!((missing.seq, &missing.gap), (1, &gaps[0]));
+    assert!(!missing.gap.asked.is_empty() && missing.next.contains("asked for again"), "{missing:?}");
+    assert_eq!((bo.why_missing(ana, 2), bo.why_missing(world.id("cy"), 1)), (None, None));
+}

@@ -6,7 +6,7 @@ use super::{Tone, View, age, count, latency};
 use crate::base::text;
 use crate::node::api::{
     Delivery, DeliveryEvidence, MessageKind, Outcome, ReceiptEvidence, Remembered, SignatureState, Source, StoredSince,
-    Try, WhyMessage,
+    Try, WhyMessage, WhyMissing,
 };
 
 /// Characters of an id that stands alone: as much as tells messages apart anywhere.
@@ -58,6 +58,23 @@ impl View {
             lines.push("not known:".into());
             lines.extend(why.not_known.iter().map(|said| format!("  {}", text::sanitize(said))));
         }
+        lines.join("\n")
+    }
+
+    /// A message that exists and is missing here: who was asked for it, and what happens next.
+    #[must_use]
+    pub fn why_missing(&self, why: &WhyMissing) -> String {
+        let author = self.names.named(why.gap.author, &why.gap.nick);
+        let name = self.ink.paint(Tone::Strong, &format!("{author}#{}", why.seq));
+        let mut lines = vec![
+            format!(
+                "{name} is a message to the room that is missing here; a later one of {author} proves that it was said"
+            ),
+            format!("  {}", self.gap(&why.gap)),
+            format!("  next: {}", text::sanitize(&why.next)),
+            "not known:".into(),
+        ];
+        lines.extend(why.not_known.iter().map(|said| format!("  {}", text::sanitize(said))));
         lines.join("\n")
     }
 
@@ -215,7 +232,7 @@ fn with_earlier(counted: String, earlier: bool) -> String {
 mod tests {
     use super::*;
     use crate::base::{MessageId, Run, Wall};
-    use crate::node::api::Hop;
+    use crate::node::api::{Answer, Asked, Gap, Hop};
     use crate::view::events::tests::{delivery, view};
     use crate::view::names::tests::id;
 
@@ -339,6 +356,22 @@ k7f3 is a message to the room from you
             "\
 k7f3 is a message to the room from bo
   it was passed on by cy at 22:13:20.250, and 2 copies came later and were not shown"
+        );
+    }
+
+    #[test]
+    fn why_a_missing_message_tells_who_was_asked() {
+        let asked = vec![Asked { member: id(3), nick: "cy".into(), answer: Answer::NoAnswer }];
+        let gap = Gap { author: id(2), nick: "bo".into(), incarnation: 1, first: 6, last: 8, asked };
+        let why = WhyMissing { seq: 7, gap, next: "it is asked for".into(), not_known: vec!["what it says".into()] };
+        assert_eq!(
+            view().why_missing(&why),
+            "\
+bo#7 is a message to the room that is missing here; a later one of bo proves that it was said
+  gap: bo#6–8, asked cy (no answer)
+  next: it is asked for
+not known:
+  what it says"
         );
     }
 
