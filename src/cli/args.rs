@@ -100,10 +100,10 @@ pub(super) enum Command {
     /// The newest messages
     Log {
         /// How many
-        #[arg(short = 'n', value_name = "N", default_value_t = 50)]
+        #[arg(short = 'n', value_name = "N", default_value_t = 50, value_parser = read_count)]
         last: u64,
         /// The same without -n
-        #[arg(value_name = "N", conflicts_with = "last")]
+        #[arg(value_name = "N", conflicts_with = "last", value_parser = read_count)]
         count: Option<u64>,
     },
     /// Messages that have these words, in all that this home keeps
@@ -113,6 +113,7 @@ pub(super) enum Command {
     #[command(subcommand, after_help = help::EVIDENCE)]
     Evidence(EvidenceCommand),
     /// Say something to the room, or to one member
+    #[command(after_help = help::SEND)]
     Send(SendArgs),
     /// Print what happens, as it happens
     Tail,
@@ -201,7 +202,7 @@ pub(super) struct SearchArgs {
     #[arg(long, value_name = "NICK")]
     pub(super) from: Option<String>,
     /// How many, at most
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 20, value_parser = read_count)]
     pub(super) limit: u64,
     /// All of them, in any order; words in double quotes stand in a row, and a word* begins with it
     #[arg(value_name = "WORDS", required = true)]
@@ -220,10 +221,10 @@ pub(super) struct SendArgs {
     /// Tell one member instead of the room
     #[arg(long, value_name = "NICK")]
     pub(super) to: Option<String>,
-    /// Wait for the receipts of all, for any one, or only until it is stored here
+    /// Wait for the receipts of all who can be reached now, for any one, or only until it is stored here
     #[arg(long, value_name = "WHOM", default_value = "all")]
     pub(super) wait: Wait,
-    /// How long to wait; a delivery itself is tried for 10s, and then its outcome is unknown
+    /// How long to wait; a delivery itself is tried while its receiver is heard, and without a receipt after 10s it is unknown
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
     pub(super) timeout: Duration,
     /// The text, as one word or many; - reads it from standard input
@@ -342,6 +343,10 @@ pub(super) fn parse(words: &[OsString]) -> Result<Parsed, Failure> {
             error.print()?;
             Ok(Parsed::Said)
         }
+        // The only command of which a part is to be chosen.
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => Err(Failure::misuse(
+            "moot evidence is followed by export MSG --out FILE or by verify FILE; moot evidence --help tells more",
+        )),
         // These say what would be right; clap's own complaints point to the help.
         ErrorKind::ValueValidation => Err(Failure::misuse(in_one_line(&error))),
         ErrorKind::InvalidUtf8 => Err(Failure::misuse(TextError::NotUtf8.to_string())),
@@ -374,6 +379,10 @@ fn read_room(text: &str) -> Result<RoomId, String> {
         return read_ticket(text).map(|ticket| ticket.room);
     }
     text.parse().map_err(|_| "a room is told by a ticket to it, or by its id as moot evidence verify prints it".into())
+}
+
+fn read_count(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "how many is a number, such as 20".into())
 }
 
 fn read_nick(text: &str) -> Result<String, String> {
@@ -500,5 +509,18 @@ mod tests {
         use std::os::unix::ffi::OsStringExt as _;
         let words = ["moot".into(), "send".into(), OsString::from_vec(vec![0xff, 0xfe])];
         assert_eq!(parse(&words).unwrap_err().sentence(), "the text is not valid UTF-8");
+    }
+
+    #[test]
+    fn a_wrong_word_is_told_with_what_would_be_right() {
+        let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
+        let told = |line: &str| parse(&words(line)).expect_err("it is wrong").sentence();
+        assert_eq!(
+            told("moot evidence"),
+            "moot evidence is followed by export MSG --out FILE or by verify FILE; moot evidence --help tells more"
+        );
+        for line in ["moot log foo", "moot log -n foo", "moot search x -n foo"] {
+            assert!(told(line).ends_with("how many is a number, such as 20"), "{}", told(line));
+        }
     }
 }

@@ -48,7 +48,10 @@ pub(super) fn export(home: &Path, what: String, out: &Path, output: Output) -> R
 /// Says what the file proves.
 pub(super) fn verify(file: &Path, room: Option<RoomId>, output: Output) -> Result<Exit, Failure> {
     let path = file.display();
-    let bytes = read(file).map_err(|error| anyhow!("cannot read {path}: {}", error.kind()))?;
+    let bytes = read(file).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => anyhow!("there is no file {path}; moot evidence export writes one"),
+        kind => anyhow!("cannot read {path}: {kind}"),
+    })?;
     let proof = evidence::examine(&bytes).map_err(|error| anyhow!("{path} proves nothing: {error}"))?;
     if let Some(room) = room.filter(|room| *room != proof.room) {
         return Err(anyhow!("{path} proves nothing of room {room}: it is of room {}", proof.room).into());

@@ -3,6 +3,17 @@
 pub(super) const ABOUT: &str = "Secure group chat that no server runs: every node talks to the others directly, and can say of \
 each message what happened to it and how it knows.";
 
+pub(super) const SEND: &str = "\
+Exit codes:
+  0 all delivered (--wait any: one; --wait none: stored here, and nothing is said of the others)
+  3 some delivered
+  4 none, or unknown
+  1 an error, and it was not sent; 2 wrong usage
+  Who cannot be reached now is not waited for: with --wait all that ends at once, with 3 or 4, and the message is given
+  to them once they are back. moot why MSG tells what became of it.
+  A delivery is tried while its receiver is heard; without a receipt for 10s its outcome is unknown, until one comes.
+";
+
 pub(super) const EXAMPLES: &str = "\
 Examples:
   moot                                  open your room; the screen says what others type to join

@@ -219,11 +219,19 @@ impl Errand {
             (Form::Json, _) => out::json(&self.sent)?,
             // There is nothing to say of its deliveries yet.
             (Form::Text, State::Accepted) => (),
+            // Nobody was waited for, so that nothing is known yet is no failure.
+            (Form::Text, State::Durable) if self.wait == Wait::None && self.is_all_on_its_way() => {
+                out::line(&view.on_its_way(handle, deliveries))?;
+            }
             (Form::Text, State::Durable | State::Undone(_)) => {
                 out::line(&view.sampled_delivery(handle, deliveries, *sample_of, self.reason.as_deref()))?;
             }
         }
         Ok(())
+    }
+
+    fn is_all_on_its_way(&self) -> bool {
+        !self.sent.deliveries.is_empty() && self.count(Outcome::Sending) == self.sent.deliveries.len()
     }
 
     fn count(&self, outcome: Outcome) -> usize {

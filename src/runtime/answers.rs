@@ -104,6 +104,10 @@ impl EventLoop {
     /// A member goes before a message of the same name; a message that is not in memory is looked for on
     /// the disk.
     fn why(&self, now: Now, asker: Asker, what: String) -> Result<Option<Response>, RequestError> {
+        if what.trim().is_empty() {
+            let which = "name a member by its nick, or a message by its handle or as author#number";
+            return Err(RequestError::usage(which));
+        }
         match self.host.member(&what) {
             Ok(id) => {
                 let why = self.host.node().why_member(now, id).ok_or_else(|| unknown(&what))?;

@@ -11,6 +11,13 @@ impl View {
         self.sampled_delivery(handle, deliveries, None, reason)
     }
 
+    /// What is stored here, and was not waited for: `k7f3 stored here, on its way to bo and cy`.
+    #[must_use]
+    pub fn on_its_way(&self, handle: &str, deliveries: &[Delivery]) -> String {
+        let who: Vec<String> = deliveries.iter().map(|to| self.names.named(to.member, &to.nick)).collect();
+        self.ink.paint(Tone::Faint, &format!("{handle} stored here, on its way to {}", some_of(&who)))
+    }
+
     /// The same, where the deliveries may be a sample of so many members.
     #[must_use]
     pub fn sampled_delivery(
@@ -143,6 +150,12 @@ mod tests {
             view().delivery("k7f3", &[taken, open], Some("its disk is full")),
             "k7f3 stored by 1 of 2, cy sending"
         );
+    }
+
+    #[test]
+    fn what_was_not_waited_for_is_on_its_way() {
+        let all = [delivery(2, "bo", Outcome::Sending, 0), delivery(3, "cy", Outcome::Sending, 0)];
+        assert_eq!(view().on_its_way("k7f3", &all), "k7f3 stored here, on its way to bo and cy");
     }
 
     #[test]
