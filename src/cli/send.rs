@@ -11,7 +11,7 @@ use super::exit::{Exit, Failure};
 use super::out::{self, Form, Output};
 use crate::base::limits::TEXT_BYTES_MAX;
 use crate::base::text::{self, TextError};
-use crate::node::api::{Delivery, EventKind, Outcome, Sent};
+use crate::node::api::{Delivery, EventKind, HeldUp, MessageKind, Outcome, Sent};
 use crate::runtime::protocol::{Request, Response};
 use crate::runtime::{ClientError, clock};
 use crate::view::View;
@@ -100,6 +100,8 @@ struct Errand {
     wait: Wait,
     state: State,
     reason: Option<String>,
+    /// Its receiver is there, and there is no link to it from here.
+    has_no_link: bool,
     /// Why no more is heard of it.
     cut_off: Option<String>,
 }
@@ -114,7 +116,7 @@ enum State {
 
 impl Errand {
     fn new(sent: Sent, wait: Wait) -> Self {
-        Self { sent, wait, state: State::Accepted, reason: None, cut_off: None }
+        Self { sent, wait, state: State::Accepted, reason: None, has_no_link: false, cut_off: None }
     }
 
     /// Takes the attempts as they stand now: events tell changes of outcome, not each try. Where the node cannot be
@@ -124,6 +126,10 @@ impl Errand {
         let asked =
             Node::at(home).and_then(|mut node| Ok(node.client.ask_within(Request::Why { what }, REFRESH_TIME_MAX)?));
         let Ok(Response::WhyMessage(why)) = asked else { return };
+        self.has_no_link = why.kind == MessageKind::Private
+            && why.deliveries.iter().all(|evidence| {
+                (evidence.delivery.outcome, evidence.held_up) == (Outcome::Waiting, Some(HeldUp::NoDirectLink))
+            });
         for evidence in why.deliveries {
             let same = |known: &&mut Delivery| {
                 known.member == evidence.delivery.member && known.outcome == evidence.delivery.outcome
@@ -219,6 +225,9 @@ impl Errand {
             (Form::Json, _) => out::json(&self.sent)?,
             // There is nothing to say of its deliveries yet.
             (Form::Text, State::Accepted) => (),
+            (Form::Text, State::Durable) if self.has_no_link && deliveries.len() == 1 => {
+                out::line(&view.without_a_link(handle, &deliveries[0]))?;
+            }
             // Nobody was waited for, so that nothing is known yet is no failure.
             (Form::Text, State::Durable) if self.wait == Wait::None && self.is_all_on_its_way() => {
                 out::line(&view.on_its_way(handle, deliveries))?;
@@ -243,7 +252,7 @@ impl Errand {
 mod tests {
     use super::*;
     use crate::base::{MemberId, MessageId, Wall};
-    use crate::node::api::{Delivery, Message, MessageKind};
+    use crate::node::api::{Delivery, Message};
 
     const ID: MessageId = MessageId([7; 32]);
 

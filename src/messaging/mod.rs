@@ -44,4 +44,4 @@ pub use record::{
     Answer, DeliveryKept, DeliveryRecord, GapRecord, GroupKept, Outcome, PrivateSeen, Proof, ReceiptKept,
     ReceiptRecord, Record, Restored, Settled, Unsettled,
 };
-pub use status::{Counters, Fill, KnownMessage, Source};
+pub use status::{Counters, Fill, HeldUp, KnownMessage, Source};

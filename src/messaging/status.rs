@@ -111,6 +111,14 @@ pub struct Source {
     pub duplicates: u64,
 }
 
+/// Why nothing is sent to a member now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeldUp {
+    NotHeard,
+    /// It is there, and there is no session with it: nobody else passes a message on to it.
+    NoDirectLink,
+}
+
 /// How full each table is, beside its limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fill {
@@ -209,6 +217,21 @@ impl Messaging {
         let members = self.receipts.covering(run, seq).filter(|member| !roster.contains_key(member));
         let newest = |member: MemberId| self.book.receipts_after((run, seq), member).find(|seen| covers(seen));
         members.filter_map(|member| Some((member, newest(member)?.clone()))).collect()
+    }
+
+    /// Why a message of one's own is not sent to a member of its roster now; `None` where nothing holds it up.
+    #[must_use]
+    pub fn held_up(&self, known: &KnownMessage, member: MemberId) -> Option<HeldUp> {
+        let is_open = known.deliveries.get(&member).is_some_and(|delivery| !delivery.outcome.is_final());
+        let goes_from_hop_to_hop = known.key.stream == Stream::Room && self.flood.is_large();
+        if !is_open || goes_from_hop_to_hop {
+            return None;
+        }
+        match self.peers.get(&member) {
+            Some(peer) if peer.is_reachable() => None,
+            Some(peer) if peer.is_present() => Some(HeldUp::NoDirectLink),
+            Some(_) | None => Some(HeldUp::NotHeard),
+        }
     }
 
     /// Whether the signature of a kept receipt holds.

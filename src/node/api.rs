@@ -373,6 +373,9 @@ pub struct WhyMessage {
     /// Set where the room was too large to ask all of it: the number of the other members, of whom the roster is a sample.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample_of: Option<u32>,
+    /// Set where this node's own faults may have dropped what it sent, or what came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_faults: Option<OwnFaults>,
     /// Who is not in the roster of one's own message to the room and stored it since, as receipts say that are kept for
     /// later ones.
     #[serde(default)]
@@ -424,7 +427,29 @@ pub struct DeliveryEvidence {
     pub tries: Vec<Try>,
     /// Where this node has its session with the member now; `null` where it has none.
     pub address: Option<SocketAddr>,
+    /// Why it is not sent to the member now, where no receipt has come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_up: Option<HeldUp>,
     pub receipt: Option<ReceiptEvidence>,
+}
+
+/// Why nothing is sent to a member now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeldUp {
+    /// It is not heard, by this node and those who watch it.
+    NotHeard,
+    /// It is heard of, and this node has no session with it.
+    NoDirectLink,
+}
+
+/// What this node's own fault injection may have to do with a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OwnFaults {
+    On,
+    /// They are off, and were on since it was said.
+    WereOn,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

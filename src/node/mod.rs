@@ -76,6 +76,9 @@ pub struct Node {
     ledger: Ledger,
     /// Since when the disk has refused all that it was given.
     disk_full_since: Option<Wall>,
+    /// Whether its driver injects faults, and when it last ended that.
+    has_faults: bool,
+    faults_ended: Option<Wall>,
     /// Frames of members that say nothing: another version's, or an enemy's.
     frames_undecodable: u64,
 }
@@ -142,6 +145,8 @@ impl Node {
             outputs: Queue::default(),
             ledger: Ledger::default(),
             disk_full_since: None,
+            has_faults: false,
+            faults_ended: None,
             frames_undecodable: 0,
         };
         node.settle(step);
@@ -205,6 +210,12 @@ impl Node {
     pub fn handle_told(&mut self, now: Now, kind: EventKind) {
         let mut step = self.step(now, None);
         let n = step.number();
+        if let EventKind::Fault { spec } = &kind {
+            let had_faults = std::mem::replace(&mut self.has_faults, spec.is_some());
+            if had_faults && !self.has_faults {
+                self.faults_ended = Some(now.wall);
+            }
+        }
         self.tell(now, n, None, kind);
         self.settle(step);
     }

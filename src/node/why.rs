@@ -3,8 +3,8 @@
 
 use super::Node;
 use super::api::{
-    Delivery, DeliveryEvidence, Gap, Hop, MessageKind, Outcome, ReceiptEvidence, Remembered, SignatureState, Source,
-    StoredSince, Try, WhyMessage, WhyMissing,
+    Delivery, DeliveryEvidence, Gap, HeldUp, Hop, MessageKind, Outcome, OwnFaults, ReceiptEvidence, Remembered,
+    SignatureState, Source, StoredSince, Try, WhyMessage, WhyMissing,
 };
 use super::report::message_kind;
 use super::tell::{TOO_OLD, refused_because};
@@ -41,6 +41,10 @@ impl Node {
                 reason: delivery.reason.map(|reason| refused_because(reason).to_owned()),
                 tries: delivery.tries.iter().map(tried).collect(),
                 address: self.transport.address(member),
+                held_up: self.messaging.held_up(&known, member).map(|held_up| match held_up {
+                    messaging::HeldUp::NotHeard => HeldUp::NotHeard,
+                    messaging::HeldUp::NoDirectLink => HeldUp::NoDirectLink,
+                }),
                 receipt: receipt.map(|seen| of(seen)),
             }
         });
@@ -67,6 +71,7 @@ impl Node {
             known_from: Remembered::ByTheNode,
             deliveries: deliveries.collect(),
             sample_of: known.sample_of,
+            own_faults: self.own_faults(known.said_at),
             stored_since: stored_since.collect(),
             sources: source.into_iter().collect(),
             rivals: known.rivals,
@@ -87,6 +92,14 @@ impl Node {
         let not_known =
             ["what it says, and when it was said", "whether anybody still keeps it: who was not asked may have it"];
         Some(WhyMissing { seq, gap, next: next.into(), not_known: not_known.map(str::to_owned).into() })
+    }
+
+    /// What this node's own faults may have to do with what was said then.
+    fn own_faults(&self, said_at: Option<Wall>) -> Option<OwnFaults> {
+        if self.has_faults {
+            return Some(OwnFaults::On);
+        }
+        self.faults_ended.filter(|&ended| said_at.is_none_or(|at| at <= ended)).map(|_| OwnFaults::WereOn)
     }
 
     pub(super) fn delivery(&self, member: MemberId, delivery: &messaging::Delivery) -> Delivery {
@@ -258,7 +271,8 @@ mod tests {
             tries_may_be_missing: false,
             latency_us: None,
         };
-        let evidence = DeliveryEvidence { delivery, reason: None, tries: Vec::new(), address: None, receipt: None };
+        let (tries, address, held_up) = (Vec::new(), None, None);
+        let evidence = DeliveryEvidence { delivery, reason: None, tries, address, held_up, receipt: None };
         let mut why = WhyMessage {
             id: MessageId([1; 32]),
             handle: "k7f3".into(),
@@ -271,6 +285,7 @@ mod tests {
             known_from: Remembered::ByTheNode,
             deliveries: vec![evidence],
             sample_of: None,
+            own_faults: None,
             stored_since: Vec::new(),
             sources: Vec::new(),
             rivals: Vec::new(),

@@ -452,3 +452,29 @@ fn a_node_tells_of_a_missing_message_who_was_asked_and_what_happens_next() {
     assert!(!missing.gap.asked.is_empty() && missing.next.contains("asked for again"), "{missing:?}");
     assert_eq!((bo.why_missing(ana, 2), bo.why_missing(world.id("cy"), 1)), (None, None));
 }
+
+#[test]
+fn a_node_says_what_holds_a_message_up_and_that_its_own_faults_may_have_dropped_it() {
+    use crate::node::api::{HeldUp, OwnFaults};
+    let mut world = World::new(14).members(["ana", "bo"]);
+    world.fault("ana", "loss=100%").expect("a spec");
+    let id = world.tell("ana", "bo", "psst");
+    world.run_for(seconds(1));
+    assert_eq!(world.why("ana", id).expect("it is held").own_faults, Some(OwnFaults::On));
+    world.run_for(seconds(8));
+    let evidence = world.delivery("ana", id, "bo").expect("it is held");
+    assert_eq!(evidence.delivery.outcome, Outcome::Sending);
+    world.fault("ana", "off").expect("a spec");
+    world.run_for(seconds(70));
+    let why = world.why("ana", id).expect("it is held");
+    assert_eq!((why.own_faults, why.deliveries[0].held_up), (Some(OwnFaults::WereOn), None));
+    let later = world.say("ana", "all is well");
+    world.run_for(seconds(1));
+    assert_eq!(world.why("ana", later).expect("it is held").own_faults, None);
+    world.crash("bo", Unsynced::Keep);
+    world.run_for(seconds(20));
+    let waits = world.tell("ana", "bo", "are you there?");
+    world.run_for(seconds(1));
+    let evidence = world.delivery("ana", waits, "bo").expect("it is held");
+    assert_eq!((evidence.delivery.outcome, evidence.held_up), (Outcome::Waiting, Some(HeldUp::NotHeard)));
+}

@@ -120,7 +120,8 @@ impl Reading {
             tries_may_be_missing: false,
             latency_us: None,
         };
-        let evidence = DeliveryEvidence { delivery, reason: None, tries: Vec::new(), address: None, receipt: None };
+        let evidence =
+            DeliveryEvidence { delivery, reason: None, tries: Vec::new(), address: None, held_up: None, receipt: None };
         self.deliveries.insert(member, evidence);
     }
 
@@ -211,6 +212,7 @@ impl Reading {
             known_from: Remembered::ByTheDiskAlone,
             deliveries: self.deliveries.into_values().collect(),
             sample_of: self.sample_of,
+            own_faults: None,
             stored_since: Vec::new(),
             sources: (!self.is_sent).then_some(source).into_iter().collect(),
             rivals,

@@ -49,6 +49,7 @@ impl History {
                 known_from: Remembered::ByTheDiskAlone,
                 deliveries: self.deliveries_of(n, seq)?,
                 sample_of: row.get::<_, Option<u32>>(11)?,
+                own_faults: None,
                 stored_since: self.stored_since(n, from, (incarnation, boot), seq)?,
                 sources: (!is_sent).then_some(source).into_iter().collect(),
                 rivals: self.rivals_of(id, from, (incarnation, boot), seq)?,
@@ -94,6 +95,7 @@ impl History {
                     .map(|Word(reason)| refused_because(reason).to_owned()),
                 tries: Vec::new(),
                 address: None,
+                held_up: None,
                 receipt,
             })
         })?;

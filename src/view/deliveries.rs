@@ -18,6 +18,16 @@ impl View {
         self.ink.paint(Tone::Faint, &format!("{handle} stored here, on its way to {}", some_of(&who)))
     }
 
+    /// Of a private message to somebody who is alive, and to whom only others have a link.
+    #[must_use]
+    pub fn without_a_link(&self, handle: &str, to: &Delivery) -> String {
+        let who = self.names.named(to.member, &to.nick);
+        let said = format!(
+            "{handle} waiting for a direct link to {who}: there is none from here, and private messages are not passed on"
+        );
+        self.ink.paint(Tone::Caution, &said)
+    }
+
     /// The same, where the deliveries may be a sample of so many members.
     #[must_use]
     pub fn sampled_delivery(
@@ -149,6 +159,14 @@ mod tests {
         assert_eq!(
             view().delivery("k7f3", &[taken, open], Some("its disk is full")),
             "k7f3 stored by 1 of 2, cy sending"
+        );
+    }
+
+    #[test]
+    fn who_has_no_link_to_here_is_not_called_unreachable() {
+        assert_eq!(
+            view().without_a_link("k7f3", &delivery(2, "eve", Outcome::Waiting, 0)),
+            "k7f3 waiting for a direct link to eve: there is none from here, and private messages are not passed on"
         );
     }
 

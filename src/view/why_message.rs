@@ -5,8 +5,8 @@ use super::events::is_private;
 use super::{Tone, View, age, count, latency};
 use crate::base::text;
 use crate::node::api::{
-    Delivery, DeliveryEvidence, MessageKind, Outcome, ReceiptEvidence, Remembered, SignatureState, Source, StoredSince,
-    Try, WhyMessage, WhyMissing,
+    Delivery, DeliveryEvidence, HeldUp, MessageKind, Outcome, OwnFaults, ReceiptEvidence, Remembered, SignatureState,
+    Source, StoredSince, Try, WhyMessage, WhyMissing,
 };
 
 /// Characters of an id that stands alone: as much as tells messages apart anywhere.
@@ -44,6 +44,18 @@ impl View {
         for evidence in &why.deliveries {
             lines.push(self.receiver(why.kind, evidence));
             lines.extend(self.tries(evidence));
+        }
+        let is_open = |to: &DeliveryEvidence| matches!(to.delivery.outcome, Outcome::Sending | Outcome::Unknown);
+        match why.own_faults.filter(|_| why.deliveries.iter().any(is_open)) {
+            None => {}
+            Some(OwnFaults::On) => lines.push(self.ink.paint(
+                Tone::Caution,
+                "  fault injection is on at this node: it may drop what is sent from here, and the receipts",
+            )),
+            Some(OwnFaults::WereOn) => lines.push(self.ink.paint(
+                Tone::Caution,
+                "  fault injection was on at this node since it was said: it may have dropped what was sent, and the receipts",
+            )),
         }
         lines.extend(why.stored_since.iter().map(|stored| self.since(stored)));
         lines.extend(why.sources.iter().map(|source| self.source(why, source)));
@@ -83,8 +95,8 @@ impl View {
         let who = self.names.named(delivery.member, &delivery.nick);
         let (said, tone) = match delivery.outcome {
             Outcome::Delivered => (self.stored(&who, evidence), Tone::Good),
-            Outcome::Sending => (format!("sending: {}, no receipt yet", sent(delivery)), Tone::Caution),
-            Outcome::Waiting => (waiting(kind, delivery), Tone::Caution),
+            Outcome::Sending => (sending(evidence), Tone::Caution),
+            Outcome::Waiting => (waiting(kind, evidence), Tone::Caution),
             Outcome::Unknown => (
                 format!(
                     "unknown: {}, no receipt; whether the message was lost, the receipt was lost or {who} is down cannot be told apart",
@@ -186,7 +198,22 @@ impl View {
     }
 }
 
-fn waiting(kind: MessageKind, delivery: &Delivery) -> String {
+fn sending(evidence: &DeliveryEvidence) -> String {
+    let paused = match evidence.held_up {
+        None => "",
+        Some(HeldUp::NotHeard) => "; it is not heard now, so it is not sent again until it is",
+        Some(HeldUp::NoDirectLink) => "; there is no direct link to it now, so it is not sent again until there is",
+    };
+    format!("sending: {}, no receipt yet{paused}", sent(&evidence.delivery))
+}
+
+fn waiting(kind: MessageKind, evidence: &DeliveryEvidence) -> String {
+    let delivery = &evidence.delivery;
+    if (kind, evidence.held_up, delivery.attempts) == (MessageKind::Private, Some(HeldUp::NoDirectLink), 0) {
+        return "waiting: not sent, because there is no direct link to it from here, and private messages are not passed on; \
+                it is sent once there is one"
+            .into();
+    }
     let then = match kind {
         MessageKind::Group => "it fetches it once it is",
         MessageKind::Private => "it is sent once it is",
@@ -245,7 +272,7 @@ mod tests {
 
     fn evidence(delivery: Delivery, tries: Vec<Try>, receipt: Option<ReceiptEvidence>) -> DeliveryEvidence {
         let address = Some("192.168.1.6:4460".parse().unwrap()).filter(|_| !tries.is_empty());
-        DeliveryEvidence { delivery, reason: None, tries, address, receipt }
+        DeliveryEvidence { delivery, reason: None, tries, address, held_up: None, receipt }
     }
 
     fn message(from: u8, deliveries: Vec<DeliveryEvidence>, sources: Vec<Source>) -> WhyMessage {
@@ -261,6 +288,7 @@ mod tests {
             known_from: Remembered::ByTheNode,
             deliveries,
             sample_of: None,
+            own_faults: None,
             stored_since: Vec::new(),
             sources,
             rivals: Vec::new(),
@@ -356,6 +384,32 @@ k7f3 is a message to the room from you
             "\
 k7f3 is a message to the room from bo
   it was passed on by cy at 22:13:20.250, and 2 copies came later and were not shown"
+        );
+    }
+
+    #[test]
+    fn why_a_message_is_not_sent_now_is_said_and_so_are_ones_own_faults() {
+        let held_up = |outcome, attempts, held_up| DeliveryEvidence {
+            held_up: Some(held_up),
+            ..evidence(delivery(2, "bo", outcome, attempts), vec![], None)
+        };
+        let mut why = message(1, vec![held_up(Outcome::Sending, 4, HeldUp::NotHeard)], vec![]);
+        why.own_faults = Some(OwnFaults::On);
+        assert_eq!(
+            view().why_message(&why),
+            "\
+k7f3 is a message to the room from you
+  bo: sending: sent 4 times, no receipt yet; it is not heard now, so it is not sent again until it is
+  fault injection is on at this node: it may drop what is sent from here, and the receipts"
+        );
+        let waits = vec![held_up(Outcome::Waiting, 0, HeldUp::NoDirectLink)];
+        let why =
+            WhyMessage { kind: MessageKind::Private, own_faults: Some(OwnFaults::On), ..message(1, waits, vec![]) };
+        assert_eq!(
+            view().why_message(&why),
+            "\
+k7f3 is a private message from you
+  bo: waiting: not sent, because there is no direct link to it from here, and private messages are not passed on; it is sent once there is one"
         );
     }
 

@@ -211,6 +211,7 @@ fn a_message_said_elsewhere_ends_in_one_line_too() {
         reason: None,
         tries: vec![],
         address: None,
+        held_up: None,
         receipt: None,
     };
     let why = WhyMessage {
@@ -225,6 +226,7 @@ fn a_message_said_elsewhere_ends_in_one_line_too() {
         known_from: Remembered::ByTheNode,
         deliveries: vec![receiver(2, Sending), receiver(3, Sending)],
         sample_of: Some(300),
+        own_faults: None,
         stored_since: vec![],
         sources: vec![],
         rivals: vec![],
