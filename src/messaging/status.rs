@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::book::{Delivery, OutcomeCounts, ReceiptSeen};
+use super::book::{Delivery, OutcomeCounts, Outgoing, ReceiptSeen};
 use super::machine::Messaging;
 use super::record::{Answer, GapRecord};
 use crate::base::limits;
 use crate::base::{MemberId, MessageId, MessageKey, Run, Seq, Stream, Wall};
-use crate::wire::{GroupMessage, Held, HeldRange, Receipt, Signed};
+use crate::wire::{GroupMessage, Held, HeldRange, PrivateMessage, Receipt, Signed, decode_layout};
 
 /// What was counted since this process started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -96,6 +96,8 @@ pub struct KnownMessage {
     pub source: Option<Source>,
     /// When its author claims to have said it; `None` where the text is no longer held.
     pub said_at: Option<Wall>,
+    /// `None` where it is not held in memory.
+    pub text: Option<String>,
     /// What else its author signed for the same place.
     pub rivals: Vec<MessageId>,
 }
@@ -168,8 +170,17 @@ impl Messaging {
             let deliveries = message.deliveries.clone();
             let (key, sample_of, said_at) = (message.key, message.sample_of, Some(message.at));
             let stored_since = message.place().map_or_else(Vec::new, |place| self.stored_since(place, &deliveries));
-            let rivals = Vec::new();
-            return Some(KnownMessage { key, deliveries, sample_of, stored_since, source: None, said_at, rivals });
+            let (text, rivals) = (self.text_of(message), Vec::new());
+            return Some(KnownMessage {
+                key,
+                deliveries,
+                sample_of,
+                stored_since,
+                source: None,
+                said_at,
+                text,
+                rivals,
+            });
         }
         if let Some(place) = self.log.place_of(id) {
             let kept = self.log.kept(place, id)?;
@@ -186,14 +197,25 @@ impl Messaging {
             let rivals = versions.map(|version| version.id).filter(|&other| other != id).collect();
             let (deliveries, source) = (BTreeMap::new(), Some(source));
             let stored_since = if author == self.me { self.stored_since((run, seq), &deliveries) } else { Vec::new() };
-            return Some(KnownMessage { key, deliveries, sample_of: None, stored_since, source, said_at, rivals });
+            let text = Some(signed.value().text.clone());
+            return Some(KnownMessage {
+                key,
+                deliveries,
+                sample_of: None,
+                stored_since,
+                source,
+                said_at,
+                text,
+                rivals,
+            });
         }
         let ((author, run, seq), kept) = self.privates.find(id)?;
         let source = Source { via: author, at: kept.at, recovered: false, duplicates: kept.duplicates };
         let key = MessageKey { author, run, stream: Stream::To(self.me), seq };
         let (deliveries, source) = (BTreeMap::new(), Some(source));
         let (stored_since, rivals) = (Vec::new(), Vec::new());
-        Some(KnownMessage { key, deliveries, sample_of: None, stored_since, source, said_at: None, rivals })
+        let (said_at, text) = (None, None);
+        Some(KnownMessage { key, deliveries, sample_of: None, stored_since, source, said_at, text, rivals })
     }
 
     /// Who is not in the roster of one's own group message, and signed for one of later that it has both.
@@ -217,6 +239,17 @@ impl Messaging {
         let members = self.receipts.covering(run, seq).filter(|member| !roster.contains_key(member));
         let newest = |member: MemberId| self.book.receipts_after((run, seq), member).find(|seen| covers(seen));
         members.filter_map(|member| Some((member, newest(member)?.clone()))).collect()
+    }
+
+    /// The text of one's own message, where it is still sent or given to others.
+    fn text_of(&self, message: &Outgoing) -> Option<String> {
+        match message.place() {
+            Some((run, seq)) => {
+                let kept = self.log.kept((self.me, run, seq), message.id)?;
+                Some(Signed::<GroupMessage>::open_trusted(&kept.bytes).ok()?.value().text.clone())
+            }
+            None => Some(decode_layout::<PrivateMessage>(message.bytes.as_ref()?).ok()?.text),
+        }
     }
 
     /// Why a message of one's own is not sent to a member of its roster now; `None` where nothing holds it up.

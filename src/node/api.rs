@@ -368,6 +368,12 @@ pub struct WhyMessage {
     pub nick: String,
     pub seq: u64,
     pub incarnation: Incarnation,
+    /// The receiver of a private message; `null` for the room.
+    #[serde(default)]
+    pub to: Option<MemberId>,
+    /// `null` where the node that answers holds no text of it any more, or only the hash; `log` has it then.
+    #[serde(default)]
+    pub text: Option<String>,
     /// When the author claims to have said it; `null` for a private message that is held by its hash alone.
     pub said_at: Option<Wall>,
     pub known_from: Remembered,

@@ -8,7 +8,7 @@ use super::api::{
 };
 use super::report::message_kind;
 use super::tell::{TOO_OLD, refused_because};
-use crate::base::{MemberId, MessageId, Now, Seq, Wall};
+use crate::base::{MemberId, MessageId, Now, Seq, Stream, Wall};
 use crate::messaging;
 use crate::wire::{Held, HeldRange, Receipt, Signed};
 
@@ -67,6 +67,11 @@ impl Node {
             nick: self.nick(known.key.author),
             seq,
             incarnation: known.key.run.incarnation,
+            to: match known.key.stream {
+                Stream::Room => None,
+                Stream::To(member) => Some(member),
+            },
+            text: known.text.clone(),
             said_at: known.said_at,
             known_from: Remembered::ByTheNode,
             deliveries: deliveries.collect(),
@@ -281,6 +286,8 @@ mod tests {
             nick: "ana".into(),
             seq: 1,
             incarnation: Run { incarnation: 1, boot: 1 }.incarnation,
+            to: None,
+            text: None,
             said_at: None,
             known_from: Remembered::ByTheNode,
             deliveries: vec![evidence],

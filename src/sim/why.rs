@@ -208,6 +208,8 @@ impl Reading {
             nick: nick_of(message.from),
             seq: message.seq,
             incarnation: message.incarnation,
+            to: message.to,
+            text: Some(message.text.clone()),
             said_at: Some(message.said_at),
             known_from: Remembered::ByTheDiskAlone,
             deliveries: self.deliveries.into_values().collect(),

@@ -27,7 +27,7 @@ impl History {
 
     fn read_why(&self, id: MessageId) -> rusqlite::Result<Option<WhyMessage>> {
         let select =
-            "SELECT n, kind, author, seq, messages.incarnation, said_at, at, via, recovered, sent, messages.boot, sample_of
+            "SELECT n, kind, author, seq, messages.incarnation, said_at, at, via, recovered, sent, messages.boot, sample_of, receiver, text
                       FROM messages WHERE id = ?1";
         let read = |row: &Row<'_>| {
             let n: i64 = row.get(0)?;
@@ -45,6 +45,8 @@ impl History {
                 nick: self.nick_of(from)?,
                 seq,
                 incarnation,
+                to: row.get::<_, Option<Word<_>>>(12)?.map(|Word(to)| to),
+                text: Some(row.get(13)?),
                 said_at: Some(Wall(said_at)),
                 known_from: Remembered::ByTheDiskAlone,
                 deliveries: self.deliveries_of(n, seq)?,

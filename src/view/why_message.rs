@@ -3,7 +3,7 @@
 
 use super::events::is_private;
 use super::{Tone, View, age, count, latency};
-use crate::base::text;
+use crate::base::{MemberId, text};
 use crate::node::api::{
     Delivery, DeliveryEvidence, HeldUp, MessageKind, Outcome, OwnFaults, ReceiptEvidence, Remembered, SignatureState,
     Source, StoredSince, Try, WhyMessage, WhyMissing,
@@ -20,7 +20,11 @@ impl View {
     pub fn why_message(&self, why: &WhyMessage) -> String {
         let from = self.names.named_or_you(why.from, &why.nick);
         let manner = if is_private(why.kind) { "a private message" } else { "a message to the room" };
-        let mut lines = vec![format!("{} is {manner} from {from}", self.ink.paint(Tone::Strong, &why.handle))];
+        let to = why.to.map(|to| self.receiver_of(why, to)).unwrap_or_default();
+        let mut lines = vec![format!("{} is {manner} from {from}{to}", self.ink.paint(Tone::Strong, &why.handle))];
+        if let Some(said) = &why.text {
+            lines.push(format!("  it says: {}", text::sanitize(said).replace('\n', "\n    ")));
+        }
         match why.known_from {
             Remembered::ByTheNode => {}
             Remembered::ByTheDiskAlone => lines.push("  only the disk still knows what became of it".into()),
@@ -71,6 +75,12 @@ impl View {
             lines.extend(why.not_known.iter().map(|said| format!("  {}", text::sanitize(said))));
         }
         lines.join("\n")
+    }
+
+    fn receiver_of(&self, why: &WhyMessage, to: MemberId) -> String {
+        let delivery = why.deliveries.iter().map(|of| &of.delivery).find(|delivery| delivery.member == to);
+        let nick = delivery.map_or("", |delivery| delivery.nick.as_str());
+        format!(" to {}", self.names.named_or_you(to, nick))
     }
 
     /// A message that exists and is missing here: who was asked for it, and what happens next.
@@ -284,6 +294,8 @@ mod tests {
             nick: if from == 1 { "ana" } else { "bo" }.into(),
             seq: 12,
             incarnation: 1,
+            to: None,
+            text: None,
             said_at: Some(Wall(AT.0 - 42_000)),
             known_from: Remembered::ByTheNode,
             deliveries,
@@ -403,12 +415,13 @@ k7f3 is a message to the room from you
   fault injection is on at this node: it may drop what is sent from here, and the receipts"
         );
         let waits = vec![held_up(Outcome::Waiting, 0, HeldUp::NoDirectLink)];
-        let why =
-            WhyMessage { kind: MessageKind::Private, own_faults: Some(OwnFaults::On), ..message(1, waits, vec![]) };
+        let (kind, to, text) = (MessageKind::Private, Some(id(2)), Some("psst".into()));
+        let why = WhyMessage { kind, to, text, own_faults: Some(OwnFaults::On), ..message(1, waits, vec![]) };
         assert_eq!(
             view().why_message(&why),
             "\
-k7f3 is a private message from you
+k7f3 is a private message from you to bo
+  it says: psst
   bo: waiting: not sent, because there is no direct link to it from here, and private messages are not passed on; it is sent once there is one"
         );
     }

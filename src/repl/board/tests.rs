@@ -222,6 +222,8 @@ fn a_message_said_elsewhere_ends_in_one_line_too() {
         nick: "ana".into(),
         seq: 1,
         incarnation: 1,
+        to: None,
+        text: None,
         said_at: None,
         known_from: Remembered::ByTheNode,
         deliveries: vec![receiver(2, Sending), receiver(3, Sending)],
