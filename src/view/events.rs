@@ -10,8 +10,8 @@ use crate::node::api::{Answer, Asked, Delivery, Event, EventKind, Evidence, Gap,
 pub(super) const ACTION: &str = "/me ";
 /// A recovered message that is not later than this came as one expects it.
 const LATE_MS_MIN: u64 = 3_000;
-/// A private message that is later than this was not sent in one go, or a clock is wrong.
-const PRIVATE_LATE_MS_MIN: u64 = 10_000;
+/// A message that was not asked for and is later than this was not sent in one go, or a clock is wrong.
+const SENT_LATE_MS_MIN: u64 = 10_000;
 /// What stands before the second and later lines of a text.
 const INDENT: &str = "\n    ";
 
@@ -184,7 +184,7 @@ impl View {
     fn recovered_note(&self, message: &Message) -> String {
         let via = message.via.map(|via| format!(" via {}", self.names.named_or_you(via, ""))).unwrap_or_default();
         let late = message.late_ms.filter(|&ms| ms >= LATE_MS_MIN);
-        let late = late.map(|ms| format!(", {} late", age(ms))).unwrap_or_default();
+        let late = late.map(|ms| format!(", {} late by its author's clock", age(ms))).unwrap_or_default();
         format!("recovered{via}{late}")
     }
 
@@ -211,10 +211,11 @@ fn open_word(deliveries: &[Delivery]) -> Option<&'static str> {
     }
 }
 
-/// How long after it was said, by its author's clock, a private message came: nobody but its author could say it again.
+/// How long after it was said, by its author's clock, a message came that was not asked for: the same for one to the room and
+/// a private one.
 fn late_by(message: &Message) -> Option<u64> {
-    let came = message.received_at.filter(|_| is_private(message.kind))?;
-    came.0.checked_sub(message.said_at.0).filter(|&ms| ms >= PRIVATE_LATE_MS_MIN)
+    let came = message.received_at?;
+    came.0.checked_sub(message.said_at.0).filter(|&ms| ms >= SENT_LATE_MS_MIN)
 }
 
 fn indented(said: &str) -> String {
@@ -312,7 +313,10 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_private_message_says_how_late_it_is() {
+    fn a_message_says_how_late_it_is_be_it_private_or_to_the_room() {
+        let to_all = message(2, "bo", None, "hello");
+        let late = Message { received_at: Some(Wall(to_all.said_at.0 + 19_000)), ..to_all };
+        assert_eq!(view().message(&late, None), "bo: hello  [19 s late by its author's clock]");
         let said = message(2, "bo", Some(1), "hello");
         let came = |ms| Message { received_at: Some(Wall(said.said_at.0 + ms)), ..said.clone() };
         assert_eq!(view().message(&came(19_000), None), "bo → you: hello  [19 s late by its author's clock]");
@@ -323,7 +327,7 @@ pub(super) mod tests {
     fn a_recovered_message_says_from_whom_and_how_late() {
         let late =
             Message { recovered: true, via: Some(id(3)), late_ms: Some(42_300), ..message(2, "bo", None, "hello") };
-        assert_eq!(view().message(&late, None), "bo: hello  [recovered via cy, 42 s late]");
+        assert_eq!(view().message(&late, None), "bo: hello  [recovered via cy, 42 s late by its author's clock]");
         assert_eq!(
             shown(EventKind::Recovered { count: 2, via: id(3), nick: "cy".into() }),
             "recovered 2 messages via cy"

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::events::{ACTION, is_private};
+use super::events::ACTION;
 use super::{Tone, View};
 use crate::base::{Incarnation, MemberId, text};
 use crate::node::api::{Found, Gap, Message, MessageKind};
@@ -87,10 +87,10 @@ impl View {
         format!("{}  {}{came}", self.stamp(message), line.trim_end())
     }
 
-    /// When it came here, where that is not when its author claims to have said it. What was recovered says how late.
+    /// When it came here, where that is not when its author claims to have said it. What came after it says how late.
     fn came(&self, message: &Message) -> Option<String> {
         let (claimed, came) = (message.said_at, message.received_at?);
-        let is_told = (message.recovered || is_private(message.kind)) && came >= claimed;
+        let is_told = came >= claimed;
         (!is_told && came.0.abs_diff(claimed.0) >= APART_MS_MIN)
             .then(|| self.ink.paint(Tone::Faint, &format!("[claimed; it came here {}]", self.day(came))))
     }
@@ -127,9 +127,9 @@ mod tests {
             view().logged(&Message { received_at, recovered, late_ms: recovered.then_some(60_000), ..said.clone() })
         };
         let line = "2023-11-14 22:13 k7f3  bo: hello";
-        assert_eq!(logged(at(59_999), false), line);
-        assert_eq!(logged(at(60_000), false), format!("{line}  [claimed; it came here 2023-11-14 22:14]"));
-        assert_eq!(logged(at(60_000), true), format!("{line}  [recovered, 60 s late]"));
+        assert_eq!(logged(at(9_999), false), line);
+        assert_eq!(logged(at(60_000), false), format!("{line}  [60 s late by its author's clock]"));
+        assert_eq!(logged(at(60_000), true), format!("{line}  [recovered, 60 s late by its author's clock]"));
         let ahead = Some(Wall(said.said_at.0 - 3_600_000));
         assert_eq!(logged(ahead, false), format!("{line}  [claimed; it came here 2023-11-14 21:13]"));
     }

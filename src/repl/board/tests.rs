@@ -256,7 +256,14 @@ fn what_was_said_before_one_came_stands_under_one_line() {
     };
     let recovered = event(EventKind::Recovered { count: 2, via: MemberId([2; 32]), nick: "bo".into() });
     let lines = board.handle_events(&[old(5, 1), old(6, 2), recovered, old(7, 2_000)]);
-    assert_eq!(lines, ["earlier in this room, from bo:\nbo: hello", "bo: hello", "bo: hello  [recovered, 3 min late]"]);
+    assert_eq!(
+        lines,
+        [
+            "earlier in this room, from bo:\nbo: hello",
+            "bo: hello",
+            "bo: hello  [recovered, 3 min late by its author's clock]"
+        ]
+    );
 }
 
 #[test]
