@@ -90,6 +90,7 @@
 ---@field nick string
 ---@field incarnation integer The member's run.
 ---@field state "alive"|"suspect"|"unreachable"|"left" The room's verdict.
+---@field since_ms_ago integer For how long it has been in this state here.
 ---@field heard_ms_ago? integer When this node heard it last.
 ---@field hears_me? boolean Whether it hears this node.
 ---@field rtt_us? integer Round trip, in microseconds.

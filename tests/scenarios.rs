@@ -529,8 +529,7 @@ wait_until('all see all again', '60s', room.converged)
 local cut = net.cut{ from = ana }
 net.default{ cut = true }
 net.default{ cut = false }
-wait('10s')
-expect.equal(bo:member(ana).state, 'unreachable', 'what was put on by itself')
+wait_until('what was put on by itself', '30s', function() return bo:member(ana).state == 'unreachable' end)
 cut:heal()
 wait_until('all see all in the end', '60s', room.converged)",
     );

@@ -14,7 +14,7 @@ mod time;
 
 pub use by_member::{ByMember, OfMember};
 pub use ids::{EventNumber, Incarnation, MemberId, MessageId, MessageKey, RoomId, Run, Seq, Stream};
-pub use path::{Path, PerMille, Presence, Rtt};
+pub use path::{DEGRADED_LOSS, Path, PerMille, Presence, Rtt};
 pub use queue::Queue;
 pub use rng::Rng;
 pub use shared::SharedId;

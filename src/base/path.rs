@@ -12,6 +12,9 @@ use super::Time;
 #[serde(transparent)]
 pub struct PerMille(pub u16);
 
+/// A link that loses more than this, either way, shows as degraded.
+pub const DEGRADED_LOSS: PerMille = PerMille(200);
+
 /// What the traffic of one session has shown of the path to its peer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Path {

@@ -430,6 +430,7 @@ impl Facts {
             | EventKind::Recovered { .. }
             | EventKind::Fault { .. }
             | EventKind::Alarm { .. }
+            | EventKind::Stalled { .. }
             | EventKind::Lagged { .. }
             | EventKind::Script { .. } => {}
         }

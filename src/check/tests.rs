@@ -241,6 +241,7 @@ impl Story {
             nick: (*of).to_owned(),
             incarnation: self.incarnation(of),
             state: Presence::Alive,
+            since_ms_ago: 0,
             heard_ms_ago: None,
             hears_me: None,
             rtt_us: None,

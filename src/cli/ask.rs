@@ -282,6 +282,7 @@ pub(super) fn tail(home: &Path, output: Output) -> Result<Exit, Failure> {
                     | EventKind::Recovered { .. }
                     | EventKind::Fault { .. }
                     | EventKind::Alarm { .. }
+                    | EventKind::Stalled { .. }
                     | EventKind::Lagged { .. }
                     | EventKind::Script { .. } => (),
                 }

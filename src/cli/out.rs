@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use anstream::ColorChoice;
 use jiff::tz::TimeZone;
+use rustix::termios::tcgetwinsize;
 use serde::Serialize;
 
 use super::args::Common;
@@ -36,7 +37,7 @@ impl Output {
     }
 
     pub(super) fn view(self, names: Names) -> View {
-        View { ink: self.ink, zone: TimeZone::system(), names }
+        View { ink: self.ink, zone: TimeZone::system(), names, columns: columns() }
     }
 
     /// Whether anything may be drawn over.
@@ -48,6 +49,12 @@ impl Output {
     pub(super) fn may_clear(self) -> bool {
         self.editing == Editing::WherePossible && self.form == Form::Text && io::stdout().is_terminal()
     }
+}
+
+/// How wide the terminal is now, if the output goes to one.
+fn columns() -> Option<usize> {
+    let size = tcgetwinsize(io::stdout()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|&columns| columns > 0)
 }
 
 /// Writes `text` and a line break.

@@ -166,6 +166,7 @@ impl Errand {
             | EventKind::Recovered { .. }
             | EventKind::Fault { .. }
             | EventKind::Alarm { .. }
+            | EventKind::Stalled { .. }
             | EventKind::Lagged { .. }
             | EventKind::Script { .. } => (),
         }

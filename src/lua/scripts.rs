@@ -189,6 +189,7 @@ fn topic_of(event: &Event, me: MemberId) -> Option<Topic> {
         | EventKind::Recovered { .. }
         | EventKind::Fault { .. }
         | EventKind::Alarm { .. }
+        | EventKind::Stalled { .. }
         | EventKind::Lagged { .. }
         | EventKind::Script { .. } => None,
     }

@@ -190,8 +190,7 @@ impl Membership {
             self.connect_if_wanted(now, id);
             self.wakes.no_later_than(id, now);
         } else if restarted {
-            let mut basis = vec![entry.card_evidence()];
-            basis[0].at = step.now.wall;
+            let mut basis = vec![entry.card_evidence(step.now.wall)];
             basis[0].detail = format!("restarted: a card of a higher run, before it was {old_run}");
             // An older verdict or leave says nothing of this run; neither does a card that nobody vouches for.
             let presence = if present.is_some() || entry.presence == Some(Presence::Alive) {

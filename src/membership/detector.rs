@@ -55,12 +55,16 @@ pub struct Link {
     pub silent_from: Option<Time>,
     /// From where silence is counted: the last sign of life, pushed out by stalls of our own.
     pub quiet_since: Time,
+    /// Something came since then: silence was not counted anew for another reason.
+    is_fresh: bool,
     /// Probes due so far in this silence.
     probes: u32,
     /// Set while this node tells the others that it does not hear the member.
     pub reporting: bool,
     /// Whose word keeps this node from reporting a silent member: they had heard a newer tick.
     pub contradictors: BTreeSet<MemberId>,
+    /// When one of them last said so.
+    pub word_at: Time,
     word_until: Time,
     /// How often they were asked for it again.
     word_asked: u32,
@@ -104,9 +108,11 @@ impl Link {
             ticked: now,
             silent_from: None,
             quiet_since: now,
+            is_fresh: false,
             probes: 0,
             reporting: false,
             contradictors: BTreeSet::new(),
+            word_at: now,
             word_until: now,
             word_asked: 0,
             next_tick_at: now,
@@ -152,6 +158,7 @@ impl Link {
         }
         self.heard = Some((now, wall));
         self.restart(now);
+        self.is_fresh = true;
         self.contradictors.clear();
         self.word_asked = 0;
     }
@@ -166,8 +173,9 @@ impl Link {
         newer
     }
 
-    /// Counts silence from `now` on.
+    /// Counts silence from `now` on. Who was silent already is not heard for that.
     pub fn restart(&mut self, now: Time) {
+        self.is_fresh = self.is_live(now);
         self.quiet_since = now;
         self.probes = 0;
     }
@@ -194,6 +202,7 @@ impl Link {
         if self.contradictors.len() < CONTRADICTORS_MAX {
             self.contradictors.insert(by);
         }
+        self.word_at = now;
         self.word_until = now + WORD_LIFE;
         self.word_asked = 0;
     }
@@ -236,10 +245,16 @@ impl Link {
         now >= self.quiet_since + self.silence_limit()
     }
 
-    /// Heard on an open session, and not silent.
+    /// How long it has been silent beyond what its path explains.
+    #[must_use]
+    pub fn missed_for(&self, now: Time) -> Duration {
+        now.since(self.quiet_since + self.silence_limit())
+    }
+
+    /// Heard on an open session within what its path explains.
     #[must_use]
     pub fn is_live(&self, now: Time) -> bool {
-        self.is_open() && self.heard.is_some() && !self.is_silent(now)
+        self.is_open() && self.is_fresh && !self.is_silent(now)
     }
 
     /// Looks at the silence, and counts the probe that it asks for.

@@ -137,7 +137,9 @@ mod tests {
 
     fn heard(ticks: &[u64]) -> Beats {
         let mut beats = Beats::new();
-        ticks.iter().for_each(|&tick| beats.hear(at(tick), tick));
+        for &tick in ticks {
+            beats.hear(at(tick), tick);
+        }
         beats
     }
 

@@ -13,13 +13,11 @@ use super::evidence::{Basis, Evidence, EvidenceKind};
 use super::standing::Standing;
 use super::verdict::{Case, Hearing, OwnVoice, Ruling};
 use super::view::Shown;
-use crate::base::{ByMember, EventNumber, MemberId, Now, OfMember, Presence, Run, Time, Wall};
+use crate::base::{ByMember, DEGRADED_LOSS, EventNumber, MemberId, Now, OfMember, Presence, Run, Time, Wall};
 use crate::wire::{Card, HeldMember, Leave, Report, Signed};
 
 /// Items of evidence shown for one member.
 const EVIDENCE_MAX: usize = 24;
-/// Loss above this, either way, shows as degraded: 20 %.
-const DEGRADED_LOSS_PER_MILLE: u16 = 200;
 
 /// A member. Most members of a large room are known by hearsay only, and this is all that is kept of them.
 #[derive(Clone, Debug)]
@@ -241,12 +239,6 @@ impl Entry {
         self.set_basis(basis);
     }
 
-    /// When it came to its presence; while it has none, when its card came.
-    #[must_use]
-    pub fn since(&self) -> Wall {
-        self.since
-    }
-
     /// What its presence rests on.
     #[must_use]
     pub fn basis(&self) -> Vec<Evidence> {
@@ -359,7 +351,8 @@ impl Entry {
                 from: link.tested_at(ear.poor),
                 alone_at: link.quiet_since + ear.alone,
             });
-            case.rule(now, wall, Hearing { live: link.is_live(now), tick: tick.max(link.tick), own })
+            let heard = link.heard.map(|(at, _)| at);
+            case.rule(now, wall, Hearing { live: link.is_live(now), heard, tick: tick.max(link.tick), own })
         })
     }
 
@@ -440,7 +433,7 @@ impl Entry {
         }
         let path = self.near().link.path;
         let is_direct = self.near().link.is_open() && self.near().link.watched;
-        let lossy = is_direct && path.loss_in.max(path.loss_out).0 > DEGRADED_LOSS_PER_MILLE;
+        let lossy = is_direct && path.loss_in.max(path.loss_out) > DEGRADED_LOSS;
         lossy
             || self.near().case.has_reports()
             || !self.near().link.contradictors.is_empty()
@@ -481,11 +474,11 @@ impl Entry {
                 EvidenceKind::Contradiction,
                 by,
                 self.run(),
-                self.since,
+                ago(now, now.time.since(self.near().link.word_at)),
                 "its word alone keeps this node from reporting it",
             );
             if !items.iter().any(|other| other.kind == EvidenceKind::Contradiction && other.by == by) {
-                items.push(held.tick(self.tick));
+                items.push(held);
             }
         }
         items.truncate(EVIDENCE_MAX);
@@ -505,15 +498,21 @@ impl Entry {
         Some(if self.near().link.tick > 0 { heard.tick(self.near().link.tick) } else { heard })
     }
 
-    /// How long it has been silent here.
+    /// How long it has been silent here, and since when that was too long.
     #[must_use]
     pub fn silence_evidence(&self, me: MemberId, now: Now) -> Evidence {
         let detail = match self.near().link.heard {
             Some((at, _)) => format!("silent for {}", seconds(now.time.since(at))),
             None => "not heard by this node in this run".to_owned(),
         };
-        Evidence::new(EvidenceKind::Silence, me, self.run(), now.wall, detail).tick(self.tick)
+        let noticed = ago(now, self.near().link.missed_for(now.time));
+        Evidence::new(EvidenceKind::Silence, me, self.run(), noticed, detail).tick(self.tick)
     }
+}
+
+/// What this node's wall clock showed `span` ago.
+fn ago(now: Now, span: Duration) -> Wall {
+    Wall(now.wall.0.saturating_sub(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
 }
 
 /// Adds an item that says something new. A report that was passed on says nothing beside its author's own, nor an

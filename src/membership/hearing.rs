@@ -91,7 +91,7 @@ impl Membership {
             }
             _ => "heard on this node's own link".to_owned(),
         };
-        let mut basis = vec![entry.card_evidence()];
+        let mut basis = vec![entry.card_evidence(step.now.wall)];
         basis.push(Evidence::new(EvidenceKind::Heard, me, run, step.now.wall, detail).tick(tick));
         self.revive(step, peer, basis);
         if verdict.unreachable || was == Some(Presence::Suspect) {

@@ -49,9 +49,13 @@ impl Membership {
 
     /// After a long stall nothing that was pending is worth anything: silence is counted anew, reports are
     /// dropped, and views are compared with whoever is heard first.
-    pub(super) fn recover_from_stall(&mut self, step: &Step, stall: Duration) {
+    pub(super) fn recover_from_stall(&mut self, step: &mut Step, stall: Duration) {
         let now = step.now.time;
         debug!(stall_ms = stall.as_millis(), "own stall: judging nobody");
+        // Nothing is told before the run is durable.
+        if self.own.is_durable() {
+            self.out.tell(step, None, EventKind::Stalled { stall });
+        }
         self.drained_at = now + DRAIN;
         self.reporting.clear();
         self.accusations.clear();

@@ -442,7 +442,7 @@ impl Membership {
     }
 
     /// Every input begins here: says whether there is anything left to do, and accounts for stalls.
-    fn begin(&mut self, step: &Step) -> bool {
+    fn begin(&mut self, step: &mut Step) -> bool {
         if self.over {
             return false;
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::evidence::Evidence;
 use super::record::Record;
@@ -74,6 +75,10 @@ pub enum EventKind {
     /// Something that a person must act upon.
     Alarm {
         text: String,
+    },
+    /// This node stood still for so long.
+    Stalled {
+        stall: Duration,
     },
     /// The goodbye is said: nothing more comes.
     Left,

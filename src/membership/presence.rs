@@ -14,7 +14,7 @@ use super::outbox::{EventKind, Output};
 use super::record::{Record, RestoredMember};
 use super::standing::Standing;
 use super::verdict::Ruling;
-use crate::base::{MemberId, Presence, Step, Time};
+use crate::base::{MemberId, Presence, Step, Time, Wall};
 use crate::wire::{Card, Leave, MembershipFrame, Report, Signed};
 
 /// How long a report rides on after the verdict, for those who have not come to it.
@@ -305,8 +305,9 @@ impl Entry {
         }
     }
 
-    pub(super) fn card_evidence(&self) -> Evidence {
-        Evidence::card(self.card.value(), self.since())
+    /// Its card, which is known by `now`: when it came is not kept.
+    pub(super) fn card_evidence(&self, now: Wall) -> Evidence {
+        Evidence::card(self.card.value(), now)
     }
 
     pub(super) fn unreachable_frame(&self) -> MembershipFrame {

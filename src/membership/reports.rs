@@ -218,7 +218,8 @@ impl Membership {
         let evidence = |kind, detail: &str| Evidence::new(kind, by, run, step.now.wall, detail).tick(tick).via(via);
         match entry.presence {
             None if newer => {
-                let basis = vec![entry.card_evidence(), evidence(EvidenceKind::Heard, "knows this tick of it")];
+                let basis =
+                    vec![entry.card_evidence(step.now.wall), evidence(EvidenceKind::Heard, "knows this tick of it")];
                 self.revive(step, subject, basis);
             }
             Some(Presence::Unreachable) if newer => {
@@ -428,6 +429,7 @@ impl Membership {
         };
         entry.near_mut().link.reporting = true;
         entry.near_mut().case.accuse(me, me, report, now.time, now.wall);
+        entry.near_mut().case.own(me);
         self.disputed.insert(subject);
         debug!(?subject, tick = report.tick, probes, mostly_deaf, "reporting");
         // Of one that it does not watch it says so to itself only: those who do would know better.

@@ -22,8 +22,11 @@ const ONE_VOICE: Duration = Duration::from_millis(2_750);
 /// How long a contradiction holds reports off. It is renewed each second while a report stays open, so one
 /// that is not has lost its author.
 const CONTRADICTION_LIFE: Duration = Duration::from_secs(3);
-/// A report that nobody renewed lapses: one that is open rides each heartbeat of its author.
+/// A report that nobody renewed lapses.
 const REPORT_LIFE: Duration = Duration::from_secs(10);
+/// One whose author's heartbeats come here rides each of them while it is open. When two do not come, its author is gone
+/// itself, or watches this node no more, and nothing would show that it is taken back.
+const FOLLOWED_LIFE: Duration = Duration::from_millis(2_500);
 
 /// A report as it is held.
 #[derive(Clone, Debug)]
@@ -34,6 +37,8 @@ pub struct HeldReport {
     pub second: Option<MemberId>,
     /// Its author's heartbeats come here, and show when it is taken back.
     followed: bool,
+    /// This node's own: it is taken back when the member is heard.
+    own: bool,
     /// Since when it stands uncontradicted, if it does.
     since: Option<(Time, Wall)>,
     renewed: Time,
@@ -56,10 +61,13 @@ pub struct Case {
     contradictions: BTreeMap<MemberId, HeldContradiction>,
 }
 
-/// What this node observes itself, and the newest tick that it knows: no report of an older one stands.
+/// What this node observes itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Hearing {
     pub live: bool,
+    /// When it heard the member last: no report stands that was not said since then.
+    pub heard: Option<Time>,
+    /// The newest tick that it knows: no report of an older one stands.
     pub tick: u64,
     /// What this node's own report is worth, if it reports the member.
     pub own: Option<OwnVoice>,
@@ -128,9 +136,25 @@ impl Case {
         }
         self.reports.insert(
             by,
-            HeldReport { report, via, second: None, followed: via == by, since: None, renewed: now, first: wall },
+            HeldReport {
+                report,
+                via,
+                second: None,
+                followed: via == by,
+                own: false,
+                since: None,
+                renewed: now,
+                first: wall,
+            },
         );
         true
+    }
+
+    /// Notes that the report of `me` is this node's own.
+    pub fn own(&mut self, me: MemberId) {
+        if let Some(held) = self.reports.get_mut(&me) {
+            held.own = true;
+        }
     }
 
     /// Lifts the report of `by` to a tick that it learnt of meanwhile, without being contradicted: it says more
@@ -157,6 +181,11 @@ impl Case {
         if let Some(held) = self.reports.get_mut(&by) {
             held.followed = false;
         }
+    }
+
+    /// Drops the report of `by` if that was followed: its heartbeats come here no more.
+    pub fn lose_sight(&mut self, by: MemberId) {
+        self.reports.retain(|&author, held| author != by || !held.followed);
     }
 
     /// Notes that `by` knows a newer tick. Reports of older ones are done with, unless they are followed: their
@@ -229,12 +258,23 @@ impl Case {
         if self.reports.is_empty() && self.contradictions.is_empty() {
             return Ruling::Clear;
         }
-        self.reports.retain(|_, held| now < held.renewed + REPORT_LIFE);
-        self.contradictions.retain(|_, held| now < held.renewed + CONTRADICTION_LIFE);
+        self.reports.retain(|_, held| now < held.lapses_at());
+        let reports = &mut self.reports;
+        self.contradictions.retain(|_, contradiction| {
+            let holds = now < contradiction.renewed + CONTRADICTION_LIFE;
+            if !holds {
+                // Its author is followed no more, or would have said it again since: nobody would ever take it back.
+                reports.retain(|_, held| {
+                    held.own || held.report.tick >= contradiction.tick || held.renewed > contradiction.renewed
+                });
+            }
+            holds
+        });
         let contradicted = self.contradictions.values().map(|held| held.tick).max().unwrap_or(0);
         for held in self.reports.values_mut() {
             // A member that this node hears right now is there, whatever others miss.
-            let stands = !hearing.live && held.report.tick >= hearing.tick.max(contradicted);
+            let is_answered = hearing.live || hearing.heard.is_some_and(|heard| held.renewed <= heard);
+            let stands = !is_answered && held.report.tick >= hearing.tick.max(contradicted);
             held.since = if stands { held.since.or(Some((now, wall))) } else { None };
         }
         let own = |by: MemberId| hearing.own.filter(|own| own.by == by);
@@ -267,7 +307,7 @@ impl Case {
     #[must_use]
     pub fn next_ruling(&self, now: Time) -> Option<Time> {
         let lapses = self.contradictions.values().map(|held| held.renewed + CONTRADICTION_LIFE);
-        let expires = self.reports.values().map(|held| held.renewed + REPORT_LIFE);
+        let expires = self.reports.values().map(HeldReport::lapses_at);
         lapses.chain(expires).filter(|&at| at > now).min()
     }
 
@@ -306,6 +346,11 @@ impl Case {
 }
 
 impl HeldReport {
+    /// When it is worth nothing any more, unless it is renewed.
+    fn lapses_at(&self) -> Time {
+        self.renewed + if self.followed && !self.own { FOLLOWED_LIFE } else { REPORT_LIFE }
+    }
+
     /// Whether two members can have said the two reports, each one of them.
     fn differs_in_voice(&self, other: &Self) -> bool {
         self.second.is_some() || other.second.is_some() || self.via != other.via
@@ -330,7 +375,7 @@ mod tests {
     use super::*;
 
     const RUN: Run = Run { incarnation: 1, boot: 1 };
-    const DEAF: Hearing = Hearing { live: false, tick: 5, own: None };
+    const DEAF: Hearing = Hearing { live: false, heard: None, tick: 5, own: None };
 
     fn id(n: u8) -> MemberId {
         MemberId([n; 32])
@@ -352,7 +397,7 @@ mod tests {
     fn one_report_makes_suspect_at_once_and_unreachable_after_three_seconds() {
         let mut case = Case::default();
         assert_eq!(rule(&mut case, 0), Ruling::Clear);
-        case.accuse(id(1), id(1), report(5), ms(0), Wall(0));
+        case.accuse(id(1), id(7), report(5), ms(0), Wall(0));
         assert_eq!(rule(&mut case, 0), Ruling::Suspect { until: ms(2750) });
         assert_eq!(rule(&mut case, 2749), Ruling::Suspect { until: ms(2750) });
         assert_eq!(rule(&mut case, 2750), Ruling::Unreachable { by: vec![id(1)] });
@@ -427,8 +472,50 @@ mod tests {
         rule(&mut case, 0);
         case.contradict(id(2), id(2), 6, ms(1000), Wall(1000));
         assert_eq!(rule(&mut case, 1000), Ruling::Clear);
-        assert_eq!(case.next_ruling(ms(1000)), Some(ms(4000)));
+        assert_eq!(case.next_ruling(ms(1000)), Some(ms(2500)));
+        case.accuse(id(1), id(1), report(5), ms(2000), Wall(0));
+        assert_eq!(case.next_ruling(ms(2000)), Some(ms(4000)), "it still is open");
         assert_eq!(rule(&mut case, 4000), Ruling::Suspect { until: ms(6750) });
+    }
+
+    #[test]
+    fn a_report_that_was_followed_ends_with_the_heartbeats_of_its_author() {
+        let mut case = Case::default();
+        case.accuse(id(1), id(1), report(5), ms(0), Wall(0));
+        assert_eq!(rule(&mut case, 0), Ruling::Suspect { until: ms(2_750) });
+        assert_eq!(rule(&mut case, 2_499), Ruling::Suspect { until: ms(2_750) });
+        assert_eq!(rule(&mut case, 2_500), Ruling::Clear, "two heartbeats did not come");
+        case.accuse(id(1), id(1), report(5), ms(3_000), Wall(0));
+        case.unfollow(id(1));
+        case.accuse(id(2), id(2), report(5), ms(3_000), Wall(0));
+        case.lose_sight(id(1));
+        case.lose_sight(id(2));
+        assert!(case.report(id(1)).is_some() && case.report(id(2)).is_none(), "only what was followed ends");
+        let mut own = Case::default();
+        own.accuse(id(1), id(1), report(5), ms(0), Wall(0));
+        own.own(id(1));
+        assert_eq!(rule(&mut own, 0), Ruling::Suspect { until: ms(2_750) });
+        assert_eq!(rule(&mut own, 2_750), Ruling::Unreachable { by: vec![id(1)] });
+    }
+
+    #[test]
+    fn no_report_stands_against_who_was_heard_after_it() {
+        let mut case = Case::default();
+        case.accuse(id(1), id(7), report(5), ms(100), Wall(0));
+        let heard = |at| Hearing { heard: Some(ms(at)), ..DEAF };
+        assert_eq!(case.rule(ms(200), Wall(0), heard(99)), Ruling::Suspect { until: ms(2_950) });
+        assert_eq!(case.rule(ms(3_000), Wall(0), heard(150)), Ruling::Clear);
+    }
+
+    #[test]
+    fn what_was_contradicted_and_not_said_again_does_not_come_back() {
+        let mut case = Case::default();
+        case.accuse(id(1), id(1), report(5), ms(0), Wall(0));
+        case.contradict(id(2), id(2), 6, ms(1_000), Wall(0));
+        case.accuse(id(3), id(3), report(5), ms(2_000), Wall(0));
+        assert_eq!(rule(&mut case, 2_000), Ruling::Clear);
+        assert_eq!(rule(&mut case, 4_000), Ruling::Suspect { until: ms(6_750) }, "the third said it since");
+        assert!(case.report(id(1)).is_none() && case.report(id(3)).is_some());
     }
 
     #[test]
@@ -443,8 +530,8 @@ mod tests {
     fn whoever_is_heard_here_is_not_suspected() {
         let mut case = Case::default();
         case.accuse(id(1), id(1), report(5), ms(0), Wall(0));
-        assert_eq!(case.rule(ms(0), Wall(0), Hearing { live: true, tick: 5, own: None }), Ruling::Clear);
-        assert_eq!(case.rule(ms(1), Wall(1), Hearing { live: false, tick: 6, own: None }), Ruling::Clear);
+        assert_eq!(case.rule(ms(0), Wall(0), Hearing { live: true, ..DEAF }), Ruling::Clear);
+        assert_eq!(case.rule(ms(1), Wall(1), Hearing { tick: 6, ..DEAF }), Ruling::Clear);
         assert_eq!(rule(&mut case, 2), Ruling::Suspect { until: ms(2752) });
     }
 

@@ -214,6 +214,13 @@ impl Membership {
                 entry.near_mut().link.contradictors.clear();
                 self.wakes.no_later_than(id, now);
             }
+            // Watching is mutual: what that member reports open is not taken back here any more.
+            for subject in self.accusations.remove(&id).into_iter().flatten() {
+                if let Some(entry) = self.members.get_mut(&subject) {
+                    entry.near_mut().case.lose_sight(id);
+                    self.wakes.no_later_than(subject, now);
+                }
+            }
         }
         for &id in fresh.difference(&before) {
             self.watch.doubted.remove(&id);

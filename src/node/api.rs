@@ -155,6 +155,9 @@ pub enum EventKind {
     Fault { spec: Option<String> },
     /// Something that a person must act upon.
     Alarm { text: String },
+    /// This node itself stood still for so long: it was stopped, or its machine slept or was overloaded. It judges nobody
+    /// by that time; others may have missed it.
+    Stalled { ms: u64 },
     /// A slow reader missed this many events.
     Lagged { count: u64 },
     /// The script of this name wrote a line, or failed: then the text begins with the file and the line.
@@ -325,7 +328,10 @@ pub struct MemberStatus {
     pub nick: String,
     pub incarnation: Incarnation,
     pub state: Presence,
+    /// For how long it has been in this state here.
+    pub since_ms_ago: u64,
     pub heard_ms_ago: Option<u64>,
+    /// Not known of one that this node does not hear itself.
     pub hears_me: Option<bool>,
     pub rtt_us: Option<u64>,
     /// The larger of the two directions.

@@ -77,8 +77,8 @@ impl Node {
     #[must_use]
     pub fn why_member(&self, now: Now, id: MemberId) -> Option<WhyMember> {
         let member = self.membership.member(now, id)?;
-        let path = self.transport.path(id);
-        let measured = path.filter(|_| !is_silent(&member));
+        let path = self.transport.path(id).filter(|_| is_heard(&member));
+        let hears_me = path.and_then(|path| hears_me(now.time, path.hears_me, member.is_watched));
         let evidence = |wanted: fn(EvidenceKind) -> bool| {
             let items = member.evidence.iter().map(|item| self.evidence(item));
             items.filter(|item| wanted(item.kind)).collect()
@@ -90,10 +90,11 @@ impl Node {
             since: member.since,
             link: Link {
                 heard_ms_ago: member.heard.map(|heard| millis(now.time, heard)),
-                hears_me: path.and_then(|path| hears_me(now.time, path.hears_me, member.is_watched)),
-                rtt_us: measured.and_then(|path| path.rtt).map(|rtt| micros(rtt.smoothed)),
-                loss_in: measured.map(|path| path.loss_in),
-                loss_out: measured.map(|path| path.loss_out),
+                hears_me,
+                rtt_us: path.and_then(|path| path.rtt).map(|rtt| micros(rtt.smoothed)),
+                loss_in: path.map(|path| path.loss_in),
+                // The member says what it misses in what this node hears of it: words from before it fell deaf are old.
+                loss_out: path.filter(|_| hears_me != Some(false)).map(|path| path.loss_out),
                 address: self.transport.address(id),
             },
             verdict: Verdict {
@@ -110,17 +111,18 @@ impl Node {
     }
 
     fn member_status(&self, now: Now, member: Member) -> MemberStatus {
-        let path = self.transport.path(member.id);
-        let measured = path.filter(|_| !is_silent(&member));
+        let path = self.transport.path(member.id).filter(|_| is_heard(&member));
+        let hears_me = path.and_then(|path| hears_me(now.time, path.hears_me, member.is_watched));
         MemberStatus {
             id: member.id,
             nick: member.nick,
             incarnation: member.run.incarnation,
             state: member.presence,
+            since_ms_ago: now.wall.0.saturating_sub(member.since.0),
             heard_ms_ago: member.heard.map(|heard| millis(now.time, heard)),
-            hears_me: path.and_then(|path| hears_me(now.time, path.hears_me, member.is_watched)),
-            rtt_us: measured.and_then(|path| path.rtt).map(|rtt| micros(rtt.smoothed)),
-            loss: measured.map(|path| path.loss_in.max(path.loss_out)),
+            hears_me,
+            rtt_us: path.and_then(|path| path.rtt).map(|rtt| micros(rtt.smoothed)),
+            loss: path.filter(|_| hears_me != Some(false)).map(|path| path.loss_in.max(path.loss_out)),
             degraded: member.degraded,
             evidence: member.evidence.iter().map(|item| self.evidence(item)).collect(),
         }
@@ -240,12 +242,12 @@ fn micros(span: Duration) -> u64 {
     u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// Whether this node misses the member now: what was measured of its link before says nothing of the link as it is.
-fn is_silent(member: &Member) -> bool {
-    member.evidence.iter().any(|item| item.kind == EvidenceKind::Silence)
+/// Whether this node hears the member now: what was measured of its link before says nothing of the link as it is.
+fn is_heard(member: &Member) -> bool {
+    member.presence.is_reachable() && !member.evidence.iter().any(|item| item.kind == EvidenceKind::Silence)
 }
 
-/// Whether a peer hears this node; not known of one that it has no reason to hear from now.
+/// Whether a peer that is heard hears this node; not known of one that it has no reason to hear from now.
 fn hears_me(now: Time, confirmed: Option<Time>, is_watched: bool) -> Option<bool> {
     let lately = confirmed.is_some_and(|at| millis(now, at) <= HEARS_ME_WITHIN_MS);
     (lately || is_watched).then_some(lately)

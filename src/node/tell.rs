@@ -16,6 +16,9 @@ impl Node {
                 EventKind::Member { id, nick, state: presence, incarnation: run.incarnation, evidence }
             }
             membership::EventKind::Alarm { text } => EventKind::Alarm { text },
+            membership::EventKind::Stalled { stall } => {
+                EventKind::Stalled { ms: u64::try_from(stall.as_millis()).unwrap_or(u64::MAX) }
+            }
             membership::EventKind::Left => {
                 self.phase = Phase::Left;
                 return;

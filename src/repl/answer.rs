@@ -56,7 +56,7 @@ mod tests {
     use crate::view::{Ink, Names};
 
     fn shown(response: &Response) -> Option<String> {
-        let view = View { ink: Ink::Plain, zone: TimeZone::UTC, names: Names::default() };
+        let view = View { ink: Ink::Plain, zone: TimeZone::UTC, names: Names::default(), columns: None };
         answer(&view, response, Counters::Hidden, Wall(0))
     }
 

@@ -313,6 +313,7 @@ impl Board {
             EventKind::Gap(_)
             | EventKind::Recovered { .. }
             | EventKind::Alarm { .. }
+            | EventKind::Stalled { .. }
             | EventKind::Lagged { .. }
             | EventKind::Script { .. } => {}
         }

@@ -173,6 +173,7 @@ pub(super) fn messages(what: &What) -> Vec<MessageId> {
             | EventKind::Recovered { .. }
             | EventKind::Fault { .. }
             | EventKind::Alarm { .. }
+            | EventKind::Stalled { .. }
             | EventKind::Lagged { .. }
             | EventKind::Script { .. } => Vec::new(),
         },
@@ -195,14 +196,16 @@ fn rank(story: &Story<'_>, index: usize, focus: &BTreeSet<MessageId>) -> Option<
             // What one says oneself is drawn where it was accepted.
             EventKind::Message(message) if is_own(story, index, message.from) => return None,
             EventKind::Ready { .. } | EventKind::Lagged { .. } | EventKind::Fault { .. } => return None,
-            EventKind::Member { state: Presence::Unreachable | Presence::Left, .. } => Rank::Story,
+            EventKind::Member { state: Presence::Unreachable | Presence::Left, .. }
+            | EventKind::Message(_)
+            | EventKind::Undone { .. }
+            | EventKind::Gap(_)
+            | EventKind::Alarm { .. }
+            | EventKind::Stalled { .. } => Rank::Story,
             EventKind::Member { .. }
             | EventKind::Recovered { .. }
             | EventKind::Delivery { .. }
             | EventKind::Script { .. } => Rank::Evidence,
-            EventKind::Message(_) | EventKind::Undone { .. } | EventKind::Gap(_) | EventKind::Alarm { .. } => {
-                Rank::Story
-            }
         },
         What::Logged { .. } => Rank::Evidence,
         What::Accepted { .. } | What::Stored { .. } | What::Refused { .. } | What::Step { .. } => Rank::Story,

@@ -68,7 +68,7 @@ pub(super) enum Fate {
 
 impl<'a> Story<'a> {
     pub(super) fn of(lines: &'a [Line]) -> Self {
-        let view = View { ink: Ink::Plain, zone: TimeZone::UTC, names: Names::default() };
+        let view = View { ink: Ink::Plain, zone: TimeZone::UTC, names: Names::default(), columns: None };
         let mut story = Self {
             lines,
             nodes: Vec::new(),
@@ -228,6 +228,7 @@ impl<'a> Story<'a> {
             | EventKind::Recovered { .. }
             | EventKind::Fault { .. }
             | EventKind::Alarm { .. }
+            | EventKind::Stalled { .. }
             | EventKind::Lagged { .. }
             | EventKind::Script { .. } => {}
         }

@@ -40,6 +40,7 @@ pub(super) fn note(event: &Event) {
         EventKind::Recovered { count, via, nick } => info!(n, cause, count, %via, nick, "recovered"),
         EventKind::Fault { spec } => warn!(n, cause, spec = spec.as_deref().unwrap_or("off"), "fault"),
         EventKind::Alarm { text } => warn!(n, cause, text, "alarm"),
+        EventKind::Stalled { ms } => warn!(n, cause, ms, "stalled"),
         EventKind::Lagged { count } => warn!(n, cause, count, "lagged"),
         EventKind::Script { name, text, failed: true } => warn!(n, cause, name, text, "script"),
         // What a script writes may be what somebody said.

@@ -261,7 +261,7 @@ fn choice((message, to): &(Message, Option<String>)) -> String {
         words.truncate(end);
         words.push('…');
     }
-    let view = View { ink: Ink::Plain, zone: TimeZone::system(), names: Names::default() };
+    let view = View { ink: Ink::Plain, zone: TimeZone::system(), names: Names::default(), columns: None };
     format!("{} ({nick} to {to}, {}: \"{words}\")", id.handle(AMBIGUOUS_CHARS), view.day(*said_at))
 }
 

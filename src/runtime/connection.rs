@@ -298,6 +298,7 @@ fn message_of(kind: &EventKind) -> Option<MessageId> {
         | EventKind::Recovered { .. }
         | EventKind::Fault { .. }
         | EventKind::Alarm { .. }
+        | EventKind::Stalled { .. }
         | EventKind::Lagged { .. }
         | EventKind::Script { .. } => None,
     }

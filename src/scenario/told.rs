@@ -39,6 +39,7 @@ impl Told {
             | EventKind::Gap(_)
             | EventKind::Recovered { .. }
             | EventKind::Fault { .. }
+            | EventKind::Stalled { .. }
             | EventKind::Lagged { .. }
             | EventKind::Script { .. } => false,
         }

@@ -2,8 +2,8 @@
 //! no more than that all is well; `why` shows everything.
 
 use super::names::YOU;
-use super::{View, age, list};
-use crate::base::{Presence, text};
+use super::{View, age, list, percent};
+use crate::base::{DEGRADED_LOSS, Presence, text};
 use crate::node::api::{Evidence, EvidenceKind, MemberStatus};
 
 /// What a silence is measured by in the details of evidence.
@@ -27,12 +27,27 @@ impl View {
     pub(super) fn because_now(&self, member: &MemberStatus) -> String {
         let missed = matches!(member.state, Presence::Suspect | Presence::Unreachable);
         let silent = member.heard_ms_ago.filter(|&ms| missed && ms >= SILENCE_MS_MIN);
-        let Some(ms) = silent else { return self.because(member.state, &member.evidence) };
+        let Some(ms) = silent else { return self.because_there(member) };
         let frozen = |item: &&Evidence| matches!(item.kind, EvidenceKind::Silence | EvidenceKind::Heard);
         let others = member.evidence.iter().filter(|item| !frozen(item));
         let now = std::iter::once(format!("not heard for {}", age(ms)));
         let said = now.chain(others.filter_map(|item| said(member.state, item))).collect();
         self.with_names(member.state, &member.evidence, said)
+    }
+
+    /// The same of one that is not missed: when it came back, and what is wrong with its link.
+    fn because_there(&self, member: &MemberStatus) -> String {
+        let dated = |said: String| match member.state {
+            Presence::Alive => format!("{said}, {} ago", age(member.since_ms_ago)),
+            _ => said,
+        };
+        let events = member.evidence.iter().filter_map(|item| {
+            let said = said(member.state, item)?;
+            Some(if item.kind == EvidenceKind::Silence { said } else { dated(said) })
+        });
+        let lossy = member.loss.filter(|&loss| member.degraded && loss > DEGRADED_LOSS);
+        let losing = lossy.map(|loss| format!("its link loses {}", percent(loss)));
+        self.with_names(member.state, &member.evidence, events.chain(losing).collect())
     }
 
     fn with_names(&self, state: Presence, evidence: &[Evidence], said: Vec<String>) -> String {

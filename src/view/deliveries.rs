@@ -154,7 +154,10 @@ mod tests {
     #[test]
     fn a_reason_is_not_said_of_what_was_taken_in_the_end() {
         let taken = delivery(2, "bo", Outcome::Delivered, 2);
-        assert_eq!(view().delivery("k7f3", &[taken.clone()], Some("its disk is full")), "k7f3 stored by bo");
+        assert_eq!(
+            view().delivery("k7f3", std::slice::from_ref(&taken), Some("its disk is full")),
+            "k7f3 stored by bo"
+        );
         let open = delivery(3, "cy", Outcome::Sending, 1);
         assert_eq!(
             view().delivery("k7f3", &[taken, open], Some("its disk is full")),

@@ -43,6 +43,13 @@ impl View {
             EventKind::Fault { spec: Some(spec) } => self.fault_banner(std::slice::from_ref(spec)),
             EventKind::Fault { spec: None } => self.ink.paint(Tone::Caution, "faults are off"),
             EventKind::Alarm { text: alarm } => self.ink.paint(Tone::Bad, &format!("alarm: {}", text::sanitize(alarm))),
+            EventKind::Stalled { ms } => self.ink.paint(
+                Tone::Caution,
+                &format!(
+                    "this node stood still for {}: it judges nobody by that time, and others may have missed it",
+                    age(*ms)
+                ),
+            ),
             EventKind::Script { name, text, failed } => {
                 let tone = if *failed { Tone::Bad } else { Tone::Faint };
                 let line = if *failed { text::sanitize(text) } else { format!("{name}: {}", text::sanitize(text)) };
@@ -243,7 +250,7 @@ pub(super) mod tests {
 
     /// Ana's view, without colour, in UTC.
     pub(in crate::view) fn view() -> View {
-        View { ink: Ink::Plain, zone: TimeZone::UTC, names: four() }
+        View { ink: Ink::Plain, zone: TimeZone::UTC, names: four(), columns: None }
     }
 
     pub(in crate::view) fn message(from: u8, nick: &str, to: Option<u8>, text: &str) -> Message {

@@ -29,12 +29,14 @@ pub use names::Names;
 pub use opening::{Answered, Opening};
 pub use status::Counters;
 
-/// How text is made for one person: in colour or not, by which clock, and who is who.
+/// How text is made for one person: in colour or not, how wide, by which clock, and who is who.
 #[derive(Clone, Debug)]
 pub struct View {
     pub ink: Ink,
     pub zone: TimeZone,
     pub names: Names,
+    /// How wide the person's terminal is; `None` where there is none.
+    pub columns: Option<usize>,
 }
 
 impl View {
@@ -84,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_time_that_no_calendar_has_does_not_panic() {
-        let view = View { ink: Ink::Plain, zone: TimeZone::UTC, names: Names::default() };
+        let view = View { ink: Ink::Plain, zone: TimeZone::UTC, names: Names::default(), columns: None };
         assert_eq!(view.clock(Wall(1_000)), "00:00:01.000");
         assert_eq!(view.day(Wall(u64::MAX)), "?");
     }

@@ -84,7 +84,7 @@ impl View {
         let mut table = Table::untitled();
         table.row([Cell::new(Tone::Faint, "messages"), messages.into()]);
         table.row([Cell::new(Tone::Faint, "deliveries"), deliveries.into()]);
-        table.render(self.ink)
+        table.render(self.ink, self.columns)
     }
 
     fn numbers(&self, numbers: &BTreeMap<String, u64>) -> String {
@@ -92,7 +92,7 @@ impl View {
         for (name, number) in numbers {
             table.row([format!("  {name}").into(), number.to_string().into()]);
         }
-        table.render(self.ink)
+        table.render(self.ink, self.columns)
     }
 }
 
@@ -149,7 +149,7 @@ ana (aeaq) in \"ana's moot\", listening on 192.168.1.5:4460, up 12 min, incarnat
 
 member     state            heard      hears you  round trip  loss  because
 ana (you)  alive            –          –          –           –
-bo         alive, degraded  0.4 s ago  yes        0.8 ms      25 %
+bo         alive, degraded  0.4 s ago  yes        0.8 ms      25 %  its link loses 25 %
 
 messages    12 in the room, 3 private, 4 duplicates dropped, since this start; 1 gap now
 deliveries  30 delivered, 1 waiting, of what is kept of all runs"

@@ -23,7 +23,7 @@ impl View {
                 Cell::new(Tone::Faint, self.because_now(member)),
             ]);
         }
-        table.render(self.ink)
+        table.render(self.ink, self.columns)
     }
 
     /// The members with the numbers of their links.
@@ -41,7 +41,7 @@ impl View {
                 Cell::new(Tone::Faint, self.because_now(member)),
             ]);
         }
-        table.render(self.ink)
+        table.render(self.ink, self.columns)
     }
 
     fn member_cell(&self, member: &MemberStatus) -> Cell {
@@ -102,6 +102,7 @@ pub(super) mod tests {
             nick: nick.into(),
             incarnation: 1,
             state,
+            since_ms_ago: 61_000,
             heard_ms_ago: None,
             hears_me: None,
             rtt_us: None,
@@ -143,7 +144,7 @@ pub(super) mod tests {
             "\
 member     id    state            your link                          because
 ana (you)  aeaq  alive            this is you
-bo         aiba  alive, degraded  heard 0.4 s ago, hears you
+bo         aiba  alive, degraded  heard 0.4 s ago, hears you         its link loses 25 %
 cy         ambq  unreachable      heard 14 s ago, does not hear you  not heard for 14 s; reported by you and bo
 dee        aqca  suspect          never heard here                   not heard since this node started
 eve        aucq  alive            no direct link"
@@ -157,7 +158,7 @@ eve        aucq  alive            no direct link"
             "\
 member     state            heard      hears you  round trip  loss  because
 ana (you)  alive            –          –          –           –
-bo         alive, degraded  0.4 s ago  yes        0.8 ms      25 %
+bo         alive, degraded  0.4 s ago  yes        0.8 ms      25 %  its link loses 25 %
 cy         unreachable      14 s ago   no         –           –     not heard for 14 s; reported by you and bo
 dee        suspect          –          –          –           –     not heard since this node started
 eve        alive            –          –          –           –"

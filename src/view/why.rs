@@ -24,11 +24,20 @@ impl View {
         if verdict.reports.is_empty() && verdict.contradictions.is_empty() && verdict.evidence.is_empty() {
             lines.push("the room's verdict: nobody reports anything".into());
         }
-        let parts = [
-            ("the room's verdict rests on", &verdict.evidence),
-            ("reports", &verdict.reports),
-            ("contradictions", &verdict.contradictions),
-        ];
+        let is_missed = matches!(why.state, Presence::Suspect | Presence::Unreachable);
+        let parts = if is_missed && !verdict.reports.is_empty() {
+            [
+                ("the room's verdict rests on", &verdict.reports),
+                ("contradictions", &verdict.contradictions),
+                ("what else is known of it", &verdict.evidence),
+            ]
+        } else {
+            [
+                ("the room's verdict rests on", &verdict.evidence),
+                ("reports", &verdict.reports),
+                ("contradictions", &verdict.contradictions),
+            ]
+        };
         for (title, items) in parts {
             if !items.is_empty() {
                 lines.push(format!("{title}:"));
@@ -53,16 +62,23 @@ impl View {
                 return format!("  restored at {}: {}", self.clock(item.at), text::sanitize(&item.detail));
             }
         };
-        let mut line = format!("  {verb} {by} at {}", self.clock(item.at));
+        // It may have come long before it was evidence.
+        let when = if item.kind == EvidenceKind::Card { ", here by" } else { " at" };
+        let mut line = format!("  {verb} {by}{when} {}", self.clock(item.at));
         if !item.detail.is_empty() {
             line.push_str(": ");
             line.push_str(&text::sanitize(&item.detail));
         }
-        let tick = item.tick.map(|tick| format!("tick {tick}"));
-        let run = item.run.map(|run| format!("run {run}"));
-        let facts: Vec<String> = [tick, run].into_iter().flatten().collect();
-        if facts.is_empty() { line } else { format!("{line} ({})", facts.join(", ")) }
+        line + &facts(item)
     }
+}
+
+/// The tick and the run that it is about.
+fn facts(item: &Evidence) -> String {
+    let tick = item.tick.map(|tick| format!("tick {tick}"));
+    let run = item.run.map(|run| format!("run {run}"));
+    let facts: Vec<String> = [tick, run].into_iter().flatten().collect();
+    if facts.is_empty() { String::new() } else { format!(" ({})", facts.join(", ")) }
 }
 
 fn link(link: &Link, state: Presence) -> String {
@@ -120,9 +136,9 @@ mod tests {
 bo is unreachable since 22:13:20.250 (42 s)
 your link: heard 46 s ago, does not hear you, round trip 0.8 ms, loss from it 0 %, loss to it 3 %, at 192.168.1.6:4460
 the room's verdict rests on:
-  card signed by bo at 22:13:20.000
-reports:
-  reported by cy at 22:13:20.000: 5 probes lost (tick 7, run 17.ab12)"
+  reported by cy at 22:13:20.000: 5 probes lost (tick 7, run 17.ab12)
+what else is known of it:
+  card signed by bo, here by 22:13:20.000"
         );
         let oneself = WhyMember { member: id(1), nick: "ana".into(), ..why.clone() };
         assert_eq!(view().why_member(&oneself, AT).lines().nth(1), Some("your link: this is you"));

@@ -107,7 +107,9 @@ impl World {
                 EventKind::Member { id, presence, run, evidence, .. } if *id == of => {
                     Some((*presence, *run, evidence.clone()))
                 }
-                EventKind::Member { .. } | EventKind::Alarm { .. } | EventKind::Left => None,
+                EventKind::Member { .. } | EventKind::Alarm { .. } | EventKind::Stalled { .. } | EventKind::Left => {
+                    None
+                }
             })
             .collect()
     }

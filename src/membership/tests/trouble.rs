@@ -102,6 +102,16 @@ fn a_stall_of_our_own_accuses_nobody() {
         for of in FIVE {
             assert!(world.told("bo", of).is_empty(), "seed {seed}: {:?}", world.told("bo", of));
         }
+        // It says so of itself, once; nobody else does.
+        let stalls = |of| {
+            world.events(of).filter_map(|event| match event.kind {
+                EventKind::Stalled { stall } => Some(stall),
+                _ => None,
+            })
+        };
+        let own: Vec<_> = stalls("bo").collect();
+        assert!(own.len() == 1 && own[0] > ms(3_900) && own[0] <= secs(5), "seed {seed}: {own:?}");
+        assert_eq!(stalls("ana").count(), 0, "seed {seed}");
         assert!(world.converged(&FIVE), "seed {seed}");
         // The others saw it go, and come back.
         for at in ["ana", "cy", "dee", "eve"] {
@@ -163,7 +173,7 @@ fn a_copied_home_is_noticed_and_falls_silent() {
     assert!(world.is_silent("bo"));
     let alarm = world.events("bo").find_map(|event| match &event.kind {
         EventKind::Alarm { text } => Some(text.clone()),
-        EventKind::Member { .. } | EventKind::Left => None,
+        EventKind::Member { .. } | EventKind::Stalled { .. } | EventKind::Left => None,
     });
     assert!(alarm.is_some_and(|text| text.contains("stop one of the two")));
     world.run(secs(10));

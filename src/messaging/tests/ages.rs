@@ -78,7 +78,7 @@ fn a_life_goes_on_where_the_run_before_ended() {
         world.run_for(DAY * 3);
         world.start("ana");
     }
-    world.run_for(DAY - SEC * 3_600);
+    world.run_for(DAY.saturating_sub(SEC * 3_600));
     let bo = world.id("bo");
     assert_eq!(world.machine("ana").message(waiting).unwrap().deliveries[&bo].outcome, Outcome::Waiting);
     world.run_for(SEC * 3 * 3_600 + SEC * 5);
@@ -92,7 +92,7 @@ fn what_is_older_than_is_kept_for_others_goes_by_time_lived() {
     world.say("ana", "to be given to others");
     world.run_for(RETAINED_AGE_MAX / 2);
     restart(&mut world, "ana");
-    world.run_for(RETAINED_AGE_MAX / 2 - SEC * 60);
+    world.run_for((RETAINED_AGE_MAX / 2).saturating_sub(SEC * 60));
     assert_eq!(world.machine("ana").log.size().0, 1);
     world.run_for(SEC * 3_605);
     assert_eq!(world.machine("ana").log.size().0, 0);

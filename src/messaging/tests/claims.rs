@@ -248,7 +248,9 @@ impl Node {
         match record {
             Record::GroupSent { bytes, roster, .. } => {
                 let id = Signed::<GroupMessage>::open_trusted(bytes).expect("what is stored was verified").id();
-                roster.iter().for_each(|&(to, outcome)| note(id, to, outcome));
+                for &(to, outcome) in roster {
+                    note(id, to, outcome);
+                }
             }
             Record::PrivateSent { bytes, outcome, .. } => {
                 let message: PrivateMessage = decode_layout(bytes).expect("what is stored was decoded");

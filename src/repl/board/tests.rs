@@ -52,7 +52,7 @@ fn changed(id: u8, member: u8, outcome: Outcome) -> Event {
 }
 
 fn board(typed: Typed) -> Board {
-    let view = View { ink: Ink::Plain, zone: TimeZone::UTC, names: Names::default() };
+    let view = View { ink: Ink::Plain, zone: TimeZone::UTC, names: Names::default(), columns: None };
     let mut board = Board::new(view, typed);
     assert!(board.handle_events(&[ready()]).is_empty());
     board
@@ -157,6 +157,7 @@ fn bo(state: Presence, evidence: Vec<Evidence>) -> MemberStatus {
         nick: "bo".into(),
         incarnation: 1,
         state,
+        since_ms_ago: 0,
         heard_ms_ago: None,
         hears_me: None,
         rtt_us: None,

@@ -173,7 +173,7 @@ impl Writer<'_, '_> {
                 };
                 self.list(line, weight, &head, self.story.name(delivery.member));
             }
-            EventKind::Undone { .. } | EventKind::Gap(_) | EventKind::Alarm { .. } => {
+            EventKind::Undone { .. } | EventKind::Gap(_) | EventKind::Alarm { .. } | EventKind::Stalled { .. } => {
                 self.note(line, Weight::Story, &self.story.told(event));
             }
             EventKind::Recovered { .. } => self.note(line, Weight::Evidence, &self.story.told(event)),

@@ -144,6 +144,7 @@ const fn kind(kind: &EventKind) -> &'static str {
         EventKind::Recovered { .. } => "recovered",
         EventKind::Fault { .. } => "fault",
         EventKind::Alarm { .. } => "alarm",
+        EventKind::Stalled { .. } => "stalled",
         EventKind::Lagged { .. } => "lagged",
         EventKind::Script { .. } => "script",
     }

@@ -173,6 +173,7 @@ impl Ledger {
             | EventKind::Recovered { .. }
             | EventKind::Fault { .. }
             | EventKind::Alarm { .. }
+            | EventKind::Stalled { .. }
             | EventKind::Lagged { .. }
             | EventKind::Script { .. } => {}
         }

@@ -80,6 +80,7 @@ pub(super) fn label(story: &Story<'_>, index: usize) -> Mark {
             | EventKind::Recovered { .. }
             | EventKind::Fault { .. }
             | EventKind::Alarm { .. }
+            | EventKind::Stalled { .. }
             | EventKind::Lagged { .. }
             | EventKind::Script { .. } => story.told(event),
         },
