@@ -24,16 +24,17 @@ pub struct Path {
     pub hears_me: Option<Time>,
     /// Smoothed round trip and its variation (RFC 6298 section 2); `None` before the first sample.
     pub rtt: Option<Rtt>,
-    /// Share lost of what we sent and of what the peer sent, among the last 64 datagrams each way.
-    pub loss_out: PerMille,
-    pub loss_in: PerMille,
+    /// Share lost of what we sent and of what the peer sent, among the last 64 datagrams each way; `None` before there
+    /// were enough to tell.
+    pub loss_out: Option<PerMille>,
+    pub loss_in: Option<PerMille>,
 }
 
 impl Path {
     /// Nothing was shown yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self { heard: None, hears_me: None, rtt: None, loss_out: PerMille(0), loss_in: PerMille(0) }
+        Self { heard: None, hears_me: None, rtt: None, loss_out: None, loss_in: None }
     }
 }
 

@@ -433,7 +433,7 @@ impl Entry {
         }
         let path = self.near().link.path;
         let is_direct = self.near().link.is_open() && self.near().link.watched;
-        let lossy = is_direct && path.loss_in.max(path.loss_out) > DEGRADED_LOSS;
+        let lossy = is_direct && path.loss_in.max(path.loss_out) > Some(DEGRADED_LOSS);
         lossy
             || self.near().case.has_reports()
             || !self.near().link.contradictors.is_empty()

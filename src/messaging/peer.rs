@@ -332,7 +332,7 @@ impl Work {
     /// Counts an attempt, and gives how many datagrams of each are to go out.
     pub fn attempt(&mut self, out: OutId, now: Time, is_retry: bool) -> u8 {
         self.pace.sent(now, self.stage.get(&out).copied().unwrap_or(0));
-        self.pace.copies(now, self.path.loss_out, is_retry)
+        self.pace.copies(now, self.path.loss_out.unwrap_or_default(), is_retry)
     }
 
     /// It has what was in flight, and what it said of that came now.

@@ -107,7 +107,7 @@ impl Pace {
     /// The receipt came `took` after the first of `attempts`. Where others followed, it says nothing (Karn's rule),
     /// but on a path without loss: there they were too early, and this is how that is learnt.
     pub fn receipted(&mut self, took: Duration, attempts: u32, path: &Path) {
-        let is_lossless = path.loss_out <= LOSSLESS_MAX && path.loss_in <= LOSSLESS_MAX;
+        let is_lossless = path.loss_out.max(path.loss_in).unwrap_or_default() <= LOSSLESS_MAX;
         if attempts > 1 && !is_lossless {
             return;
         }
@@ -175,7 +175,7 @@ mod tests {
         let mut pace = Pace::default();
         for _ in 0..50 {
             pace.receipted(Duration::from_millis(150), 2, &path(50));
-            pace.receipted(Duration::from_millis(900), 2, &Path { loss_in: PerMille(200), ..path(50) });
+            pace.receipted(Duration::from_millis(900), 2, &Path { loss_in: Some(PerMille(200)), ..path(50) });
         }
         let pto = pace.pto(&path(50));
         assert!((Duration::from_millis(154)..Duration::from_millis(170)).contains(&pto), "{pto:?}");

@@ -92,9 +92,9 @@ impl Node {
                 heard_ms_ago: member.heard.map(|heard| millis(now.time, heard)),
                 hears_me,
                 rtt_us: path.and_then(|path| path.rtt).map(|rtt| micros(rtt.smoothed)),
-                loss_in: path.map(|path| path.loss_in),
+                loss_in: path.and_then(|path| path.loss_in),
                 // The member says what it misses in what this node hears of it: words from before it fell deaf are old.
-                loss_out: path.filter(|_| hears_me != Some(false)).map(|path| path.loss_out),
+                loss_out: path.filter(|_| hears_me != Some(false)).and_then(|path| path.loss_out),
                 address: self.transport.address(id),
             },
             verdict: Verdict {
@@ -122,7 +122,7 @@ impl Node {
             heard_ms_ago: member.heard.map(|heard| millis(now.time, heard)),
             hears_me,
             rtt_us: path.and_then(|path| path.rtt).map(|rtt| micros(rtt.smoothed)),
-            loss: path.filter(|_| hears_me != Some(false)).map(|path| path.loss_in.max(path.loss_out)),
+            loss: path.filter(|_| hears_me != Some(false)).and_then(|path| path.loss_in.max(path.loss_out)),
             degraded: member.degraded,
             evidence: member.evidence.iter().map(|item| self.evidence(item)).collect(),
         }

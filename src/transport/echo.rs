@@ -9,7 +9,7 @@ use crate::base::limits::SENT_TIMES_MAX;
 use crate::base::{Path, PerMille, Rtt, Time};
 use crate::wire::sealed::{ECHO_WINDOW, Echo, EchoOf};
 
-/// A share of fewer datagrams would be chance: until then it is what the session before has measured, or no loss.
+/// A share of fewer datagrams would be chance: until then it is what the session before has measured, or not known.
 const LOSS_DATAGRAMS_MIN: u64 = 16;
 
 #[derive(Debug, Default)]
@@ -23,7 +23,7 @@ pub(super) struct PathMeter {
     /// The highest counter that the peer has echoed.
     echoed: Option<u64>,
     /// What the echo before said of our loss.
-    lost_before: PerMille,
+    lost_before: Option<PerMille>,
 }
 
 impl PathMeter {
@@ -62,7 +62,7 @@ impl PathMeter {
             self.newest_at = now;
         }
         if let Some(lost) = share_lost(replay.highest().unwrap_or(0), replay.arrived()) {
-            self.path.loss_in = lost;
+            self.path.loss_in = Some(lost);
         }
     }
 
@@ -91,8 +91,9 @@ impl PathMeter {
         }
         if let Some(lost) = share_lost(counter, arrived) {
             // What was only overtaken is missing from one echo, and back in the next.
-            self.path.loss_out = lost.min(self.lost_before);
-            self.lost_before = lost;
+            if let Some(before) = self.lost_before.replace(lost) {
+                self.path.loss_out = Some(lost.min(before));
+            }
         }
         self.echoed = Some(counter);
         let Some(known) = counter.checked_sub(self.sent_from) else {
@@ -173,10 +174,11 @@ mod tests {
         let mut meter = PathMeter::default();
         (0..16).for_each(|ms| meter.record_sent(at_ms(ms)));
         assert!(meter.handle_echo(at_ms(20), echo_of(14, 0, 10)));
-        assert_eq!(meter.path().loss_out, PerMille(0));
+        assert!(meter.handle_echo(at_ms(20), echo_of(14, 0, 10)));
+        assert_eq!(meter.path().loss_out, None, "which is not the same as no loss");
         assert!(meter.handle_echo(at_ms(20), echo_of(15, 0, 12)));
         assert!(meter.handle_echo(at_ms(21), echo_of(15, 0, 12)));
-        assert_eq!(meter.path().loss_out, PerMille(250));
+        assert_eq!(meter.path().loss_out, Some(PerMille(250)));
     }
 
     #[test]
@@ -185,19 +187,19 @@ mod tests {
         (0..64).for_each(|ms| meter.record_sent(at_ms(ms)));
         for (counter, arrived) in [(60, 61), (62, 62), (62, 63), (63, 63), (63, 64)] {
             assert!(meter.handle_echo(at_ms(70), echo_of(counter, 0, arrived)));
-            assert_eq!(meter.path().loss_out, PerMille(0), "{counter}");
+            assert_eq!(meter.path().loss_out.unwrap_or_default(), PerMille(0), "{counter}");
         }
     }
 
     #[test]
     fn a_new_session_begins_with_the_loss_that_the_one_before_has_measured() {
         let mut meter = PathMeter::default();
-        meter.adopt(Path { loss_out: PerMille(200), loss_in: PerMille(50), ..Path::default() });
+        meter.adopt(Path { loss_out: Some(PerMille(200)), loss_in: Some(PerMille(50)), ..Path::default() });
         (0..64).for_each(|ms| meter.record_sent(at_ms(ms)));
         assert!(meter.handle_echo(at_ms(70), echo_of(10, 0, 11)));
-        assert_eq!((meter.path().loss_out, meter.path().loss_in), (PerMille(200), PerMille(50)));
+        assert_eq!((meter.path().loss_out, meter.path().loss_in), (Some(PerMille(200)), Some(PerMille(50))));
         assert!(meter.handle_echo(at_ms(71), echo_of(63, 0, 64)));
-        assert_eq!(meter.path().loss_out, PerMille(0));
+        assert_eq!(meter.path().loss_out, Some(PerMille(0)));
     }
 
     #[test]

@@ -444,8 +444,8 @@ impl World {
             heard: Some(self.now),
             hears_me: Some(self.now),
             rtt: Some(rtt),
-            loss_out: self.link.loss,
-            loss_in: self.link.loss,
+            loss_out: Some(self.link.loss),
+            loss_in: Some(self.link.loss),
         }
     }
 

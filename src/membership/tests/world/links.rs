@@ -41,8 +41,8 @@ impl World {
             heard: Some(self.now),
             hears_me: Some(self.now),
             rtt: Some(Rtt { smoothed: self.delay * 2, variation: self.delay / 2 }),
-            loss_out: self.loss_of(id, from),
-            loss_in: self.loss_of(from, id),
+            loss_out: Some(self.loss_of(id, from)),
+            loss_in: Some(self.loss_of(from, id)),
         };
         let now = self.now;
         let node = self.nodes.get_mut(&id).unwrap();
