@@ -384,7 +384,8 @@ impl Link {
         let silent_at = self.quiet_since + self.silence_limit();
         // What is lost on the way here is taken to be lost on the way back, until the peer says otherwise.
         let lately = self.beats.poor().max(poor_ear).unwrap_or_default();
-        let (out, back) = (self.path.loss_out.unwrap_or_default().max(lately), self.path.loss_in.unwrap_or_default().max(lately));
+        let (out, back) =
+            (self.path.loss_out.unwrap_or_default().max(lately), self.path.loss_in.unwrap_or_default().max(lately));
         let loss = Loss::new(out, back);
         if !self.is_open() {
             return silent_at + loss.dialled();

@@ -57,7 +57,9 @@ impl Membership {
             return;
         };
         let silent = entry.near().link.silent_from;
-        let newer = entry.near_mut().link.hear_tick(now, tick);
+        // What waited during a stall of this node's own was said at any time of it.
+        let said = if now < self.drained_at { self.stalled_at } else { now };
+        let newer = entry.near_mut().link.hear_tick(said, tick);
         if std::mem::take(&mut entry.near_mut().unspread) {
             self.spread(step, peer, tick);
         }

@@ -57,6 +57,8 @@ impl Membership {
             self.out.tell(step, None, EventKind::Stalled { stall });
         }
         self.drained_at = now + DRAIN;
+        self.stalled_at =
+            Time::from_micros(now.as_micros().saturating_sub(u64::try_from(stall.as_micros()).unwrap_or(u64::MAX)));
         self.reporting.clear();
         self.accusations.clear();
         for entry in self.members.values_mut() {

@@ -128,6 +128,8 @@ pub struct Membership {
     stalls: Stalls,
     /// Until when reports are taken for what had piled up during a stall.
     drained_at: Time,
+    /// When the stall began that what waits until then waited in.
+    stalled_at: Time,
     join: Join,
     redial: Redial,
     /// Records that the disk refused are written again then.
@@ -170,6 +172,7 @@ impl Membership {
             ended: Longest::default(),
             stalls: Stalls::new(step.now.time),
             drained_at: step.now.time,
+            stalled_at: step.now.time,
             join: Join::default(),
             redial: Redial::new(step.now.time),
             resave_at: None,
