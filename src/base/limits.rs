@@ -53,7 +53,7 @@ pub const HALF_OPEN_MAX: usize = 1_024;
 pub const HANDSHAKE_SOURCES_MAX: usize = 4_096;
 /// First messages of handshakes remembered, so that a replayed one gets no answer: an hour of one busy source.
 pub const REMEMBERED_EPHEMERALS_MAX: usize = 4_096;
-/// Handshakes of our own not finished: a node that is deaf probes 50 a second, each for some 6 s.
+/// Handshakes of our own not finished: a node that is deaf probes 66 a second, each for some 6 s.
 pub const DIALS_MAX: usize = 512;
 /// Addresses dialled for one peer: those of its card, and as many that were seen.
 pub const PEER_ADDRESSES_MAX: usize = 8;

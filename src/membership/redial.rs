@@ -22,8 +22,8 @@ const HURRIED_PERIOD: Duration = Duration::from_millis(100);
 const HURRIED_FOR: Duration = Duration::from_secs(5);
 /// Members that are looked at to find whose turn it is.
 const LOOKED_AT_MAX: usize = 512;
-/// A node that is mostly deaf asks all that it remembers, 50 a second, but each once a second at most.
-const DEAF_REDIAL_SPACING: Duration = Duration::from_millis(20);
+/// A node that is mostly deaf asks all that it remembers, 66 a second, but each once a second at most.
+const DEAF_REDIAL_SPACING: Duration = Duration::from_millis(15);
 /// One who left is dialled in every tenth turn: it comes back by itself, unless it does not know where to.
 const LEFT_EVERY: u64 = 10;
 /// A session on which nothing came for this long is replaced by a new handshake, at all addresses known: its

@@ -32,8 +32,8 @@ const UNUSED_LINK: Duration = Duration::from_secs(60);
 const UNUSED_CHECK_TICKS: u64 = 16;
 /// How long this node tries to reach a member that it wants to talk to before it is asked again.
 const WANTED_FOR: Duration = Duration::from_secs(10);
-/// A node that is cut off, or that has met nobody yet, looks for everybody whom it remembers, 50 a second.
-const SWEEP_SPACING: Duration = Duration::from_millis(20);
+/// A node that is cut off, or that has met nobody yet, looks for everybody whom it remembers, 66 a second.
+const SWEEP_SPACING: Duration = Duration::from_millis(15);
 const SWEEP_AGAIN: Duration = Duration::from_secs(1);
 /// Whom this node remembers from before its start, and nobody vouches for by then, it looks for too; so do the
 /// others, so each does the less the more there are.
