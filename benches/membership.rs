@@ -338,8 +338,9 @@ fn mute(size: usize, seeds: u64) -> String {
         for _ in 0..twentieth(pairs.len()) {
             let drawn = rng.below(u64::try_from(pairs.len()).unwrap_or(1));
             let (a, b) = pairs.swap_remove(usize::try_from(drawn).unwrap_or(0));
-            let (a, b) = (room.names[a].clone(), room.names[b].clone());
-            room.partition(&[a], &[b]);
+            for (from, to) in [(a, b), (b, a)] {
+                room.world.cut(&room.names[from], &room.names[to]);
+            }
         }
         rates.push(room.rate(|room| room.world.run_for(SPAN)));
         wrong += room.called_gone(&told, &room.names.clone());

@@ -1,7 +1,7 @@
 //! What lies between the machines: delay, loss and cuts, by the very plan and fates that a real node injects
 //! faults with. Knows members by their ids; carries no bytes itself.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use super::World;
@@ -12,8 +12,23 @@ use crate::faults::{Arrival, Datagram, DropReason, Ends, Fate, Fault, Link, Plac
 
 pub(super) struct Network {
     plan: Plan,
+    partitions: Vec<Partition>,
     /// One for each way between two machines; made when the first datagram goes.
     links: HashMap<(usize, usize), Link>,
+}
+
+/// Two sets of machines, by their numbers, between which nothing passes. As rules it would be two for each pair, half a million
+/// where a thousand members are cut into halves.
+struct Partition {
+    one: BTreeSet<usize>,
+    other: BTreeSet<usize>,
+}
+
+impl Partition {
+    fn is_between(&self, from: usize, to: usize) -> bool {
+        let Self { one, other } = self;
+        one.contains(&from) && other.contains(&to) || other.contains(&from) && one.contains(&to)
+    }
 }
 
 /// The next datagram from one machine to another, each with its member.
@@ -32,7 +47,7 @@ impl Network {
     pub(super) fn new(seed: [u8; 32]) -> Self {
         let mut plan = Plan::of_network(seed);
         plan.add([everywhere(DELAY)]).expect("an empty plan has room");
-        Self { plan, links: HashMap::new() }
+        Self { plan, partitions: Vec::new(), links: HashMap::new() }
     }
 
     /// How the next datagram arrives, and its copy; or why it is lost.
@@ -40,6 +55,9 @@ impl Network {
         &mut self,
         Passage { from, to, time, bytes }: Passage,
     ) -> Result<(Arrival, Option<Arrival>), check::DropReason> {
+        if self.partitions.iter().any(|partition| partition.is_between(from.0, to.0)) {
+            return Err(check::DropReason::Cut);
+        }
         let link = self.links.entry((from.0, to.0)).or_default();
         let datagram = Datagram { place: Place::Network, from: Some(from.1), to: Some(to.1), time, bytes };
         match self.plan.decide(datagram, link) {
@@ -102,16 +120,17 @@ impl World {
 
     /// Lets nothing pass between the two sides, either way.
     pub fn partition(&mut self, one: &[&str], other: &[&str]) {
-        for a in one {
-            for b in other {
-                self.cut(a, b);
-                self.cut(b, a);
-            }
-        }
+        let numbers = |names: &[&str]| names.iter().map(|name| self.index(name)).collect();
+        let partition = Partition { one: numbers(one), other: numbers(other) };
+        self.partition_line(&partition, true);
+        self.network.partitions.push(partition);
     }
 
     /// Opens all that was cut.
     pub fn heal(&mut self) {
+        for partition in std::mem::take(&mut self.network.partitions) {
+            self.partition_line(&partition, false);
+        }
         for rule in self.network.plan.rules() {
             if rule.fault == Fault::Cut {
                 self.take_off(&rule);
@@ -127,8 +146,18 @@ impl World {
         self.put_on(rule).expect("a story has fewer rules than a plan holds");
     }
 
+    fn partition_line(&mut self, Partition { one, other }: &Partition, is_on: bool) {
+        self.mark(None, &format!("partition {one:?} {other:?} {is_on}"));
+        if self.recorder.is_on() {
+            let name = |&number: &usize| self.machines[number].name.to_string();
+            let names = |side: &BTreeSet<usize>| side.iter().map(name).collect::<Vec<_>>().join(",");
+            let text = format!("cut between {} and {}", names(one), names(other));
+            self.line(None, None, || What::Fault { text, is_on });
+        }
+    }
+
     fn fault_line(&mut self, rule: &Rule, is_on: bool) {
-        // By ids: a crowd's partition has a million rules, and names are looked for.
+        // By ids: names are looked for.
         self.mark(None, &format!("{rule} {is_on}"));
         if self.recorder.is_on() {
             let named = |id| self.machines.iter().find(|machine| machine.home.id == id).map(|machine| &*machine.name);
