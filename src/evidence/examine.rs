@@ -170,9 +170,8 @@ impl Examined {
                 let is_its = self.to == Some(receipt.receiver) && ids.contains(&self.id);
                 (if is_its { Covers::ThisMessage } else { Covers::Nothing }, None)
             }
-            Held::Group { run, ranges } => {
-                let range = ranges.iter().find(|range| (range.first..=range.last).contains(&self.seq));
-                let Some(range) = range.filter(|_| self.to.is_none() && *run == self.run) else {
+            Held::Group { run, .. } => {
+                let Some(range) = receipt.held.range_over(self.seq).filter(|_| self.to.is_none() && *run == self.run) else {
                     return (Covers::Nothing, None);
                 };
                 let named = match (range.last - self.seq).checked_sub(1) {

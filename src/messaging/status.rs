@@ -10,7 +10,7 @@ use super::machine::Messaging;
 use super::record::{Answer, GapRecord};
 use crate::base::limits;
 use crate::base::{MemberId, MessageId, MessageKey, Run, Seq, Stream, Wall};
-use crate::wire::{GroupMessage, Held, HeldRange, PrivateMessage, Receipt, Signed, decode_layout};
+use crate::wire::{GroupMessage, HeldRange, PrivateMessage, Receipt, Signed, decode_layout};
 
 /// What was counted since this process started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -229,12 +229,7 @@ impl Messaging {
             |range: &HeldRange| of.and_then(|of| of.kept.get(&range.last)).is_some_and(|kept| kept.id == range.last_id);
         let covers = |seen: &ReceiptSeen| {
             let Ok(receipt) = Signed::<Receipt>::open_trusted(&seen.bytes) else { return false };
-            match &receipt.value().held {
-                Held::Group { ranges, .. } => {
-                    ranges.iter().any(|range| (range.first..=range.last).contains(&seq) && is_here(range))
-                }
-                Held::Private { .. } => false,
-            }
+            receipt.value().held.range_over(seq).is_some_and(is_here)
         };
         let members = self.receipts.covering(run, seq).filter(|member| !roster.contains_key(member));
         let newest = |member: MemberId| self.book.receipts_after((run, seq), member).find(|seen| covers(seen));

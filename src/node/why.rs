@@ -10,7 +10,7 @@ use super::report::message_kind;
 use super::tell::{TOO_OLD, refused_because};
 use crate::base::{MemberId, MessageId, Now, Seq, Stream, Wall};
 use crate::messaging;
-use crate::wire::{Held, HeldRange, Receipt, Signed};
+use crate::wire::{Receipt, Signed};
 
 impl Node {
     /// The evidence about a message; `None` for one that is only on disk, or unknown. Receipts were verified when they
@@ -144,10 +144,7 @@ impl ReceiptEvidence {
     pub fn new(bytes: &[u8], at: Wall, seq: Seq, signature: SignatureState) -> Self {
         let signed = Signed::<Receipt>::open_trusted(bytes).expect("a kept receipt was read when it came");
         let receipt = signed.value();
-        let range = match &receipt.held {
-            Held::Group { ranges, .. } => ranges.iter().find(|range| (range.first..=range.last).contains(&seq)),
-            Held::Private { .. } => None,
-        };
+        let range = receipt.held.range_over(seq);
         Self {
             at,
             run: receipt.run,
@@ -171,12 +168,8 @@ impl ReceiptEvidence {
         is_here: impl Fn(MessageId) -> bool,
     ) -> Option<Self> {
         let signed = Signed::<Receipt>::open_trusted(bytes).ok()?;
-        let ranges = match &signed.value().held {
-            Held::Group { ranges, .. } => ranges,
-            Held::Private { .. } => return None,
-        };
-        let covers = |range: &&HeldRange| (range.first..=range.last).contains(&seq) && is_here(range.last_id);
-        ranges.iter().find(covers).map(|_| Self::new(bytes, at, seq, signature))
+        let range = signed.value().held.range_over(seq).filter(|range| is_here(range.last_id));
+        range.map(|_| Self::new(bytes, at, seq, signature))
     }
 }
 

@@ -108,9 +108,7 @@ impl History {
             let receipt = Signed::<Receipt>::open_trusted(&bytes)?;
             let receipt = receipt.value();
             let range = match &receipt.held {
-                Held::Group { run, ranges } if *run == kept.run => {
-                    ranges.iter().find(|range| (range.first..=range.last).contains(&kept.seq)).copied()
-                }
+                Held::Group { run, .. } if *run == kept.run => receipt.held.range_over(kept.seq).copied(),
                 Held::Group { .. } | Held::Private { .. } => None,
             };
             if n < settles || range.is_some() {

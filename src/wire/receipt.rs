@@ -33,6 +33,18 @@ pub struct HeldRange {
     pub last_id: MessageId,
 }
 
+impl Held {
+    /// The range that holds group message `seq` of the run that the receipt is for. It names the last message of it: what
+    /// ties it to the one that has number `seq` is the chain between them.
+    #[must_use]
+    pub fn range_over(&self, seq: Seq) -> Option<&HeldRange> {
+        match self {
+            Self::Group { ranges, .. } => ranges.iter().find(|range| (range.first..=range.last).contains(&seq)),
+            Self::Private { .. } => None,
+        }
+    }
+}
+
 impl Layout for Receipt {
     const DOMAIN: &'static str = "folkmoot receipt v1\0";
 
@@ -102,5 +114,19 @@ fn count_within(count: u8, max: usize) -> Result<usize, LayoutError> {
 impl SignedLayout for Receipt {
     fn signer(&self) -> MemberId {
         self.receiver
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receipt_covers_what_its_ranges_hold_and_nothing_between_them() {
+        let range = |first, last| HeldRange { first, last, last_id: MessageId([7; 32]) };
+        let held = Held::Group { run: Run { incarnation: 1, boot: 1 }, ranges: vec![range(1, 3), range(5, 5)] };
+        let over: Vec<_> = (0..7).map(|seq| held.range_over(seq).map(|range| range.last)).collect();
+        assert_eq!(over, [None, Some(3), Some(3), Some(3), None, Some(5), None]);
+        assert_eq!(Held::Private { ids: vec![MessageId([7; 32])] }.range_over(1), None);
     }
 }
