@@ -171,7 +171,8 @@ impl Examined {
                 (if is_its { Covers::ThisMessage } else { Covers::Nothing }, None)
             }
             Held::Group { run, .. } => {
-                let Some(range) = receipt.held.range_over(self.seq).filter(|_| self.to.is_none() && *run == self.run) else {
+                let Some(range) = receipt.held.range_over(self.seq).filter(|_| self.to.is_none() && *run == self.run)
+                else {
                     return (Covers::Nothing, None);
                 };
                 let named = match (range.last - self.seq).checked_sub(1) {

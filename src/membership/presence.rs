@@ -97,7 +97,7 @@ impl Membership {
             }
             match entry.rule(now, step.now.wall, &ear) {
                 Ruling::Suspect { until } => sooner(Some(until)),
-                Ruling::Clear => sooner(entry.near().case.next_ruling(now)),
+                Ruling::Clear => sooner(entry.near().case.next_ruling(now, ear.me)),
                 Ruling::Unreachable { .. } => sooner(Some(now)),
             }
         }

@@ -429,7 +429,6 @@ impl Membership {
         };
         entry.near_mut().link.reporting = true;
         entry.near_mut().case.accuse(me, me, report, now.time, now.wall);
-        entry.near_mut().case.own(me);
         self.disputed.insert(subject);
         debug!(?subject, tick = report.tick, probes, mostly_deaf, "reporting");
         // Of one that it does not watch it says so to itself only: those who do would know better.

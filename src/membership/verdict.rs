@@ -37,8 +37,6 @@ pub struct HeldReport {
     pub second: Option<MemberId>,
     /// Its author's heartbeats come here, and show when it is taken back.
     followed: bool,
-    /// This node's own: it is taken back when the member is heard.
-    own: bool,
     /// Since when it stands uncontradicted, if it does.
     since: Option<(Time, Wall)>,
     renewed: Time,
@@ -136,25 +134,9 @@ impl Case {
         }
         self.reports.insert(
             by,
-            HeldReport {
-                report,
-                via,
-                second: None,
-                followed: via == by,
-                own: false,
-                since: None,
-                renewed: now,
-                first: wall,
-            },
+            HeldReport { report, via, second: None, followed: via == by, since: None, renewed: now, first: wall },
         );
         true
-    }
-
-    /// Notes that the report of `me` is this node's own.
-    pub fn own(&mut self, me: MemberId) {
-        if let Some(held) = self.reports.get_mut(&me) {
-            held.own = true;
-        }
     }
 
     /// Lifts the report of `by` to a tick that it learnt of meanwhile, without being contradicted: it says more
@@ -258,14 +240,15 @@ impl Case {
         if self.reports.is_empty() && self.contradictions.is_empty() {
             return Ruling::Clear;
         }
-        self.reports.retain(|_, held| now < held.lapses_at());
+        let own = |by: MemberId| hearing.own.filter(|own| own.by == by);
+        self.reports.retain(|&by, held| now < held.lapses_at(own(by).is_some()));
         let reports = &mut self.reports;
         self.contradictions.retain(|_, contradiction| {
             let holds = now < contradiction.renewed + CONTRADICTION_LIFE;
             if !holds {
                 // Its author is followed no more, or would have said it again since: nobody would ever take it back.
-                reports.retain(|_, held| {
-                    held.own || held.report.tick >= contradiction.tick || held.renewed > contradiction.renewed
+                reports.retain(|&by, held| {
+                    own(by).is_some() || held.report.tick >= contradiction.tick || held.renewed > contradiction.renewed
                 });
             }
             holds
@@ -277,7 +260,6 @@ impl Case {
             let stands = !is_answered && held.report.tick >= hearing.tick.max(contradicted);
             held.since = if stands { held.since.or(Some((now, wall))) } else { None };
         }
-        let own = |by: MemberId| hearing.own.filter(|own| own.by == by);
         let counts = |by: MemberId, since: Time| own(by).map_or(since, |own| since.max(own.from));
         let standing: Vec<_> =
             self.reports.iter().filter_map(|(&by, held)| Some((by, held, counts(by, held.since?.0)))).collect();
@@ -303,11 +285,11 @@ impl Case {
         Ruling::Unreachable { by: standing.iter().map(|&(by, _, _)| by).collect() }
     }
 
-    /// When the rules can come to something new without anything being said, while no report stands.
+    /// When the rules can come to something new at `me` without anything being said, while no report stands.
     #[must_use]
-    pub fn next_ruling(&self, now: Time) -> Option<Time> {
+    pub fn next_ruling(&self, now: Time, me: MemberId) -> Option<Time> {
         let lapses = self.contradictions.values().map(|held| held.renewed + CONTRADICTION_LIFE);
-        let expires = self.reports.values().map(HeldReport::lapses_at);
+        let expires = self.reports.iter().map(|(&by, held)| held.lapses_at(by == me));
         lapses.chain(expires).filter(|&at| at > now).min()
     }
 
@@ -346,9 +328,9 @@ impl Case {
 }
 
 impl HeldReport {
-    /// When it is worth nothing any more, unless it is renewed.
-    fn lapses_at(&self) -> Time {
-        self.renewed + if self.followed && !self.own { FOLLOWED_LIFE } else { REPORT_LIFE }
+    /// When it is worth nothing any more, unless it is renewed. What a node says itself it takes back when it hears the member.
+    fn lapses_at(&self, is_own: bool) -> Time {
+        self.renewed + if self.followed && !is_own { FOLLOWED_LIFE } else { REPORT_LIFE }
     }
 
     /// Whether two members can have said the two reports, each one of them.
@@ -472,9 +454,9 @@ mod tests {
         rule(&mut case, 0);
         case.contradict(id(2), id(2), 6, ms(1000), Wall(1000));
         assert_eq!(rule(&mut case, 1000), Ruling::Clear);
-        assert_eq!(case.next_ruling(ms(1000)), Some(ms(2500)));
+        assert_eq!(case.next_ruling(ms(1000), id(8)), Some(ms(2500)));
         case.accuse(id(1), id(1), report(5), ms(2000), Wall(0));
-        assert_eq!(case.next_ruling(ms(2000)), Some(ms(4000)), "it still is open");
+        assert_eq!(case.next_ruling(ms(2000), id(8)), Some(ms(4000)), "it still is open");
         assert_eq!(rule(&mut case, 4000), Ruling::Suspect { until: ms(6750) });
     }
 
@@ -493,9 +475,12 @@ mod tests {
         assert!(case.report(id(1)).is_some() && case.report(id(2)).is_none(), "only what was followed ends");
         let mut own = Case::default();
         own.accuse(id(1), id(1), report(5), ms(0), Wall(0));
-        own.own(id(1));
-        assert_eq!(rule(&mut own, 0), Ruling::Suspect { until: ms(2_750) });
-        assert_eq!(rule(&mut own, 2_750), Ruling::Unreachable { by: vec![id(1)] });
+        let voice = OwnVoice { by: id(1), from: ms(0), alone_at: ms(0) };
+        let mut ruled = |at| own.rule(ms(at), Wall(at), Hearing { own: Some(voice), ..DEAF });
+        assert_eq!(ruled(0), Ruling::Suspect { until: ms(2_750) });
+        assert_eq!(ruled(2_750), Ruling::Unreachable { by: vec![id(1)] });
+        let lapses = |me| own.next_ruling(ms(2_750), me);
+        assert_eq!((lapses(id(1)), lapses(id(8))), (Some(ms(10_000)), None));
     }
 
     #[test]

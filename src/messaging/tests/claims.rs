@@ -214,65 +214,54 @@ impl World {
 impl Node {
     pub fn note_committed(&mut self, record: &Record) {
         self.note_waiting(record);
-        match record {
-            Record::GroupReceived { bytes, .. } | Record::GroupSent { bytes, .. } => {
-                let id = Signed::<GroupMessage>::open(bytes).expect("what is stored was verified").id();
-                self.committed.insert(id);
-            }
-            Record::PrivateReceived { bytes, .. } | Record::PrivateSent { bytes, .. } => {
-                self.committed.insert(layout_id::<PrivateMessage>(bytes));
-            }
-            Record::Delivery(_)
-            | Record::Receipt(_)
-            | Record::Equivocation { .. }
-            | Record::Gap(_)
-            | Record::GapClosed { .. }
-            | Record::History { .. }
-            | Record::GroupPruned { .. }
-            | Record::PrivatePruned { .. }
-            | Record::RunsForgotten { .. }
-            | Record::PrivateRunsForgotten { .. }
-            | Record::GivenUp { .. }
-            | Record::Undone { .. }
-            | Record::Lived(_) => {}
-        }
+        self.committed.extend(told_by(record).0);
     }
 
     pub fn note_waiting(&mut self, record: &Record) {
-        let mut note = |id, to, outcome| match outcome {
-            Outcome::Waiting => drop(self.waiting.insert((id, to))),
-            Outcome::Sending | Outcome::Unknown | Outcome::Refused | Outcome::Expired | Outcome::Delivered => {
-                self.waiting.remove(&(id, to));
-            }
-        };
-        match record {
-            Record::GroupSent { bytes, roster, .. } => {
-                let id = Signed::<GroupMessage>::open_trusted(bytes).expect("what is stored was verified").id();
-                for &(to, outcome) in roster {
-                    note(id, to, outcome);
+        for (id, to, outcome) in told_by(record).1 {
+            match outcome {
+                Outcome::Waiting => drop(self.waiting.insert((id, to))),
+                Outcome::Sending | Outcome::Unknown | Outcome::Refused | Outcome::Expired | Outcome::Delivered => {
+                    self.waiting.remove(&(id, to));
                 }
             }
-            Record::PrivateSent { bytes, outcome, .. } => {
-                let message: PrivateMessage = decode_layout(bytes).expect("what is stored was decoded");
-                note(layout_id::<PrivateMessage>(bytes), message.to, *outcome);
-            }
-            Record::Delivery(delivery) => note(delivery.message, delivery.to, delivery.outcome),
-            Record::Receipt(receipt) => {
-                receipt.settled.iter().for_each(|of| note(of.message, receipt.receiver, Outcome::Delivered));
-            }
-            Record::GroupReceived { .. }
-            | Record::PrivateReceived { .. }
-            | Record::Equivocation { .. }
-            | Record::Gap(_)
-            | Record::GapClosed { .. }
-            | Record::History { .. }
-            | Record::GroupPruned { .. }
-            | Record::PrivatePruned { .. }
-            | Record::RunsForgotten { .. }
-            | Record::PrivateRunsForgotten { .. }
-            | Record::GivenUp { .. }
-            | Record::Undone { .. }
-            | Record::Lived(_) => {}
         }
     }
+}
+
+/// The message that a record holds, and how what it speaks of stands with whom.
+fn told_by(record: &Record) -> (Option<MessageId>, Vec<(MessageId, MemberId, Outcome)>) {
+    match record {
+        Record::GroupSent { bytes, roster, .. } => {
+            let id = group_id(bytes);
+            (Some(id), roster.iter().map(|&(to, outcome)| (id, to, outcome)).collect())
+        }
+        Record::PrivateSent { bytes, outcome, .. } => {
+            let id = layout_id::<PrivateMessage>(bytes);
+            let message: PrivateMessage = decode_layout(bytes).expect("what is stored was decoded");
+            (Some(id), vec![(id, message.to, *outcome)])
+        }
+        Record::GroupReceived { bytes, .. } => (Some(group_id(bytes)), Vec::new()),
+        Record::PrivateReceived { bytes, .. } => (Some(layout_id::<PrivateMessage>(bytes)), Vec::new()),
+        Record::Delivery(delivery) => (None, vec![(delivery.message, delivery.to, delivery.outcome)]),
+        Record::Receipt(receipt) => {
+            let settled = receipt.settled.iter();
+            (None, settled.map(|of| (of.message, receipt.receiver, Outcome::Delivered)).collect())
+        }
+        Record::Equivocation { .. }
+        | Record::Gap(_)
+        | Record::GapClosed { .. }
+        | Record::History { .. }
+        | Record::GroupPruned { .. }
+        | Record::PrivatePruned { .. }
+        | Record::RunsForgotten { .. }
+        | Record::PrivateRunsForgotten { .. }
+        | Record::GivenUp { .. }
+        | Record::Undone { .. }
+        | Record::Lived(_) => (None, Vec::new()),
+    }
+}
+
+fn group_id(bytes: &[u8]) -> MessageId {
+    Signed::<GroupMessage>::open(bytes).expect("what is stored was verified").id()
 }
