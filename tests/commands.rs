@@ -6,7 +6,7 @@ mod harness;
 use std::io::{BufRead as _, BufReader};
 
 use harness::{Home, Node, complaint, read_all};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use serde_json::Value;
 
 #[test]
@@ -47,7 +47,7 @@ fn what_was_handed_to_the_node_is_never_an_error_that_one_tries_again_on() {
     assert!(complaint(&hasty).contains("whether it was sent is unknown; moot why "), "{hasty:?}");
     node.shows("zero");
 
-    signal(&other, Signal::STOP);
+    stop(&other);
     let send = ana.spawn(&["send", "--timeout", "30s", "one"]);
     let handle = node.shows("one")["handle"].as_str().expect("a handle").to_owned();
     node.kill();
@@ -70,7 +70,7 @@ fn what_was_handed_to_the_node_is_never_an_error_that_one_tries_again_on() {
 fn a_node_that_stands_still_is_not_waited_for_without_a_word() {
     let ana = Home::new("ana");
     let node = ana.node(&[]);
-    signal(&node, Signal::STOP);
+    stop(&node);
     let mut who = ana.spawn(&["who", "--json"]);
     let mut stderr = BufReader::new(who.stderr.take().expect("piped"));
     let mut line = String::new();
@@ -82,9 +82,20 @@ fn a_node_that_stands_still_is_not_waited_for_without_a_word() {
     assert_eq!(who.wait().expect("ended").code(), Some(0));
 }
 
+/// Stops a node, and waits until it stands: one of its threads takes the signal, and on a busy machine the others run on until
+/// that one's turn.
+fn stop(node: &Node) {
+    signal(node, Signal::STOP);
+    let stands = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+    waitid(WaitId::Pid(pid(node)), stands).expect("a child").expect("it stands");
+}
+
 fn signal(node: &Node, signal: Signal) {
-    let pid = i32::try_from(node.pid()).ok().and_then(Pid::from_raw).expect("a process");
-    kill_process(pid, signal).expect("signalled");
+    kill_process(pid(node), signal).expect("signalled");
+}
+
+fn pid(node: &Node) -> Pid {
+    i32::try_from(node.pid()).ok().and_then(Pid::from_raw).expect("a process")
 }
 
 #[test]

@@ -10,7 +10,8 @@ use std::sync::mpsc::SyncSender;
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::io::retry_on_intr;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use super::machine::Machine;
 use crate::base::Time;
@@ -96,9 +97,13 @@ impl Child {
         answer
     }
 
-    /// SIGSTOP.
+    /// SIGSTOP; returns once the process stands. One of its threads takes the signal, and on a busy machine the others run on
+    /// until that one's turn.
     pub fn pause(&self) -> io::Result<()> {
-        self.signal(Signal::STOP)
+        self.signal(Signal::STOP)?;
+        let stands = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        retry_on_intr(|| waitid(WaitId::Pid(Pid::from_child(&self.inner)), stands))?;
+        Ok(())
     }
 
     /// SIGCONT.
