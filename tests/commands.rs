@@ -129,3 +129,33 @@ fn a_name_that_means_several_things_is_told_from_each_of_them() {
     assert!(newest.contains("you → bo~"), "{newest}");
     assert!(newest.trim_end().ends_with(": for you alone, and no other one"), "{newest}");
 }
+
+#[test]
+fn json_shows_a_terminal_nothing_that_it_obeys_and_a_program_the_whole_text() {
+    let ana = Home::new("ana");
+    let text = "a\u{9b}31mb\u{202e}c\u{2028}d\u{7f}";
+    let mut node = ana.spawn(&["node", "--until-eof", "--nick", "ana", "--listen", "127.0.0.1:0"]);
+    let mut events = BufReader::new(node.stdout.take().expect("piped")).lines().map(|line| line.expect("UTF-8"));
+    assert!(events.next().expect("ready").contains("\"ready\""));
+    let mut tail = ana.spawn(&["tail", "--json"]);
+    let mut told = BufReader::new(tail.stdout.take().expect("piped")).lines().map(|line| line.expect("UTF-8"));
+    assert!(told.next().expect("ready").contains("\"ready\""));
+    let sent = ana.moot(&["send", "--wait", "none", text]);
+    assert_eq!(sent.status.code(), Some(0), "{sent:?}");
+    let is_message = |line: &String| line.contains("\"message\"");
+    let printed = [
+        events.find(is_message).expect("told"),
+        told.find(is_message).expect("told"),
+        String::from_utf8(ana.moot(&["log", "--json"]).stdout).expect("UTF-8"),
+    ];
+    for json in &printed {
+        assert!(!json.trim_end().contains(|c: char| c.is_control() || c > '~'), "{json:?}");
+        let value: Value = serde_json::from_str(json).expect("JSON");
+        let message = value.get(0).unwrap_or(&value);
+        assert_eq!(message["text"], text, "{json}");
+    }
+    // Its input ends, so it leaves, and the tail ends with it.
+    drop(node.stdin.take());
+    assert_eq!(node.wait().expect("ended").code(), Some(0));
+    tail.wait().expect("ended");
+}

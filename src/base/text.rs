@@ -1,5 +1,8 @@
 //! Text from outside: what may be a nick, a room's name or a message, and what of it a terminal may see.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
 use super::limits::{NICK_BYTES_MAX, TEXT_BYTES_MAX};
 
 /// Why a text was refused; the sentence is for the person who typed it.
@@ -63,6 +66,26 @@ pub fn sanitize(text: &str) -> String {
     text.chars().filter(|&c| c == '\n' || c == '\t' || is_printable(c)).collect()
 }
 
+/// The same JSON with `\uXXXX` for what [`sanitize`] drops: a program reads the same text, and a terminal sees nothing that it
+/// obeys.
+#[must_use]
+pub fn escape_json(json: &str) -> Cow<'_, str> {
+    // What is below stands between values, or is escaped already.
+    let is_raw = |c: char| c >= '\u{7f}' && !is_printable(c);
+    let Some(first) = json.find(is_raw) else { return Cow::Borrowed(json) };
+    let mut escaped = json[..first].to_owned();
+    for c in json[first..].chars() {
+        if is_raw(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                write!(escaped, "\\u{unit:04x}").expect("a string takes all");
+            }
+        } else {
+            escaped.push(c);
+        }
+    }
+    Cow::Owned(escaped)
+}
+
 /// Neither a control character, nor one that reorders text (Unicode UAX #9), nor one of no width.
 fn is_printable(c: char) -> bool {
     let reorders =
@@ -78,6 +101,17 @@ mod tests {
     #[test]
     fn a_terminal_never_sees_escapes_or_reordering() {
         assert_eq!(sanitize("a\u{1b}[31mb\u{202e}c\u{200b}d\ne"), "a[31mbcd\ne");
+    }
+
+    #[test]
+    fn in_json_a_terminal_sees_none_of_it_either_and_a_program_all() {
+        let texts = ["çay ☕ a\tb\n", "\u{7f}\u{9b}31m", "\u{202e}\u{2066}\u{2028}\u{200f}", "\u{e0041}x\u{1f600}"];
+        let json = serde_json::to_string(&texts).expect("plain data") + "\n";
+        let escaped = escape_json(&json);
+        assert!(escaped.contains(r"\u009b31m") && escaped.contains(r"\udb40\udc41x😀"), "{escaped}");
+        assert_eq!(sanitize(&escaped), escaped);
+        assert_eq!(serde_json::from_str::<Vec<String>>(&escaped).expect("JSON"), texts);
+        assert!(matches!(escape_json("[\"çay\"]\n"), Cow::Borrowed(_)));
     }
 
     #[test]

@@ -119,7 +119,7 @@ pub(super) fn status(home: &Path, watch: bool, counters: bool, output: Output) -
     pictures(home, watch, output, |node| {
         let status = node.status()?;
         Ok(match output.form {
-            Form::Json => serde_json::to_string(&status)?,
+            Form::Json => out::json_text(&status)?,
             Form::Text => output.view(names_in(&status)).status(&status, counters),
         })
     })
@@ -127,7 +127,7 @@ pub(super) fn status(home: &Path, watch: bool, counters: bool, output: Output) -
 
 pub(super) fn who(home: &Path, watch: bool, output: Output) -> Result<Exit, Failure> {
     pictures(home, watch, output, |node| match output.form {
-        Form::Json => Ok(serde_json::to_string(&node.members()?)?),
+        Form::Json => Ok(out::json_text(&node.members()?)?),
         Form::Text => {
             let status = node.status()?;
             let view = output.view(names_in(&status));

@@ -86,7 +86,7 @@ fn print_events(home: &Path) -> Result<(), Failure> {
     loop {
         lines.clear();
         let heard = tail.next_events_json(&mut lines);
-        if let Err(error) = out::bytes(&lines) {
+        if let Err(error) = out::json_lines(&lines) {
             tracing::warn!(%error, "events are not printed any more");
             return Ok(());
         }

@@ -8,6 +8,7 @@ use rustix::termios::tcgetwinsize;
 use serde::Serialize;
 
 use super::args::Common;
+use crate::base::text;
 use crate::repl::Editing;
 use crate::view::{Ink, Names, View};
 
@@ -64,14 +65,20 @@ pub(super) fn line(text: &str) -> io::Result<()> {
     out.flush()
 }
 
-/// Writes whole lines as they are, at once: a standard output writes each by itself otherwise.
-pub(super) fn bytes(lines: &[u8]) -> io::Result<()> {
+/// Writes whole lines of JSON at once: a standard output writes each by itself otherwise.
+pub(super) fn json_lines(lines: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(lines)?;
+    out.write_all(text::escape_json(&String::from_utf8_lossy(lines)).as_bytes())?;
     out.flush()
 }
 
 /// Writes one JSON document and a line break.
 pub(super) fn json(value: &impl Serialize) -> io::Result<()> {
-    line(&serde_json::to_string(value)?)
+    line(&json_text(value)?)
+}
+
+/// One JSON document, as it may go to a terminal.
+pub(super) fn json_text(value: &impl Serialize) -> io::Result<String> {
+    let json = serde_json::to_string(value)?;
+    Ok(text::escape_json(&json).into_owned())
 }
