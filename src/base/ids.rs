@@ -34,7 +34,9 @@ pub type EventNumber = u64;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Run {
     pub incarnation: Incarnation,
-    /// 8 random bytes, drawn when the process starts.
+    /// 8 random bytes, drawn when the process starts. In JSON 16 hexadecimal digits, of which people are shown the first four: as a
+    /// number most programs would round it.
+    #[serde(with = "boot_text")]
     pub boot: u64,
 }
 
@@ -189,6 +191,51 @@ id_text!(MemberId, 32);
 id_text!(RoomId, 16);
 id_text!(MessageId, 32);
 
+mod boot_text {
+    use std::fmt;
+
+    use serde::de::{Deserialize as _, Deserializer, Error, Unexpected, Visitor};
+    use serde::ser::Serializer;
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+    pub(super) fn serialize<S: Serializer>(boot: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.collect_str(&format_args!("{boot:016x}"))
+        } else {
+            serializer.serialize_u64(*boot)
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+        if deserializer.is_human_readable() {
+            deserializer.deserialize_any(Text)
+        } else {
+            u64::deserialize(deserializer)
+        }
+    }
+
+    struct Text;
+
+    impl Visitor<'_> for Text {
+        type Value = u64;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("16 hexadecimal digits")
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<u64, E> {
+            let is_whole = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let boot = u64::from_str_radix(text, 16).ok().filter(|_| is_whole);
+            boot.ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
+        }
+
+        /// Traces of earlier versions hold a number.
+        fn visit_u64<E: Error>(self, boot: u64) -> Result<u64, E> {
+            Ok(boot)
+        }
+    }
+}
+
 impl fmt::Display for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.incarnation, HEXLOWER.encode(&self.boot.to_be_bytes()[..2]))
@@ -204,6 +251,23 @@ impl fmt::Debug for Run {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_is_exact_in_json_whatever_reads_it() {
+        let run = Run { incarnation: 17, boot: 0x0b12_0000_0000_0001 };
+        let json = serde_json::to_string(&run).unwrap();
+        assert_eq!(json, r#"{"incarnation":17,"boot":"0b12000000000001"}"#);
+        let of_earlier_versions = format!(r#"{{"incarnation":17,"boot":{}}}"#, run.boot);
+        for json in [&json, &of_earlier_versions] {
+            assert_eq!(serde_json::from_str::<Run>(json).unwrap(), run);
+        }
+        for boot in ["b12", "0b1200000000000g", "+b12000000000001", "0b120000000000010"] {
+            assert!(
+                serde_json::from_str::<Run>(&format!(r#"{{"incarnation":17,"boot":"{boot}"}}"#)).is_err(),
+                "{boot}"
+            );
+        }
+    }
 
     #[test]
     fn an_id_reads_back_from_its_text_in_any_case() {
