@@ -159,3 +159,23 @@ fn json_shows_a_terminal_nothing_that_it_obeys_and_a_program_the_whole_text() {
     assert_eq!(node.wait().expect("ended").code(), Some(0));
     tail.wait().expect("ended");
 }
+
+#[test]
+fn what_is_told_has_its_time_in_front() {
+    let ana = Home::new("ana");
+    let node = ana.node(&[]);
+    let mut tail = ana.spawn(&["tail"]);
+    let mut lines = BufReader::new(tail.stdout.take().expect("piped")).lines().map(|line| line.expect("read"));
+    assert!(lines.next().expect("a line").contains(" is ready in "));
+    assert_eq!(ana.moot(&["send", "--wait", "none", "hello"]).status.code(), Some(0));
+    let told = lines.find(|line| line.contains("you: hello")).expect("told");
+    let is_time = |text: &str| {
+        let parts: Vec<&str> = text.split(':').collect();
+        parts.len() == 3 && parts.iter().all(|part| part.len() == 2 && part.parse::<u8>().is_ok())
+    };
+    // It was said today, unless it is midnight.
+    let time = told.split("  ").next().and_then(|time| time.split(' ').next_back()).expect("a time");
+    assert!(is_time(time), "{told}");
+    node.kill();
+    assert_eq!(tail.wait().expect("ended").code(), Some(0));
+}

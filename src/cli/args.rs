@@ -97,7 +97,7 @@ pub(super) enum Command {
     },
     /// Messages that exist and are missing here, and who was asked for them
     Gaps,
-    /// The newest messages
+    /// The newest messages, each with the time that its author claims
     Log {
         /// How many
         #[arg(short = 'n', value_name = "N", default_value_t = 50, value_parser = read_count)]
@@ -115,7 +115,7 @@ pub(super) enum Command {
     /// Say something to the room, or to one member
     #[command(after_help = help::SEND)]
     Send(SendArgs),
-    /// Print what happens, as it happens
+    /// Print what happens, as it happens, each with its time
     Tail,
     /// Say goodbye to the room and end the node
     Leave,

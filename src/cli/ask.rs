@@ -107,7 +107,7 @@ impl Node {
     fn tell(&mut self, request: Request, counters: Counters, output: Output) -> Result<(), Failure> {
         let response = self.ask(request)?;
         let view = output.view(self.names()?);
-        if let Some(text) = repl::answer(&view, &response, counters, clock::wall()) {
+        if let Some(text) = repl::answer(&view, &response, counters) {
             out::line(&text)?;
         }
         Ok(())
@@ -286,7 +286,8 @@ pub(super) fn tail(home: &Path, output: Output) -> Result<Exit, Failure> {
                     | EventKind::Lagged { .. }
                     | EventKind::Script { .. } => (),
                 }
-                out::line(&view.event(&event))?;
+                view.now = clock::wall();
+                out::line(&view.told(&event))?;
             }
         }
     }

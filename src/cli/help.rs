@@ -38,6 +38,7 @@ Exit codes:
   run: 1 it failed, 2 an error in the scenario, 4 this kind of fleet cannot do it
   evidence verify: 1 it does not hold, 4 it holds and nothing follows
   Delivered means: stored on the receiver's disk, which the receiver signed.
+  Times are those of this machine's time zone; without a date they are of today.
 
 Chat, join and node run a node; run and demo start their own; evidence verify needs none. The other
 commands ask the node that runs on the same home.";

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::args::Common;
 use crate::base::text;
 use crate::repl::Editing;
+use crate::runtime::clock;
 use crate::view::{Ink, Names, View};
 
 /// How answers are written.
@@ -38,7 +39,7 @@ impl Output {
     }
 
     pub(super) fn view(self, names: Names) -> View {
-        View { ink: self.ink, zone: TimeZone::system(), names, columns: columns() }
+        View { ink: self.ink, zone: TimeZone::system(), now: clock::wall(), names, columns: columns() }
     }
 
     /// Whether anything may be drawn over.

@@ -1,20 +1,19 @@
 //! What the node answered, as text. The line editor and the commands print the same words.
 
-use crate::base::Wall;
 use crate::node::api::{Gap, Message};
 use crate::runtime::protocol::Response;
 use crate::view::{Counters, View};
 
-/// A response as a person reads it, without a line break at its end. `now` is for ages. Nothing for an answer
-/// that only says that it was done.
+/// A response as a person reads it, without a line break at its end. Nothing for an answer that only says that it was
+/// done.
 #[must_use]
-pub fn answer(view: &View, response: &Response, counters: Counters, now: Wall) -> Option<String> {
+pub fn answer(view: &View, response: &Response, counters: Counters) -> Option<String> {
     match response {
         Response::Status(status) => Some(view.status(status, counters)),
         Response::Members(members) => Some(view.who(members)),
         Response::WhyMessage(why) => Some(view.why_message(why)),
         Response::WhyMissing(why) => Some(view.why_missing(why)),
-        Response::WhyMember(why) => Some(view.why_member(why, now)),
+        Response::WhyMember(why) => Some(view.why_member(why)),
         Response::Log { messages, left_out } => Some(log(view, messages, *left_out, &[])),
         Response::Found { found, more } => {
             let mut lines: Vec<String> = found.iter().map(|found| view.found(found)).collect();
@@ -53,11 +52,12 @@ mod tests {
     use jiff::tz::TimeZone;
 
     use super::*;
+    use crate::base::Wall;
     use crate::view::{Ink, Names};
 
     fn shown(response: &Response) -> Option<String> {
-        let view = View { ink: Ink::Plain, zone: TimeZone::UTC, names: Names::default(), columns: None };
-        answer(&view, response, Counters::Hidden, Wall(0))
+        let view = View { ink: Ink::Plain, zone: TimeZone::UTC, now: Wall(0), names: Names::default(), columns: None };
+        answer(&view, response, Counters::Hidden)
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! people's screens at once.
 
 use super::board::{Board, Typed};
-use crate::base::MessageId;
+use crate::base::{MessageId, Wall};
 use crate::node::api::{Event, Sent, WhyMessage};
 use crate::view::View;
 
@@ -15,9 +15,9 @@ impl Onlooker {
         Self(Board::new(view, Typed::Visible))
     }
 
-    /// How this person's text is made, with the names that they know.
-    #[must_use]
-    pub fn view(&self) -> &View {
+    /// How this person's text is made at `now`, with the names that they know.
+    pub fn view(&mut self, now: Wall) -> &View {
+        self.0.view.now = now;
         &self.0.view
     }
 

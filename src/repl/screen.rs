@@ -102,7 +102,7 @@ mod tests {
             to_screen.send(Event { n: count, at: Wall(0), cause: None, kind: EventKind::Lagged { count } }).unwrap();
         }
         drop(to_screen);
-        let view = View { ink: Ink::Plain, zone: TimeZone::UTC, names: Names::default(), columns: None };
+        let view = View { ink: Ink::Plain, zone: TimeZone::UTC, now: Wall(0), names: Names::default(), columns: None };
         let board = Arc::new(Shared::new(Board::new(view, Typed::Hidden)));
         let mut printed = Vec::new();
         show_events(&events, &board, |_| None, |text| printed.push(text));

@@ -73,11 +73,13 @@ impl Session {
         };
         let is_who = matches!(response, Response::Members(_));
         let cut_off = is_who && node.as_ref().is_some_and(|node| node.probably_cut_off);
+        let mut board = self.board.lock();
+        board.view.now = clock::wall();
         let text = match &response {
-            Response::Gaps(gaps) => Some(self.board.lock().view.gaps(gaps, node.and_then(|node| node.disk_full_since))),
-            _ => answer(&self.board.lock().view, &response, counters, clock::wall()),
+            Response::Gaps(gaps) => Some(board.view.gaps(gaps, node.and_then(|node| node.disk_full_since))),
+            _ => answer(&board.view, &response, counters),
         };
-        let warning = cut_off.then(|| self.board.lock().view.cut_off());
+        let warning = cut_off.then(|| board.view.cut_off());
         let lines: Vec<String> = warning.into_iter().chain(text).collect();
         Ok(if lines.is_empty() { Next::Nothing } else { Next::Print(lines.join("\n")) })
     }
@@ -143,7 +145,7 @@ impl Session {
         let mut board = self.board.lock();
         board.handle_faults(faults);
         // A change is told as an event, and printed then.
-        let text = answer(&board.view, &response, Counters::Hidden, clock::wall()).filter(|_| only_asks);
+        let text = answer(&board.view, &response, Counters::Hidden).filter(|_| only_asks);
         Ok(text.map_or(Next::Nothing, Next::Print))
     }
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::tz::TimeZone;
 
 use super::faults::Faults;
-use crate::base::{Incarnation, MemberId, MessageId, Seq, Time, text};
+use crate::base::{Incarnation, MemberId, MessageId, Seq, Time, Wall, text};
 use crate::check::{DropReason, Line, LineNumber, Name, What};
 use crate::node::api::{Event, EventKind, MessageKind};
 use crate::view::{Ink, Names, View};
@@ -68,7 +68,7 @@ pub(super) enum Fate {
 
 impl<'a> Story<'a> {
     pub(super) fn of(lines: &'a [Line]) -> Self {
-        let view = View { ink: Ink::Plain, zone: TimeZone::UTC, names: Names::default(), columns: None };
+        let view = View { ink: Ink::Plain, zone: TimeZone::UTC, now: Wall(0), names: Names::default(), columns: None };
         let mut story = Self {
             lines,
             nodes: Vec::new(),

@@ -6,6 +6,7 @@ use std::thread::{self, JoinHandle};
 
 use jiff::tz::TimeZone;
 
+use super::clock;
 use super::control::Asker;
 use super::protocol::RequestError;
 use crate::base::limits::{CONTROL_LOG_BYTES_MAX, DISK_QUESTIONS_MAX};
@@ -252,7 +253,7 @@ fn surplus(texts: impl DoubleEndedIterator<Item = usize> + ExactSizeIterator) ->
     count - newest.count()
 }
 
-/// A message by what tells it from others: `k7f3dmxq2abc (ana to bo, 2026-11-28 14:03: "the first words of…")`.
+/// A message by what tells it from others: `k7f3dmxq2abc (ana to bo, 14:03:22: "the first words of…")`.
 fn choice((message, to): &(Message, Option<String>)) -> String {
     let Message { id, nick, text, said_at, .. } = message;
     let to = to.as_deref().unwrap_or("the room");
@@ -261,8 +262,9 @@ fn choice((message, to): &(Message, Option<String>)) -> String {
         words.truncate(end);
         words.push('…');
     }
-    let view = View { ink: Ink::Plain, zone: TimeZone::system(), names: Names::default(), columns: None };
-    format!("{} ({nick} to {to}, {}: \"{words}\")", id.handle(AMBIGUOUS_CHARS), view.day(*said_at))
+    let view =
+        View { ink: Ink::Plain, zone: TimeZone::system(), now: clock::wall(), names: Names::default(), columns: None };
+    format!("{} ({nick} to {to}, {}: \"{words}\")", id.handle(AMBIGUOUS_CHARS), view.time(*said_at))
 }
 
 fn failed(error: &StoreError) -> RequestError {

@@ -8,7 +8,7 @@ impl View {
     /// Says since when the disk takes nothing.
     #[must_use]
     pub fn disk_full(&self, since: Wall) -> String {
-        let since = self.day(since);
+        let since = self.time(since);
         self.ink.paint(
             Tone::Bad,
             &format!("the disk is full since {since}: what is said or comes here is refused; make room on it"),
@@ -41,7 +41,7 @@ mod tests {
         assert_eq!(
             view().gaps(&[], Some(Wall(1_700_000_000_000))),
             "\
-the disk is full since 2023-11-14 22:13: what is said or comes here is refused; make room on it
+the disk is full since 22:13:20: what is said or comes here is refused; make room on it
 no gap is known, but what was refused since then is missing here"
         );
     }

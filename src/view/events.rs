@@ -65,6 +65,12 @@ impl View {
         }
     }
 
+    /// `event` as a line that stands by itself, with the time at which the node told it: `14:03:22  bo: hello`.
+    #[must_use]
+    pub fn told(&self, event: &Event) -> String {
+        format!("{}  {}", self.ink.paint(Tone::Faint, &self.time(event.at)), self.event(event))
+    }
+
     /// A message: `bo: hello`, `bo → you: hi`, and of one's own `you → bo: hi  [k7f3 sending]`, where `own`
     /// says how its deliveries stand.
     #[must_use]
@@ -248,9 +254,9 @@ pub(super) mod tests {
     use crate::view::Ink;
     use crate::view::names::tests::{four, id};
 
-    /// Ana's view, without colour, in UTC.
+    /// Ana's view, without colour, in UTC, on the day that the tests speak of.
     pub(in crate::view) fn view() -> View {
-        View { ink: Ink::Plain, zone: TimeZone::UTC, names: four(), columns: None }
+        View { ink: Ink::Plain, zone: TimeZone::UTC, now: Wall(1_700_000_000_250), names: four(), columns: None }
     }
 
     pub(in crate::view) fn message(from: u8, nick: &str, to: Option<u8>, text: &str) -> Message {

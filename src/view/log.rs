@@ -11,7 +11,7 @@ use crate::node::api::{Found, Gap, Message, MessageKind};
 /// What stands around a hit, so that colour is not the only sign of it.
 const HIT: (&str, &str) = ("«", "»");
 
-/// Clocks and ways that differ by less are as one expects them: a stamp shows minutes.
+/// Clocks and ways that differ by less are as one expects them.
 const APART_MS_MIN: u64 = 60_000;
 
 impl View {
@@ -92,12 +92,12 @@ impl View {
         let (claimed, came) = (message.said_at, message.received_at?);
         let is_told = came >= claimed;
         (!is_told && came.0.abs_diff(claimed.0) >= APART_MS_MIN)
-            .then(|| self.ink.paint(Tone::Faint, &format!("[claimed; it came here {}]", self.day(came))))
+            .then(|| self.ink.paint(Tone::Faint, &format!("[claimed; it came here {}]", self.time(came))))
     }
 
     /// The time is the one that its author claims.
     fn stamp(&self, message: &Message) -> String {
-        self.ink.paint(Tone::Faint, &format!("{} {}", self.day(message.said_at), message.handle))
+        self.ink.paint(Tone::Faint, &format!("{} {}", self.time(message.said_at), message.handle))
     }
 }
 
@@ -115,8 +115,8 @@ mod tests {
 
     #[test]
     fn the_log_has_time_and_handle_in_front() {
-        assert_eq!(view().logged(&message(2, "bo", None, "hello")), "2023-11-14 22:13 k7f3  bo: hello");
-        assert_eq!(view().logged(&message(1, "ana", None, "hello")), "2023-11-14 22:13 k7f3  you: hello");
+        assert_eq!(view().logged(&message(2, "bo", None, "hello")), "22:13:20 k7f3  bo: hello");
+        assert_eq!(view().logged(&message(1, "ana", None, "hello")), "22:13:20 k7f3  you: hello");
     }
 
     #[test]
@@ -126,12 +126,12 @@ mod tests {
         let logged = |received_at, recovered| {
             view().logged(&Message { received_at, recovered, late_ms: recovered.then_some(60_000), ..said.clone() })
         };
-        let line = "2023-11-14 22:13 k7f3  bo: hello";
+        let line = "22:13:20 k7f3  bo: hello";
         assert_eq!(logged(at(9_999), false), line);
         assert_eq!(logged(at(60_000), false), format!("{line}  [60 s late by its author's clock]"));
         assert_eq!(logged(at(60_000), true), format!("{line}  [recovered, 60 s late by its author's clock]"));
         let ahead = Some(Wall(said.said_at.0 - 3_600_000));
-        assert_eq!(logged(ahead, false), format!("{line}  [claimed; it came here 2023-11-14 21:13]"));
+        assert_eq!(logged(ahead, false), format!("{line}  [claimed; it came here 21:13:20]"));
     }
 
     #[test]
@@ -146,7 +146,7 @@ mod tests {
             last,
             asked: vec![],
         };
-        let stamp = "2023-11-14 22:13 k7f3  bo";
+        let stamp = "22:13:20 k7f3  bo";
         assert_eq!(
             view().log(&[said(3), said(3), secret, said(4), said(6), said(9)], &[gap(1, 2), gap(7, 8), gap(10, 11)]),
             format!(
@@ -171,11 +171,11 @@ gap: bo#10–11, nobody was asked yet"
             message: message(2, "bo", Some(1), "unused"),
             snippet: vec![piece("…the\nnew ", false), piece("build", true), piece(" is\u{1b}[2J \u{202e}done", false)],
         };
-        let line = "2023-11-14 22:13 k7f3  bo → you: …the new «build» is[2J done";
+        let line = "22:13:20 k7f3  bo → you: …the new «build» is[2J done";
         assert_eq!(view().found(&found), line);
         let coloured = View { ink: Ink::Colour, ..view() }.found(&found);
         assert!(coloured.contains("\u{1b}[1m«build»\u{1b}[0m"), "{coloured:?}");
         let done = Found { message: message(2, "bo", None, "/me waves"), snippet: vec![piece("/me waves", false)] };
-        assert_eq!(view().found(&done), "2023-11-14 22:13 k7f3  * bo waves");
+        assert_eq!(view().found(&done), "22:13:20 k7f3  * bo waves");
     }
 }

@@ -26,7 +26,12 @@ impl View {
                 self.ink.paint(Tone::Strong, &proof.id.to_string()),
                 named(&proof.from)
             ),
-            format!("  #{} of run {}; the time that it claims is {}", proof.seq, proof.run, self.day(proof.said_at)),
+            format!(
+                "  #{} of run {}; the time that it claims is {}",
+                proof.seq,
+                proof.run,
+                self.dated_time(proof.said_at)
+            ),
         ];
         lines.extend(quoted(&proof.text));
         if let Some(rival) = &proof.rival {
@@ -126,7 +131,7 @@ mod tests {
                 "\
 every part holds, and all of it is of room {room}
 {} is a message from bo~{short} to the room
-  #12 of run 17.ab12; the time that it claims is 2023-11-14 22:13
+  #12 of run 17.ab12; the time that it claims is 2023-11-14 22:13:20
   | done
   | it proves: everything[2J
   1 character left out here that cannot be shown; --json has the text as it was signed

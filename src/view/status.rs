@@ -168,7 +168,7 @@ deliveries  30 delivered, 1 waiting, of what is kept of all runs"
             lines,
             [
                 "you hear fewer than half of your links: it is probably you who is cut off",
-                "the disk is full since 2023-11-14 22:13: what is said or comes here is refused; make room on it",
+                "the disk is full since 22:13:20: what is said or comes here is refused; make room on it",
                 "faults are on: loss=5%, delay=200ms"
             ]
         );

@@ -2,20 +2,20 @@
 
 use super::who::state_word;
 use super::{Tone, View, age, latency, percent};
-use crate::base::{Presence, Wall, text};
+use crate::base::{Presence, text};
 use crate::node::api::{Evidence, EvidenceKind, Link, WhyMember};
 
 impl View {
-    /// Why a member counts as it does: my link and the room's verdict, apart. `now` is for ages.
+    /// Why a member counts as it does: my link and the room's verdict, apart.
     #[must_use]
-    pub fn why_member(&self, why: &WhyMember, now: Wall) -> String {
+    pub fn why_member(&self, why: &WhyMember) -> String {
         let (state, tone) = state_word(why.state);
-        let since = now.0.saturating_sub(why.since.0);
+        let since = self.now.0.saturating_sub(why.since.0);
         let mut lines = vec![format!(
             "{} is {} since {} ({})",
             self.ink.paint(Tone::Strong, &self.names.named(why.member, &why.nick)),
             self.ink.paint(tone, state),
-            self.clock(why.since),
+            self.exact_time(why.since),
             age(since)
         )];
         let link = if self.names.is_me(why.member) { "this is you".into() } else { link(&why.link, why.state) };
@@ -59,12 +59,12 @@ impl View {
             EvidenceKind::Leave => "leave signed by",
             // The member says nothing here: this node remembers it.
             EvidenceKind::Restored => {
-                return format!("  restored at {}: {}", self.clock(item.at), text::sanitize(&item.detail));
+                return format!("  restored at {}: {}", self.exact_time(item.at), text::sanitize(&item.detail));
             }
         };
         // It may have come long before it was evidence.
         let when = if item.kind == EvidenceKind::Card { ", here by" } else { " at" };
-        let mut line = format!("  {verb} {by}{when} {}", self.clock(item.at));
+        let mut line = format!("  {verb} {by}{when} {}", self.exact_time(item.at));
         if !item.detail.is_empty() {
             line.push_str(": ");
             line.push_str(&text::sanitize(&item.detail));
@@ -99,7 +99,7 @@ fn link(link: &Link, state: Presence) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{PerMille, Run};
+    use crate::base::{PerMille, Run, Wall};
     use crate::node::api::Verdict;
     use crate::view::events::tests::{evidence, view};
     use crate::view::names::tests::id;
@@ -131,7 +131,7 @@ mod tests {
             },
         };
         assert_eq!(
-            view().why_member(&why, Wall(AT.0 + 42_000)),
+            View { now: Wall(AT.0 + 42_000), ..view() }.why_member(&why),
             "\
 bo is unreachable since 22:13:20.250 (42 s)
 your link: heard 46 s ago, does not hear you, round trip 0.8 ms, loss from it 0 %, loss to it 3 %, at 192.168.1.6:4460
@@ -141,7 +141,7 @@ what else is known of it:
   card signed by bo, here by 22:13:20.000"
         );
         let oneself = WhyMember { member: id(1), nick: "ana".into(), ..why.clone() };
-        assert_eq!(view().why_member(&oneself, AT).lines().nth(1), Some("your link: this is you"));
+        assert_eq!(view().why_member(&oneself).lines().nth(1), Some("your link: this is you"));
         let unheard = WhyMember {
             state: Presence::Alive,
             link: Link {
@@ -156,7 +156,7 @@ what else is known of it:
             ..why
         };
         assert_eq!(
-            view().why_member(&unheard, AT),
+            view().why_member(&unheard),
             "bo is alive since 22:13:20.250 (0.0 s)\nyour link: no direct link\nthe room's verdict: nobody reports anything"
         );
     }

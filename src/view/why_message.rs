@@ -30,7 +30,7 @@ impl View {
             Remembered::ByTheDiskAlone => lines.push("  only the disk still knows what became of it".into()),
         }
         if let (false, Some(said_at)) = (self.names.is_me(why.from), why.said_at) {
-            lines.push(format!("  {from} claims to have said it at {}", self.clock(said_at)));
+            lines.push(format!("  {from} claims to have said it at {}", self.exact_time(said_at)));
         }
         if self.names.is_me(why.from) && why.deliveries.is_empty() {
             lines.push(if why.sources.is_empty() {
@@ -160,7 +160,7 @@ impl View {
             SignatureState::HeldWhenItCame => ", and the signature held when it came",
             SignatureState::Broken => ", but what is kept of it does not verify: this proves nothing any more",
         };
-        let at = self.clock(receipt.at);
+        let at = self.exact_time(receipt.at);
         let via = receipt.via.as_ref();
         let via = via.map(|hop| format!(" via {}", self.names.named(hop.member, &hop.nick))).unwrap_or_default();
         let signed = if receipt.may_be_later {
@@ -176,7 +176,7 @@ impl View {
         let first = evidence.tries.first()?;
         let tried = |tried: &Try| {
             let asked = if tried.asked_for { " when it asked" } else { "" };
-            format!("{}{asked}", self.clock(tried.at))
+            format!("{}{asked}", self.exact_time(tried.at))
         };
         // Older attempts are not kept, so the first one known need not be the first one made.
         let lately = if first.attempt == 1 { "" } else { "lately " };
@@ -204,7 +204,7 @@ impl View {
             None | Some(0) => String::new(),
             Some(n) => format!(", and {} came later and {} not shown", count(n, "copy", "copies"), were(n)),
         };
-        format!("  {how} {via} at {}{late}{again}", self.clock(source.at))
+        format!("  {how} {via} at {}{late}{again}", self.exact_time(source.at))
     }
 }
 

@@ -143,7 +143,7 @@ impl Stage {
         let Some(why) = self.fleet.why_member(name, member)? else {
             return Err(untrue(&format!("{name} knows {of}")));
         };
-        let text = self.view(name).why_member(&why, clock::wall());
+        let text = self.view(name).why_member(&why);
         self.print(name, &text)
     }
 
@@ -323,8 +323,8 @@ impl Stage {
         self.screens.get_mut(name).expect("everybody has one")
     }
 
-    fn view(&self, name: &str) -> &View {
-        self.screens[name].onlooker.view()
+    fn view(&mut self, name: &str) -> &View {
+        self.screen(name).onlooker.view(clock::wall())
     }
 
     /// Lines on the screen of `name`, where it is watched.

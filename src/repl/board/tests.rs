@@ -52,7 +52,7 @@ fn changed(id: u8, member: u8, outcome: Outcome) -> Event {
 }
 
 fn board(typed: Typed) -> Board {
-    let view = View { ink: Ink::Plain, zone: TimeZone::UTC, names: Names::default(), columns: None };
+    let view = View { ink: Ink::Plain, zone: TimeZone::UTC, now: Wall(0), names: Names::default(), columns: None };
     let mut board = Board::new(view, typed);
     assert!(board.handle_events(&[ready()]).is_empty());
     board
