@@ -80,6 +80,7 @@ impl Drop for Chat {
 fn lines_that_come_at_once_are_all_said() {
     let home = Home::new("ana");
     let mut chat = Chat::start(&home, &[]);
+    chat.shows("nobody else is here yet, and only this machine reaches 127.0.0.1:");
     chat.shows("ana> ");
     let said: Vec<String> = (1..=40).map(|number| format!("line {number}")).collect();
     chat.types(&(said.join("\r") + "\r"));

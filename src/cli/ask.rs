@@ -16,7 +16,7 @@ use crate::node::api::{EventKind, Gap, MemberStatus, Status};
 use crate::repl;
 use crate::runtime::protocol::{Request, RequestId, Response};
 use crate::runtime::{Client, ClientError, clock};
-use crate::view::{Counters, Names};
+use crate::view::{Counters, Names, leads_here_from_elsewhere};
 
 /// How often `status --watch` and `who --watch` redraw.
 const WATCH_PERIOD: Duration = Duration::from_secs(1);
@@ -259,7 +259,14 @@ pub(super) fn invite(home: &Path, qr: bool, output: Output) -> Result<Exit, Fail
     }
     out::line(&ticket)?;
     if io::stdout().is_terminal() {
-        let _ = writeln!(io::stderr(), "on another machine:  moot join {ticket}");
+        let _ = if leads_here_from_elsewhere(&ticket) {
+            writeln!(io::stderr(), "on another machine:  moot join {ticket}")
+        } else {
+            writeln!(
+                io::stderr(),
+                "here, in a second terminal, as only this machine reaches it:  moot join {ticket} --home DIR --nick NAME"
+            )
+        };
     }
     Ok(Exit::Well)
 }

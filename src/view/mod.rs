@@ -27,7 +27,7 @@ pub use age::{age, latency, percent};
 pub use because::{is_rename, is_restored};
 pub use ink::{Ink, Tone};
 pub use names::Names;
-pub use opening::{Answered, Opening};
+pub use opening::{Answered, Opening, leads_here_from_elsewhere};
 pub use status::Counters;
 
 /// How text is made for one person: in colour or not, how wide, by which clock, and who is who.

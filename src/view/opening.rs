@@ -3,6 +3,7 @@
 use super::{Tone, View, list};
 use crate::base::{MemberId, Presence, text};
 use crate::node::api::MemberStatus;
+use crate::wire::Ticket;
 
 /// What the opening screen says.
 #[derive(Clone, Copy, Debug)]
@@ -40,9 +41,14 @@ impl View {
         if answered == Answered::Dialled {
             return format!("{first}\nnobody has answered yet; this node goes on trying");
         }
+        let elsewhere = if leads_here_from_elsewhere(ticket) {
+            format!("; on another machine:  moot join {ticket}")
+        } else {
+            format!(", and only this machine reaches {addr}")
+        };
         let guest = if nick == "bo" { "cy" } else { "bo" };
         format!(
-            "{first}\nnobody else is here yet; on another machine:  moot join {ticket}\n\
+            "{first}\nnobody else is here yet{elsewhere}\n\
              here, in a second terminal:  {program} join {ticket} --home /tmp/{guest} --nick {guest}"
         )
     }
@@ -71,20 +77,37 @@ impl View {
     }
 }
 
+/// Whether somebody on another machine may get in by the ticket, as one that was printed whole.
+#[must_use]
+pub fn leads_here_from_elsewhere(ticket: &str) -> bool {
+    ticket.parse::<Ticket>().is_ok_and(|ticket| ticket.leads_here_from_elsewhere())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::RoomId;
+    use crate::crypto::RoomSecret;
     use crate::view::events::tests::view;
     use crate::view::names::tests::id;
     use crate::view::who::tests::{member, room};
 
+    fn ticket(addr: &str) -> String {
+        let (room_name, addresses) = ("ana's moot".into(), vec![addr.parse().unwrap()]);
+        Ticket { room_name, room: RoomId([1; 16]), secret: RoomSecret::from_bytes([2; 16]), addresses }.to_string()
+    }
+
     fn shown(nick: &str, members: &[MemberStatus], answered: Answered) -> String {
+        shown_at("192.168.1.5:4460", nick, members, answered)
+    }
+
+    fn shown_at(addr: &str, nick: &str, members: &[MemberStatus], answered: Answered) -> String {
         view().opening(&Opening {
             id: id(1),
             nick,
             room: "ana's moot",
-            addr: "192.168.1.5:4460",
-            ticket: "moot:abc",
+            addr,
+            ticket: &ticket(addr),
             program: "target/release/moot",
             members,
             answered,
@@ -94,14 +117,26 @@ mod tests {
     #[test]
     fn a_new_room_says_what_to_type_elsewhere() {
         let alone = [member(id(1), "ana", Presence::Alive, vec![]), member(id(3), "cy", Presence::Left, vec![])];
+        let ticket = ticket("192.168.1.5:4460");
         assert_eq!(
             shown("ana", &alone, Answered::NobodyAsked),
-            "\
+            format!(
+                "\
 you are ana (aeaq) in \"ana's moot\", listening on 192.168.1.5:4460
-nobody else is here yet; on another machine:  moot join moot:abc
-here, in a second terminal:  target/release/moot join moot:abc --home /tmp/bo --nick bo"
+nobody else is here yet; on another machine:  moot join {ticket}
+here, in a second terminal:  target/release/moot join {ticket} --home /tmp/bo --nick bo"
+            )
         );
         assert!(shown("bo", &[], Answered::NobodyAsked).ends_with("--home /tmp/cy --nick cy"));
+    }
+
+    #[test]
+    fn nobody_is_invited_to_loopback_from_another_machine() {
+        let shown = shown_at("127.0.0.1:4460", "ana", &[], Answered::NobodyAsked);
+        let lines: Vec<&str> = shown.lines().skip(1).collect();
+        let here = "here, in a second terminal:  target/release/moot join moot:";
+        assert_eq!(lines[0], "nobody else is here yet, and only this machine reaches 127.0.0.1:4460");
+        assert!(lines[1].starts_with(here) && lines.len() == 2, "{shown}");
     }
 
     #[test]

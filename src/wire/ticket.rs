@@ -24,6 +24,14 @@ pub struct Ticket {
     pub addresses: Vec<SocketAddr>,
 }
 
+impl Ticket {
+    /// Whether somebody on another machine may get in by it: by an address, or, where it has none, by asking around.
+    #[must_use]
+    pub fn leads_here_from_elsewhere(&self) -> bool {
+        self.addresses.is_empty() || self.addresses.iter().any(|address| !address.ip().is_loopback())
+    }
+}
+
 /// Why a text is no ticket; the sentence is for the person who pasted it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TicketError {
@@ -144,6 +152,16 @@ mod tests {
         assert_eq!(text.to_uppercase().parse(), Ok(ticket()));
         let (head, tail) = text.split_at(40);
         assert_eq!(format!(" {head}\n  {tail}\n").parse(), Ok(ticket()));
+    }
+
+    #[test]
+    fn loopback_alone_leads_here_from_nowhere_else() {
+        let with = |addresses: &[&str]| {
+            let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
+            Ticket { addresses, ..ticket() }.leads_here_from_elsewhere()
+        };
+        assert!(with(&[]) && with(&["127.0.0.1:4460", "192.168.1.5:4460"]) && with(&["[fd00::1]:4460"]));
+        assert!(!with(&["127.0.0.1:4460"]) && !with(&["[::1]:4460", "127.0.0.2:4460"]));
     }
 
     #[test]
