@@ -21,7 +21,7 @@
 ---@field received_at? integer When it came to this node, or was said here: in a log only; an event has `at`.
 ---@field recovered boolean Whether it came late, because this node was away or did not get it.
 ---@field via? string Who passed it on, where that was not its author.
----@field late_ms? integer How late it came, where it was recovered.
+---@field late_ms? integer How long after `said_at` it is shown, where it was recovered or later ones of its author were shown before; for another, `at` less `said_at` tells, by two clocks.
 
 ---What the hook `member` is given: the state of a member changed.
 ---@class moot.Member

@@ -161,7 +161,11 @@ pub const HOOKS: Surface = Surface {
                 ),
                 param("recovered", "boolean", "Whether it came late, because this node was away or did not get it."),
                 param("via?", "string", "Who passed it on, where that was not its author."),
-                param("late_ms?", "integer", "How late it came, where it was recovered."),
+                param(
+                    "late_ms?",
+                    "integer",
+                    "How long after `said_at` it is shown, where it was recovered or later ones of its author were shown before; for another, `at` less `said_at` tells, by two clocks.",
+                ),
             ],
         },
         Class {

@@ -201,7 +201,9 @@ pub struct Message {
     pub recovered: bool,
     /// Who passed it on, where that was not its author.
     pub via: Option<MemberId>,
-    /// How long after `said_at` it was shown, where it was recovered.
+    /// How long after `said_at` it was shown, by two clocks: where it was recovered, and in an event also where it is shown after
+    /// later ones of its author. Else `null`, also where its author's retries took long: then `received_at`, or the time of the
+    /// event, less `said_at` is what is known.
     pub late_ms: Option<u64>,
 }
 
