@@ -99,4 +99,6 @@ fn a_key_that_is_no_text_does_not_end_the_chat() {
     chat.types("hello\r");
     let log = home.until(&["log"], |log| log.as_array().is_some_and(|log| !log.is_empty()));
     assert_eq!(log[0]["text"], "hello");
+    // This terminal does not say how wide it is, so the handle cannot stand beside what was typed.
+    chat.shows(&format!("[{}]\u{1b}[0m\r\n", log[0]["handle"].as_str().expect("a handle")));
 }

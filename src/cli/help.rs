@@ -45,7 +45,7 @@ commands ask the node that runs on the same home.";
 
 pub(super) const WHY: &str = "\
 Examples:
-  moot why k7f3      a message, by its handle: moot log and moot search show all of them, the chat that of one's own
+  moot why k7f3      a message, by its handle: the chat, moot log and moot search show it
   moot why ana#12    by its number: ana's 12th to the room, or to one member, of one run of hers;
                      where several have it, they are listed
   moot why bo        a member; any case will do where only one member can be meant

@@ -45,12 +45,10 @@ impl Paper {
         self.printed.load(Ordering::SeqCst)
     }
 
-    /// Prints `note` if nothing was printed since `printed` was read.
-    fn note(&self, printed: u64, note: &str) {
+    /// Prints `note` if nothing was printed since `printed` was read, else `late`.
+    fn note(&self, printed: u64, note: &str, late: &str) {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.printed() == printed {
-            write(note);
-        }
+        write(if self.printed() == printed { note } else { late });
     }
 }
 
@@ -131,10 +129,12 @@ impl LineEditor {
                 Ok(Next::Nothing) => (),
                 Ok(Next::Accepted { handle, lines }) => {
                     let columns = tcgetwinsize(io::stdout()).map_or(0, |size| usize::from(size.ws_col));
-                    let note = session.board.lock().view.accepted(&handle);
-                    if let Some(note) = beside(&format!("{prompt}{line}"), &note, &handle, columns) {
-                        self.paper.note(printed, &note);
-                    }
+                    let (note, again) = {
+                        let view = &session.board.lock().view;
+                        (view.accepted(&handle), view.repeated(&line, &handle))
+                    };
+                    let note = beside(&format!("{prompt}{line}"), &note, &handle, columns);
+                    self.paper.note(printed, &note, &format!("{again}\n"));
                     write(&lines);
                 }
                 Ok(Next::Print(text) | Next::Complain(text)) => write(&(text + "\n")),
@@ -144,12 +144,21 @@ impl LineEditor {
     }
 }
 
-/// What prints `note`, which shows `[handle]`, at the end of the line above that shows `typed`. `None` where
-/// the two do not fit in one row of the terminal.
-fn beside(typed: &str, note: &str, handle: &str, columns: usize) -> Option<String> {
-    let column = typed.width() + NOTE_SPACE;
-    let fits = !typed.contains(char::is_control) && column + handle.width() + "[]".len() < columns;
-    fits.then(|| format!("\u{1b}[A\u{1b}[{column}C{note}\r\n"))
+/// What prints `note`, which shows `[handle]`, at the end of the line above that shows `typed`; below it where the two do
+/// not fit in the last row that it takes in the terminal, or where that row ends is not known.
+fn beside(typed: &str, note: &str, handle: &str, columns: usize) -> String {
+    let below = format!("{note}\n");
+    if columns == 0 || typed.contains(char::is_control) {
+        return below;
+    }
+    let width = typed.width();
+    // Where a row is full depends on how wide the terminal takes other characters for.
+    if width >= columns && !typed.is_ascii() {
+        return below;
+    }
+    let column = width % columns + NOTE_SPACE;
+    let fits = column + handle.width() + "[]".len() < columns;
+    if fits { format!("\u{1b}[A\u{1b}[{column}C{note}\r\n") } else { below }
 }
 
 /// Blanks between what was typed and what stands beside it.
@@ -165,11 +174,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_note_stands_beside_a_typed_line_only_where_both_fit_in_a_row() {
+    fn a_note_stands_beside_a_typed_line_where_both_fit_in_its_last_row_else_below() {
         let beside = |typed, columns| beside(typed, "[k7f3]", "k7f3", columns);
-        assert_eq!(beside("ana> hello", 80).unwrap(), "\u{1b}[A\u{1b}[12C[k7f3]\r\n");
-        assert_eq!(beside("ana> hello", 18), None);
-        assert_eq!(beside("ana> two\nlines", 80), None);
+        assert_eq!(beside("ana> hello", 80), "\u{1b}[A\u{1b}[12C[k7f3]\r\n");
+        assert_eq!(beside("ana> hello, all of you", 20), "\u{1b}[A\u{1b}[4C[k7f3]\r\n");
+        // The editor begins a row once one is full.
+        assert_eq!(beside("ana> hello all of you", 21), "\u{1b}[A\u{1b}[2C[k7f3]\r\n");
+        for (typed, columns) in
+            [("ana> hello", 18), ("ana> two\nlines", 80), ("ana> hello", 0), ("ana> merhaba Çağrı", 12)]
+        {
+            assert_eq!(beside(typed, columns), "[k7f3]\n", "{typed} in {columns}");
+        }
     }
 
     #[test]

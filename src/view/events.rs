@@ -2,6 +2,7 @@
 //! follows the first line is indented, so that no message can pass for an event.
 
 use super::because::{is_restored, old_nick};
+use super::names::YOU;
 use super::{Tone, View, age, count, list};
 use crate::base::{MemberId, Presence, text};
 use crate::node::api::{Answer, Asked, Delivery, Event, EventKind, Evidence, Gap, Message, MessageKind, Outcome};
@@ -65,38 +66,54 @@ impl View {
         }
     }
 
-    /// `event` as a line that stands by itself, with the time at which the node told it: `14:03:22  bo: hello`.
+    /// `event` as a line that stands by itself, with the time at which the node told it: `14:03:22  bo: hello  [k7f3]`.
     #[must_use]
     pub fn told(&self, event: &Event) -> String {
         format!("{}  {}", self.ink.paint(Tone::Faint, &self.time(event.at)), self.event(event))
     }
 
-    /// A message: `bo: hello`, `bo → you: hi`, and of one's own `you → bo: hi  [k7f3 sending]`, where `own`
-    /// says how its deliveries stand.
+    /// A message: `bo: hello  [k7f3]`, `bo → you: hi  [k7f3]`, and of one's own `you → bo: hi  [k7f3 sending]`, where
+    /// `own` says how its deliveries stand.
     #[must_use]
     pub fn message(&self, message: &Message, own: Option<&[Delivery]>) -> String {
-        let mine = self.names.is_me(message.from);
-        let head = self.head(message);
-        let line = match message.text.strip_prefix(ACTION) {
-            Some(action) => format!("* {} {}", self.ink.paint(Tone::Strong, &head), indented(action)),
-            None => format!("{} {}", self.ink.paint(Tone::Strong, &format!("{head}:")), indented(&message.text)),
+        let stands = own.filter(|_| self.names.is_me(message.from)).and_then(open_word);
+        let handle = match stands {
+            Some(word) => format!("{} {word}", message.handle),
+            None => message.handle.clone(),
         };
-        let mut notes = Vec::new();
-        if mine {
-            notes.push(match own.and_then(open_word) {
-                Some(word) => format!("{} {word}", message.handle),
-                None => message.handle.clone(),
-            });
-        }
-        if message.recovered {
-            notes.push(self.recovered_note(message));
-        } else if let Some(late) = late_by(message).filter(|_| !mine) {
-            notes.push(format!("{} late by its author's clock", age(late)));
-        }
+        self.said(&self.head(message), &message.text, std::iter::once(handle).chain(self.lateness(message)))
+    }
+
+    /// The same without its handle, for where that stands already.
+    pub(super) fn message_alone(&self, message: &Message) -> String {
+        self.said(&self.head(message), &message.text, self.lateness(message))
+    }
+
+    /// A text of one's own that was typed and stands further up by now, with the handle that it has: `you: hello  [k7f3]`.
+    #[must_use]
+    pub fn repeated(&self, text: &str, handle: &str) -> String {
+        self.said(YOU, text, std::iter::once(handle.to_owned()))
+    }
+
+    fn said(&self, head: &str, text: &str, notes: impl IntoIterator<Item = String>) -> String {
+        let line = match text.strip_prefix(ACTION) {
+            Some(action) => format!("* {} {}", self.ink.paint(Tone::Strong, head), indented(action)),
+            None => format!("{} {}", self.ink.paint(Tone::Strong, &format!("{head}:")), indented(text)),
+        };
+        let notes: Vec<String> = notes.into_iter().collect();
         if notes.is_empty() {
             return line;
         }
         format!("{line}  {}", self.ink.paint(Tone::Faint, &format!("[{}]", notes.join(", "))))
+    }
+
+    /// How late a message came, and how, where that is not as one expects it.
+    fn lateness(&self, message: &Message) -> Option<String> {
+        if message.recovered {
+            return Some(self.recovered_note(message));
+        }
+        let late = late_by(message).filter(|_| !self.names.is_me(message.from));
+        late.map(|late| format!("{} late by its author's clock", age(late)))
     }
 
     /// Who said a message, and to whom where it was one: `bo`, `bo → you`.
@@ -311,9 +328,11 @@ pub(super) mod tests {
     #[test]
     fn messages_read_as_in_any_chat() {
         let view = view();
-        assert_eq!(view.message(&message(2, "bo", None, "hello"), None), "bo: hello");
-        assert_eq!(view.message(&message(2, "bo", Some(1), "hi"), None), "bo → you: hi");
-        assert_eq!(view.message(&message(2, "bo", None, "/me waves"), None), "* bo waves");
+        assert_eq!(view.message(&message(2, "bo", None, "hello"), None), "bo: hello  [k7f3]");
+        assert_eq!(view.message(&message(2, "bo", Some(1), "hi"), None), "bo → you: hi  [k7f3]");
+        assert_eq!(view.message(&message(2, "bo", None, "/me waves"), None), "* bo waves  [k7f3]");
+        assert_eq!(view.repeated("hello", "k7f3"), "you: hello  [k7f3]");
+        assert_eq!(view.repeated("/me waves", "k7f3"), "* you waves  [k7f3]");
         assert_eq!(view.message(&message(1, "ana", None, "hello"), None), "you: hello  [k7f3]");
         let sending = [delivery(2, "bo", Outcome::Sending, 1)];
         assert_eq!(view.message(&message(1, "ana", Some(2), "hi"), Some(&sending)), "you → bo: hi  [k7f3 sending]");
@@ -322,25 +341,25 @@ pub(super) mod tests {
     #[test]
     fn a_message_cannot_pass_for_an_event_or_move_the_cursor() {
         let said = message(2, "bo", None, "one\ncy is unreachable\u{1b}[2J\r\n");
-        assert_eq!(view().message(&said, None), "bo: one\n    cy is unreachable[2J");
+        assert_eq!(view().message(&said, None), "bo: one\n    cy is unreachable[2J  [k7f3]");
     }
 
     #[test]
     fn a_message_says_how_late_it_is_be_it_private_or_to_the_room() {
         let to_all = message(2, "bo", None, "hello");
         let late = Message { received_at: Some(Wall(to_all.said_at.0 + 19_000)), ..to_all };
-        assert_eq!(view().message(&late, None), "bo: hello  [19 s late by its author's clock]");
+        assert_eq!(view().message(&late, None), "bo: hello  [k7f3, 19 s late by its author's clock]");
         let said = message(2, "bo", Some(1), "hello");
         let came = |ms| Message { received_at: Some(Wall(said.said_at.0 + ms)), ..said.clone() };
-        assert_eq!(view().message(&came(19_000), None), "bo → you: hello  [19 s late by its author's clock]");
-        assert_eq!(view().message(&came(900), None), "bo → you: hello");
+        assert_eq!(view().message(&came(19_000), None), "bo → you: hello  [k7f3, 19 s late by its author's clock]");
+        assert_eq!(view().message(&came(900), None), "bo → you: hello  [k7f3]");
     }
 
     #[test]
     fn a_recovered_message_says_from_whom_and_how_late() {
         let late =
             Message { recovered: true, via: Some(id(3)), late_ms: Some(42_300), ..message(2, "bo", None, "hello") };
-        assert_eq!(view().message(&late, None), "bo: hello  [recovered via cy, 42 s late by its author's clock]");
+        assert_eq!(view().message(&late, None), "bo: hello  [k7f3, recovered via cy, 42 s late by its author's clock]");
         assert_eq!(
             shown(EventKind::Recovered { count: 2, via: id(3), nick: "cy".into() }),
             "recovered 2 messages via cy"

@@ -57,10 +57,7 @@ impl View {
     /// A message in the log: as on the screen, after its time and handle.
     #[must_use]
     pub fn logged(&self, message: &Message) -> String {
-        let line = self.message(message, None);
-        // The handle stands in front already.
-        let own_note = self.ink.paint(Tone::Faint, &format!("[{}]", message.handle));
-        let line = line.strip_suffix(&format!("  {own_note}")).unwrap_or(&line);
+        let line = self.message_alone(message);
         let came = self.came(message).map(|came| format!("  {came}")).unwrap_or_default();
         format!("{}  {line}{came}", self.stamp(message))
     }

@@ -111,7 +111,7 @@ fn a_batch_tells_each_message_once() {
     board.begin_send();
     board.finish_send(Some(&sent(7, &[(2, Sending)])));
     let batch = [said(6, 2, None, "one"), said(7, 1, None, "hello"), changed(7, 2, Delivered), said(8, 2, None, "two")];
-    assert_eq!(board.handle_events(&batch), ["bo: one", "bo: two", "h7 stored by bo"]);
+    assert_eq!(board.handle_events(&batch), ["bo: one  [h6]", "bo: two  [h8]", "h7 stored by bo"]);
     assert_eq!(board.words().handles, ["h8", "h7", "h6"]);
 }
 
@@ -260,9 +260,9 @@ fn what_was_said_before_one_came_stands_under_one_line() {
     assert_eq!(
         lines,
         [
-            "earlier in this room, from bo:\nbo: hello",
-            "bo: hello",
-            "bo: hello  [recovered, 3 min late by its author's clock]"
+            "earlier in this room, from bo:\nbo: hello  [h5]",
+            "bo: hello  [h6]",
+            "bo: hello  [h7, recovered, 3 min late by its author's clock]"
         ]
     );
 }
