@@ -124,6 +124,7 @@ impl Desk {
     fn work(mut self, queue: &Receiver<Question>, wake: &impl Fn()) -> Home {
         while let Ok(question) = queue.recv() {
             let answer = self.answer(question);
+            self.history.take_if(|history| history.keeps_others_waiting());
             if self.done.send(answer).is_err() {
                 break;
             }
@@ -218,7 +219,12 @@ impl Desk {
         Ok(())
     }
 
+    /// A reader that sees all that was committed by now.
     fn history(&mut self) -> Result<&History, StoreError> {
+        let is_held = self.history.as_ref().is_some_and(History::keeps_others_waiting);
+        if !is_held && !self.indexer.catch_up() {
+            self.history = Some(History::open_unfiled(&self.home)?);
+        }
         if self.history.is_none() {
             self.history = Some(History::open(&self.home)?);
         }
@@ -283,8 +289,12 @@ const ENVELOPE_BYTES: usize = 400;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{MemberId, Wall};
+    use crate::base::{MemberId, Rng, Run, Wall};
+    use crate::messaging::{Outcome, Record};
+    use crate::node;
     use crate::node::api::MessageKind;
+    use crate::store::{Room, Writer};
+    use crate::wire::{PrivateMessage, encode_layout};
 
     fn message(seq: u64, bytes: usize) -> Message {
         Message {
@@ -325,5 +335,29 @@ mod tests {
         assert_eq!(log.messages.last().unwrap().seq, 1000);
         let log = fitting((1..=3).map(|seq| message(seq, 10)).collect());
         assert_eq!((log.messages.len(), log.left_out), (3, 0));
+    }
+
+    #[test]
+    fn people_see_what_was_committed_just_now() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut rng = Rng::from_seed([1; 32]);
+        let room = Room::found("the moot", &mut rng);
+        let id = room.id;
+        let home = Home::open(&dir.path().join("home"), "ana", room, &mut rng).unwrap();
+        let author = home.identity().id();
+        let writer = Writer::start(&home, Box::new(|| ())).unwrap();
+        let (done, _answers) = channel();
+        let mut desk = Desk { home, indexer: writer.indexer(), history: None, done };
+        let (run, to, at) = (Run { incarnation: 1, boot: 2 }, MemberId([9; 32]), Wall(1_000));
+        for seq in 1..=3 {
+            let text = format!("number {seq}");
+            let message = PrivateMessage { room: id, author, run, to, seq, salt: [3; 16], said_at: at, text };
+            let bytes = encode_layout(&message).into();
+            let record = Record::PrivateSent { bytes, order: seq, outcome: Outcome::Waiting, at };
+            writer.submit(seq, vec![node::Record::Messaging(record)]);
+            let log = desk.history().unwrap().log(9).unwrap();
+            assert_eq!(log.last().map(|message| message.text.clone()), Some(format!("number {seq}")));
+        }
+        assert!(!desk.history().unwrap().keeps_others_waiting());
     }
 }

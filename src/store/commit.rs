@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use rusqlite::{Connection, Error, ErrorCode, ffi};
 
 use super::rows::{RowError, Rows};
-use super::{files, index, prune};
+use super::{files, index, journal, prune};
 use crate::node::Record;
 
 /// The connection that writes.
@@ -40,16 +40,25 @@ impl Committer {
         })
     }
 
-    /// Makes all `records` durable, or none; their words are found after [`Committer::index`].
-    pub(super) fn commit_first<'r>(&self, records: impl IntoIterator<Item = &'r Record>) -> Result<(), CommitError> {
-        self.transaction(|db| write(db, records))
+    /// Makes all `records` durable, or none; they are read, and their words found, after [`Committer::index`].
+    pub(super) fn commit_first<'r>(
+        &self,
+        records: impl IntoIterator<Item = &'r Record> + Clone,
+    ) -> Result<(), CommitError> {
+        match journal::encode(records.clone()) {
+            Some(rows) => self.transaction(|db| journal::add(db, &rows)),
+            None => self.transaction(|db| write(db, records)),
+        }
     }
 
-    /// Makes the words of all messages found. Nothing is claimed by it, so it is not synced by itself: the next commit's sync covers
-    /// it, and what a power cut takes of it is indexed again.
+    /// Files what waits in the journal, and makes the words of all messages found. Nothing is claimed by it, so it is not synced by
+    /// itself: the next commit's sync covers it, and what a power cut takes of it is done again.
     pub(super) fn index(&self) -> Result<(), CommitError> {
         self.synchronous("normal")?;
-        let indexed = self.transaction(index::catch_up);
+        let indexed = self.transaction(|db| {
+            journal::file(db)?;
+            index::catch_up(db)
+        });
         self.synchronous("full")?;
         indexed
     }
@@ -62,6 +71,7 @@ impl Committer {
     pub(super) fn prune(&self) -> Result<bool, CommitError> {
         let mut more = false;
         self.transaction(|db| {
+            journal::file(db)?;
             more = prune::step(db)?;
             Ok(())
         })?;
@@ -133,7 +143,9 @@ impl Committer {
     }
 }
 
+/// Writes records where they belong, after those that were before them.
 fn write<'r>(db: &Connection, records: impl IntoIterator<Item = &'r Record>) -> Result<(), RowError> {
+    journal::file(db)?;
     let mut rows = Rows::new(db);
     records.into_iter().try_for_each(|record| rows.apply(record))?;
     rows.finish()
@@ -210,10 +222,11 @@ mod tests {
         let bo = kit::identity(&home, 1);
         let committer = committer(&home);
         let records: Vec<_> = (1..30).map(|seq| kit::received(&bo, seq, "kept")).collect();
-        for record in &records {
-            committer.commit([record]).unwrap();
+        for (number, record) in records.iter().enumerate() {
+            // Some are filed when the process is killed, and the newest are not.
+            if number == 20 { committer.commit([record]) } else { committer.commit_first([record]) }.unwrap();
         }
-        committer.db.execute_batch("BEGIN IMMEDIATE; DELETE FROM messages").unwrap();
+        committer.db.execute_batch("BEGIN IMMEDIATE; DELETE FROM messages; DELETE FROM journal").unwrap();
         // What a killed process leaves: database and log as they are, nobody to tidy up.
         let after = dir.path().join("after");
         let reopened = kit::home(&after);

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::OptionalExtension as _;
 
-use super::StoreError;
 use super::columns::{Num, Word};
 use super::history::History;
 use super::rows::RowError;
+use super::{StoreError, schema};
 use crate::base::limits::{EVIDENCE_LATER_BYTES_MAX, EVIDENCE_LATER_MAX, EVIDENCE_RECEIPTS_MAX};
 use crate::base::{MemberId, MessageId, RoomId, Run, Seq};
 use crate::node::api::MessageKind;
@@ -39,12 +39,7 @@ impl History {
     /// # Errors
     /// [`StoreError`].
     pub fn evidence(&self, room: RoomId, id: MessageId, own_card: &[u8]) -> Result<Option<EvidenceFile>, StoreError> {
-        self.gather(room, id, own_card).map_err(|error| match error {
-            RowError::Sqlite(error) => self.sort(error),
-            error @ (RowError::Layout(_) | RowError::Changed(_)) => {
-                StoreError::Damaged { path: self.path.clone(), why: error.to_string() }
-            }
-        })
+        self.gather(room, id, own_card).map_err(|error| schema::sort_row(&self.path, "read", error))
     }
 
     fn gather(&self, room: RoomId, id: MessageId, own_card: &[u8]) -> Result<Option<EvidenceFile>, RowError> {
@@ -214,7 +209,7 @@ mod tests {
     use crate::messaging::{Outcome, ReceiptRecord, Record, Settled};
     use crate::node;
     use crate::store::commit::Committer;
-    use crate::store::{Home, kit, schema};
+    use crate::store::{Home, kit};
     use crate::wire::{Card, PrivateMessage, layout_id};
 
     const RUN: fn(u64) -> Run = kit::run;

@@ -10,7 +10,7 @@ use super::{Home, StoreError, schema};
 use crate::base::{MemberId, MessageId, Wall};
 use crate::node::api::{Message, MessageKind};
 
-/// A reader of the database. It sees what was committed when it is asked.
+/// A reader of the database. It sees what was filed when it is asked: see [`super::Indexer`].
 pub struct History {
     pub(super) db: Connection,
     pub(super) path: PathBuf,
@@ -24,9 +24,27 @@ impl History {
     /// # Errors
     /// [`StoreError`].
     pub fn open(home: &Home) -> Result<Self, StoreError> {
-        let db = schema::open_to_read(&home.database())?;
+        Ok(Self::reading(home, schema::open_to_read(&home.database())?))
+    }
+
+    /// The same, for when there is no room to file what waits in the journal: it is seen as if it were filed. Nobody writes as long
+    /// as this reader is there.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn open_unfiled(home: &Home) -> Result<Self, StoreError> {
+        Ok(Self::reading(home, schema::open_unfiled(&home.database())?))
+    }
+
+    fn reading(home: &Home, db: Connection) -> Self {
         let (me, nick) = (home.identity().id(), home.nick().to_owned());
-        Ok(Self { db, path: home.database(), me, nick })
+        Self { db, path: home.database(), me, nick }
+    }
+
+    /// Whether nobody writes as long as this reader is there.
+    #[must_use]
+    pub fn keeps_others_waiting(&self) -> bool {
+        !self.db.is_autocommit()
     }
 
     /// One's own nick from now on: one's own card is not in the database.

@@ -8,10 +8,10 @@ use super::{Home, Room};
 use crate::base::{MemberId, MessageId, Rng, RoomId, Run, Seq, Wall};
 use crate::crypto::Identity;
 use crate::membership;
-use crate::messaging::{Outcome, Record};
+use crate::messaging::{DeliveryRecord, Outcome, ReceiptRecord, Record, Settled};
 use crate::node;
 use crate::wire::{
-    Card, GroupMessage, Held, HeldRange, Prev, PrivateMessage, Receipt, Signed, encode_layout, layout_id,
+    Card, GroupMessage, Held, HeldRange, Prev, PrivateMessage, Receipt, RefusedReason, Signed, encode_layout, layout_id,
 };
 
 pub(super) const ROOM: RoomId = RoomId([4; 16]);
@@ -94,4 +94,38 @@ pub(super) fn sent(by: &Identity, to: MemberId, seq: Seq, text: &str) -> node::R
     let bytes = group(by, run(5), seq, None, text).bytes().clone();
     let roster = vec![(to, Outcome::Sending)];
     node::Record::Messaging(Record::GroupSent { bytes, roster, sample_of: None, order: seq, at: Wall(2_000) })
+}
+
+/// One record of each kind that may wait in the journal: of `by` and `other`.
+pub(super) fn of_each_waiting_kind(by: &Identity, other: MemberId) -> Vec<node::Record> {
+    let (bytes, message) = private(by, run(5), other, 1, "psst");
+    let at = Wall(2_000);
+    let settled = vec![Settled { message, seq: 1, attempts: 2, latency_us: Some(300) }];
+    let receipt = ReceiptRecord {
+        receiver: other,
+        receiver_run: run(6),
+        author: by.id(),
+        group: Some(run(5)),
+        bytes: receipt(by, by.id(), Some(run(5)), 3),
+        replaces: true,
+        settled,
+        at,
+    };
+    let delivery = DeliveryRecord {
+        message,
+        group: Some((by.id(), run(5), 4)),
+        to: other,
+        outcome: Outcome::Refused,
+        attempts: 3,
+        reason: Some(RefusedReason::DiskFull),
+        at,
+    };
+    let messaging = [
+        Record::PrivateReceived { bytes: bytes.clone(), order: 7, at },
+        Record::PrivateSent { bytes, order: 8, outcome: Outcome::Waiting, at },
+        Record::Receipt(receipt),
+        Record::Delivery(delivery),
+    ];
+    let group = [received(by, 1, "hi"), sent(by, other, 2, "hello")];
+    group.into_iter().chain(messaging.map(node::Record::Messaging)).collect()
 }

@@ -9,6 +9,7 @@ mod files;
 mod history;
 mod home;
 mod index;
+mod journal;
 #[cfg(test)]
 mod kit;
 mod load;

@@ -9,7 +9,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _};
 
 use super::columns::Word;
-use super::{Home, StoreError, files};
+use super::rows::RowError;
+use super::{Home, StoreError, files, journal};
 use crate::base::{MemberId, RoomId};
 
 /// Opens the database of `home` to write, and makes it where there is none.
@@ -29,9 +30,11 @@ pub(super) fn open(home: &Home) -> Result<Connection, StoreError> {
     let db = prepare(&path).map_err(|error| sort(&path, "open", error))?;
     let held = claim(&db, home.identity().id(), home.room().id).map_err(|error| sort(&path, "open", error))?;
     match held {
-        Claim::Held => Ok(db),
-        Claim::Mixed(what) => Err(StoreError::Mixed { path, what }),
+        Claim::Held => {}
+        Claim::Mixed(what) => return Err(StoreError::Mixed { path, what }),
     }
+    journal::file_what_was_left(&db).map_err(|error| sort_row(&path, "open", error))?;
+    Ok(db)
 }
 
 /// [`open`], after a look at every page for damage. Past `CHECKED_BYTES_MAX` that would take too long at each
@@ -54,6 +57,22 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
         Ok(db)
     };
     open().map_err(|error| sort(path, "open", error))
+}
+
+/// Opens the database at `path`, which exists, as somebody sees it who has filed what waits in the journal, without writing
+/// anything. Nobody else writes as long as the connection is there.
+pub(super) fn open_unfiled(path: &Path) -> Result<Connection, StoreError> {
+    let open = || {
+        let db =
+            Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        db.busy_timeout(BUSY_TIMEOUT)?;
+        db.pragma_update(None, "cache_spill", false)?;
+        db.execute_batch("BEGIN IMMEDIATE")?;
+        Ok(db)
+    };
+    let db = open().map_err(|error| sort(path, "open", error))?;
+    journal::file(&db).map_err(|error| sort_row(path, "read", error))?;
+    Ok(db)
 }
 
 /// Whether the room of the database at `path` ever had a second member or a message.
@@ -83,6 +102,16 @@ pub(super) fn sort(path: &Path, doing: &'static str, error: rusqlite::Error) -> 
         Some(ErrorCode::DiskFull) => StoreError::DiskFull,
         // `ErrorCode` is SQLite's and open: the rest is told as it is.
         _ => StoreError::Database { doing, source: error },
+    }
+}
+
+/// The same of a record that was to be written or read.
+pub(super) fn sort_row(path: &Path, doing: &'static str, error: RowError) -> StoreError {
+    match error {
+        RowError::Sqlite(error) => sort(path, doing, error),
+        RowError::Layout(_) | RowError::Changed(_) | RowError::JournalChanged => {
+            StoreError::Damaged { path: path.to_owned(), why: error.to_string() }
+        }
     }
 }
 
@@ -140,8 +169,10 @@ fn has_tables(db: &Connection) -> rusqlite::Result<bool> {
     db.query_row("SELECT EXISTS (SELECT 1 FROM sqlite_schema)", (), |row| row.get(0))
 }
 
+/// A message that waits in the journal counts; before format 8 there was none.
 fn is_used(db: &Connection) -> rusqlite::Result<bool> {
-    db.query_row("SELECT EXISTS (SELECT 1 FROM meta WHERE key = 'used')", (), |row| row.get(0))
+    let is_marked = db.query_row("SELECT EXISTS (SELECT 1 FROM meta WHERE key = 'used')", (), |row| row.get(0))?;
+    Ok(is_marked || (db.table_exists(None, "journal")? && !journal::is_empty(db)?))
 }
 
 fn prepare(path: &Path) -> rusqlite::Result<Connection> {
@@ -197,8 +228,13 @@ fn bring_up_to_date(db: &Connection) -> rusqlite::Result<()> {
     if found < 7 {
         lacking.push_str(PRIVATE_FLOORS);
     }
-    let updated =
-        db.execute_batch(&format!("BEGIN IMMEDIATE; {lacking} {INDEXED} PRAGMA user_version = {VERSION}; COMMIT;"));
+    if found < 8 {
+        lacking.push_str(JOURNAL);
+    }
+    if found < 4 {
+        lacking.push_str(INDEXED);
+    }
+    let updated = db.execute_batch(&format!("BEGIN IMMEDIATE; {lacking} PRAGMA user_version = {VERSION}; COMMIT;"));
     if updated.is_err() && !db.is_autocommit() {
         db.execute_batch("ROLLBACK")?;
     }
@@ -234,8 +270,9 @@ fn claim(db: &Connection, member: MemberId, room: RoomId) -> rusqlite::Result<Cl
 const APPLICATION_ID: i64 = 0x4d4f_4f54;
 /// Raised when the tables change. Format 1 had no index of words, format 2 no samples, format 3 indexed each message in
 /// its own commit, format 4 had no index of the log's order, format 5 took ages from the wall
-/// clock, and format 6 forgot what an author told this node with its runs in the room.
-const VERSION: i64 = 7;
+/// clock, format 6 forgot what an author told this node with its runs in the room, and format 7 had each record put where it
+/// belongs in its own commit.
+const VERSION: i64 = 8;
 const IN_ORDER: &str = "CREATE INDEX messages_by_order ON messages (lamport);";
 /// Until format 4 deliveries of what is no longer kept for others were left open.
 const ENDED: &str = "UPDATE deliveries SET outcome = iif(outcome = 'waiting', 'expired', 'unknown')
@@ -245,8 +282,9 @@ const ENDED: &str = "UPDATE deliveries SET outcome = iif(outcome = 'waiting', 'e
 const AGES: &str = "CREATE TABLE lived (n INTEGER PRIMARY KEY, receipt INTEGER NOT NULL, ms INTEGER NOT NULL) STRICT;";
 const PRIVATE_FLOORS: &str = "CREATE TABLE private_floors (author TEXT PRIMARY KEY, incarnation INTEGER NOT NULL,
     boot INTEGER NOT NULL) STRICT, WITHOUT ROWID; INSERT INTO private_floors SELECT author, incarnation, boot FROM floors;";
+const JOURNAL: &str = "CREATE TABLE journal (n INTEGER PRIMARY KEY, record BLOB NOT NULL, hash BLOB NOT NULL) STRICT;";
 const SAMPLES: &str = "ALTER TABLE messages ADD COLUMN sample_of INTEGER;";
-/// All messages that are here are in the index.
+/// All messages that are here are in the index. From format 4 on a process that was killed leaves some that are not.
 const INDEXED: &str = "INSERT OR REPLACE INTO meta (key, value) SELECT 'indexed', coalesce(max(n), 0) FROM messages;";
 const TABLES: &str = include_str!("schema.sql");
 const INDEX_OF_WORDS: &str = include_str!("search.sql");

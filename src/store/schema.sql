@@ -136,3 +136,9 @@ CREATE TABLE floors (
     incarnation INTEGER NOT NULL,
     boot        INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE journal (
+    n      INTEGER PRIMARY KEY,
+    record BLOB NOT NULL,
+    hash   BLOB NOT NULL
+) STRICT;

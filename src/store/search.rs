@@ -402,7 +402,7 @@ mod tests {
         let db = Connection::open(home.database()).unwrap();
         db.execute_batch(
             "DROP TRIGGER words_gone; DROP TABLE words; DROP INDEX messages_by_order; DROP TABLE lived;
-             DROP TABLE private_floors; PRAGMA user_version = 1;",
+             DROP TABLE private_floors; DROP TABLE journal; PRAGMA user_version = 1;",
         )
         .unwrap();
         db.execute_batch("ALTER TABLE messages DROP COLUMN sample_of").unwrap();
@@ -413,6 +413,24 @@ mod tests {
         assert_eq!(found(&home, "it"), ["and after it"]);
         assert_eq!(before.messaging.group.len(), 1);
         let version = |db: Connection| db.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
-        assert_eq!(version(schema::open(&home).unwrap()), Ok(7));
+        assert_eq!(version(schema::open(&home).unwrap()), Ok(8));
+    }
+
+    #[test]
+    fn a_home_of_format_7_gets_a_journal_and_keeps_the_words_that_were_not_indexed() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = kit::home(&dir.path().join("home"));
+        let bo = kit::identity(&home, 1);
+        let committer = Committer::new(schema::open(&home).unwrap(), home.database());
+        committer.commit_first([&kit::received(&bo, 1, "late"), &kit::card(&bo, "bo", kit::run(5), 1)]).unwrap();
+        drop(committer);
+        let db = Connection::open(home.database()).unwrap();
+        db.execute_batch("DROP TABLE journal; PRAGMA user_version = 7;").unwrap();
+        drop(db);
+        let committer = Committer::new(schema::open(&home).unwrap(), home.database());
+        committer.commit_first([&kit::received(&bo, 2, "later")]).unwrap();
+        assert!(!crate::store::journal::is_empty(&Connection::open(home.database()).unwrap()).unwrap());
+        committer.index().unwrap();
+        assert_eq!((found(&home, "late"), found(&home, "later")), (vec!["late".into()], vec!["later".into()]));
     }
 }

@@ -19,11 +19,11 @@ pub struct Writer {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Another thread's way to have the words of all messages found. It keeps nobody from ending the writer.
+/// Another thread's way to have all messages read, and their words found. It keeps nobody from ending the writer.
 pub struct Indexer(Weak<SyncSender<Job>>);
 
 impl Indexer {
-    /// Has all that was submitted before indexed, and waits for that; false where the disk is full or the writer has ended.
+    /// Has all that was submitted before filed and indexed, and waits for that; false where the disk is full or the writer has ended.
     #[must_use]
     pub fn catch_up(&self) -> bool {
         let (done, is_done) = mpsc::channel();
@@ -122,7 +122,7 @@ struct Work {
     wake: Box<dyn Fn() + Send>,
     /// Set while there is history to prune.
     is_pruning: bool,
-    /// Records whose words may not be in the index. At a start there may be some that the process before left.
+    /// Records that may wait in the journal, or whose words may not be in the index. At a start there may be some that the process before left.
     unindexed: usize,
     /// Records since the length of the write-ahead log was looked at.
     since_checked: usize,
@@ -253,7 +253,7 @@ impl Work {
 
 /// Records in one transaction: past it a commit would keep its results waiting for others' sake.
 const GROUP_RECORDS_MAX: usize = 8_192;
-/// Words are indexed once nothing was to be written for so long, or after so many records: then a burst shares the work, and
+/// What waits in the journal is filed, and words are indexed, once nothing was to be written for so long, or after so many records: then a burst shares the work, and
 /// whoever waits for each message before the next one hardly meets it.
 const INDEXED_AFTER: Duration = Duration::from_millis(20);
 const UNINDEXED_RECORDS_MAX: usize = 256;
@@ -326,10 +326,10 @@ mod tests {
         let home = kit::home(&dir.path().join("home"));
         let bo = kit::identity(&home, 1);
         let writer = Writer::start(&home, Box::new(|| {})).unwrap();
-        schema::open(&home).unwrap().execute_batch("DROP TABLE gaps; DROP TABLE messages").unwrap();
+        schema::open(&home).unwrap().execute_batch("DROP TABLE gaps; DROP TABLE journal").unwrap();
         writer.submit(1, vec![kit::received(&bo, 1, "hi")]);
         writer.submit(2, Vec::new());
         let results = writer.close();
-        assert!(matches!(&results[..], [Written::Fatal(why)] if why.contains("messages")), "{results:?}");
+        assert!(matches!(&results[..], [Written::Fatal(why)] if why.contains("journal")), "{results:?}");
     }
 }

@@ -62,6 +62,13 @@ pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
     bytes
 }
 
+/// The bytes of `value`; `None` where they are more than `FRAME_BYTES_MAX`.
+#[must_use]
+pub fn encode_within<T: Serialize>(value: &T) -> Option<Vec<u8>> {
+    let bytes = bincode::serde::encode_to_vec(value, settings()).ok()?;
+    (bytes.len() <= FRAME_BYTES_MAX).then_some(bytes)
+}
+
 /// The value whose bytes are exactly `bytes`.
 ///
 /// # Errors

@@ -23,12 +23,7 @@ use delivery::Deliveries;
 /// [`StoreError`]: one that is damaged, newer or not this home's is left as it is.
 pub fn load(home: &Home) -> Result<Vec<Record>, StoreError> {
     let db = schema::open_checked(home)?;
-    read_all(&db).map_err(|error| match error {
-        RowError::Sqlite(error) => schema::sort(&home.database(), "read", error),
-        error @ (RowError::Layout(_) | RowError::Changed(_)) => {
-            StoreError::Damaged { path: home.database(), why: error.to_string() }
-        }
-    })
+    read_all(&db).map_err(|error| schema::sort_row(&home.database(), "read", error))
 }
 
 fn read_all(db: &Connection) -> Result<Vec<Record>, RowError> {

@@ -26,6 +26,8 @@ pub(super) enum RowError {
     /// The bytes of a message are not those that it was named by.
     #[error("message {0} is not what it was when it was stored")]
     Changed(MessageId),
+    #[error("a record in the journal is not what it was when it was stored")]
+    JournalChanged,
 }
 
 /// Writes the records of one transaction, which the caller begins and ends.
