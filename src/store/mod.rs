@@ -3,6 +3,8 @@
 
 mod columns;
 mod commit;
+#[cfg(test)]
+mod damage_test;
 mod error;
 mod evidence;
 mod files;

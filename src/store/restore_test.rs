@@ -6,13 +6,13 @@ use tempfile::TempDir;
 
 use super::commit::Committer;
 use super::{Home, index, kit, load, schema};
-use crate::base::{Lived, MemberId, MessageId, Run, Seq, Wall};
+use crate::base::{Lived, MemberId, MessageId, RoomId, Run, Seq, Wall};
 use crate::crypto::Identity;
 use crate::messaging::{
     Answer, Chain, DeliveryRecord, GapRecord, Outcome, Ranges, ReceiptRecord, Record, Settled, Span,
 };
 use crate::node::{self, Restored};
-use crate::wire::RefusedReason;
+use crate::wire::{Leave, RefusedReason, Signed};
 use crate::{membership, node::Record as NodeRecord};
 
 /// Numbers that a record is made of; what they mean depends on its kind and on what is there by then.
@@ -71,7 +71,10 @@ impl Maker {
                 NodeRecord::Membership(card) => card,
                 NodeRecord::Messaging(_) => unreachable!("a card is membership's"),
             },
-            3 => Record::Leave { member, run, bytes: vec![draw.text] },
+            3 => {
+                let leave = Leave { room: RoomId([draw.text; 16]), member, run };
+                Record::Leave { member, run, bytes: Signed::sign(leave, by).bytes().to_vec() }
+            }
             4 => Record::Address { member, address: format!("[::1]:{}", draw.run).parse().unwrap() },
             5 => Record::Gone { member, at: Wall(draw.seq) },
             6 => Record::Returned { member },
@@ -98,13 +101,11 @@ impl Maker {
             }
             13 | 14 => Some(Record::Delivery(self.delivery(draw))),
             15 | 16 => Some(Record::Receipt(self.receipt(draw))),
-            17 if draw.odd => Some(Record::Equivocation {
-                author,
-                run,
-                first: vec![draw.text].into(),
-                second: vec![draw.text, 1].into(),
-                at,
-            }),
+            17 if draw.odd => {
+                let [first, second] =
+                    ["x", "y"].map(|text| kit::group(by, run, 1 + Seq::from(draw.text), None, text).bytes().clone());
+                Some(Record::Equivocation { author, run, first, second, at })
+            }
             17 if draw.text == 0 => Some(Record::PrivateRunsForgotten { author, below: run }),
             17 => Some(Record::RunsForgotten { author, below: run }),
             18 if draw.odd => {

@@ -9,8 +9,8 @@ use super::{bytes, number, run, wall, word};
 use crate::base::{MemberId, MessageId, Run, Seq, Wall};
 use crate::messaging::{DeliveryRecord, Outcome, ReceiptRecord, Record, Settled};
 use crate::store::columns::{Num, Word};
-use crate::store::rows::RowError;
-use crate::wire::{GroupMessage, RefusedReason, Signed};
+use crate::store::rows::{Part, RowError};
+use crate::wire::{GroupMessage, Receipt, RefusedReason, Signed};
 
 pub(super) struct Deliveries<'a> {
     db: &'a Connection,
@@ -40,13 +40,15 @@ impl<'a> Deliveries<'a> {
                     FROM receipts WHERE retained = 1 ORDER BY n";
         super::each(db, kept, |row| {
             let (author, group, receiver) = (word(row, 2)?, run(row, 0)?, word(row, 5)?);
+            let bytes = bytes(row, 6)?;
+            super::verify::<Receipt>(&bytes, Part::Receipt(receiver))?;
             first.entry((author, group, receiver)).or_insert(receipts.len());
             receipts.push(ReceiptRecord {
                 receiver,
                 receiver_run: run(row, 3)?,
                 author,
                 group: Some(group),
-                bytes: bytes(row, 6)?,
+                bytes,
                 replaces: false,
                 settled: Vec::new(),
                 at: wall(row, 7)?,

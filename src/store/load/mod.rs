@@ -8,12 +8,12 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::columns::{Json, Num, Word};
-use super::rows::{RowError, seen_now};
+use super::rows::{Part, RowError, seen_now};
 use super::{Home, StoreError, schema};
 use crate::base::{Lived, MemberId, RoomId, Run, Wall};
 use crate::messaging::{Answer, GapRecord, Outcome};
 use crate::node::Record;
-use crate::wire::{GroupMessage, PrivateMessage, Signed, encode_layout, layout_id};
+use crate::wire::{Card, GroupMessage, Leave, PrivateMessage, Signed, SignedLayout, encode_layout, layout_id};
 use crate::{membership, messaging};
 use delivery::Deliveries;
 
@@ -46,8 +46,11 @@ fn read_members(db: &Connection, tell: &mut impl FnMut(membership::Record)) -> R
                  address, gone_at FROM cards WHERE known = 1";
     each(db, cards, |row| {
         let member = word(row, 2)?;
-        tell(Record::Card { member, run: run(row, 0)?, version: row.get(3)?, bytes: row.get(4)? });
-        if let Some(bytes) = row.get(7)? {
+        let bytes: Arc<[u8]> = row.get(4)?;
+        verify::<Card>(&bytes, Part::Card(member))?;
+        tell(Record::Card { member, run: run(row, 0)?, version: row.get(3)?, bytes });
+        if let Some(bytes) = row.get::<_, Option<Vec<u8>>>(7)? {
+            verify::<Leave>(&bytes, Part::Leave(member))?;
             tell(Record::Leave { member, run: run(row, 5)?, bytes });
         }
         if let Some(Word(address)) = row.get(8)? {
@@ -88,8 +91,10 @@ fn read_messages(db: &Connection, tell: &mut impl FnMut(messaging::Record)) -> R
     lived.for_each(|(_, record)| tell(record));
     deliveries.tell(tell);
     each(db, "SELECT incarnation, boot, author, at, first, second FROM evidence WHERE retained = 1", |row| {
-        let (first, second) = (bytes(row, 4)?, bytes(row, 5)?);
-        tell(Record::Equivocation { author: word(row, 2)?, run: run(row, 0)?, first, second, at: wall(row, 3)? });
+        let (author, first, second) = (word(row, 2)?, bytes(row, 4)?, bytes(row, 5)?);
+        verify::<GroupMessage>(&first, Part::Evidence(author))?;
+        verify::<GroupMessage>(&second, Part::Evidence(author))?;
+        tell(Record::Equivocation { author, run: run(row, 0)?, first, second, at: wall(row, 3)? });
         Ok(())
     })?;
     each(db, "SELECT incarnation, boot, author, first, last, asked, at FROM gaps", |row| {
@@ -138,7 +143,7 @@ fn read_message(
         if is_group { Signed::<GroupMessage>::open_trusted(&bytes)?.id() } else { layout_id::<PrivateMessage>(&bytes) },
     );
     if hash != id {
-        return Err(RowError::Changed(id));
+        return Err(RowError::Changed(Part::Message(id)));
     }
     match (is_group, is_sent) {
         (true, true) => {
@@ -205,6 +210,11 @@ fn each(db: &Connection, query: &str, mut take: impl FnMut(&Row<'_>) -> Result<(
         take(row)?;
     }
     Ok(())
+}
+
+/// What was verified when it came is trusted from here on, and given to others, who would take it for forged here.
+fn verify<T: SignedLayout>(bytes: &[u8], part: Part) -> Result<(), RowError> {
+    Signed::<T>::open(bytes).map(drop).map_err(|_| RowError::Changed(part))
 }
 
 fn number(row: &Row<'_>, at: usize) -> rusqlite::Result<u64> {

@@ -7,6 +7,8 @@ mod seen;
 
 pub(super) use seen::seen_now;
 
+use std::fmt;
+
 use rusqlite::Connection;
 
 use super::columns::{Num, Word};
@@ -23,11 +25,33 @@ pub(super) enum RowError {
     Sqlite(#[from] rusqlite::Error),
     #[error("a record does not read: {0}")]
     Layout(#[from] crate::wire::LayoutError),
-    /// The bytes of a message are not those that it was named by.
-    #[error("message {0} is not what it was when it was stored")]
-    Changed(MessageId),
+    /// The bytes are not those that were named or signed.
+    #[error("{0} is not what it was when it was stored")]
+    Changed(Part),
     #[error("a record in the journal is not what it was when it was stored")]
     JournalChanged,
+}
+
+/// What a row holds as it came from somebody.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Part {
+    Message(MessageId),
+    Card(MemberId),
+    Leave(MemberId),
+    Receipt(MemberId),
+    Evidence(MemberId),
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Message(id) => write!(f, "message {id}"),
+            Self::Card(of) => write!(f, "the card of {of}"),
+            Self::Leave(of) => write!(f, "the goodbye of {of}"),
+            Self::Receipt(of) => write!(f, "a receipt of {of}"),
+            Self::Evidence(against) => write!(f, "the evidence against {against}"),
+        }
+    }
 }
 
 /// Writes the records of one transaction, which the caller begins and ends.
