@@ -119,14 +119,20 @@ impl MessageId {
 }
 
 fn short_of(bytes: &[u8; 32], chars: usize) -> String {
-    let mut text = base32_lower(bytes);
-    text.truncate(chars);
-    text
+    let mut text = [0; ID_CHARS_MAX];
+    let text = base32_lower(bytes, &mut text);
+    text.get(..chars).unwrap_or(text).to_owned()
 }
 
-fn base32_lower(bytes: &[u8]) -> String {
-    BASE32_NOPAD.encode(bytes).to_ascii_lowercase()
+/// Writes at most 32 bytes into `text`, because ids are written often: in each event several times.
+fn base32_lower<'t>(bytes: &[u8], text: &'t mut [u8; ID_CHARS_MAX]) -> &'t str {
+    let text = &mut text[..BASE32_NOPAD.encode_len(bytes.len())];
+    BASE32_NOPAD.encode_mut(bytes, text);
+    text.make_ascii_lowercase();
+    std::str::from_utf8(text).expect("base32 is ASCII")
 }
+
+const ID_CHARS_MAX: usize = 52;
 
 /// The text was not an id: wrong length, or a character outside of base32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -149,15 +155,13 @@ macro_rules! id_text {
     ($name:ident, $len:literal) => {
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&base32_lower(&self.0))
+                f.write_str(base32_lower(&self.0, &mut [0; ID_CHARS_MAX]))
             }
         }
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                let mut text = base32_lower(&self.0);
-                text.truncate(8);
-                f.write_str(&text)
+                f.write_str(&base32_lower(&self.0, &mut [0; ID_CHARS_MAX])[..8])
             }
         }
 

@@ -189,6 +189,7 @@ impl Connection {
 
     /// Writes what the client takes now.
     pub fn flush(&mut self, at: Wall) {
+        let owed = self.backlog.len();
         while !self.backlog.is_empty() && self.state != State::Closed {
             match self.stream.write(self.backlog.as_slices().0) {
                 Ok(0) => self.state = State::Closed,
@@ -199,9 +200,10 @@ impl Connection {
             }
             self.catch_up(at);
         }
-        // A backlog that was once long must not hold its memory for ever.
-        if self.backlog.is_empty() && self.backlog.capacity() > IDLE_BYTES_MAX {
-            self.backlog = VecDeque::new();
+        // A backlog that was once long must not hold its memory for ever; one that is long again and again keeps it.
+        let is_short = (1..self.backlog.capacity() / 4).contains(&owed);
+        if is_short && self.backlog.is_empty() && self.backlog.capacity() > IDLE_BYTES_MAX {
+            self.backlog.shrink_to(self.backlog.capacity() / 2);
         }
     }
 
@@ -258,8 +260,11 @@ impl Connection {
     }
 
     fn write_line(&mut self, line: &ResponseLine) {
-        serde_json::to_writer(&mut self.backlog, line).expect("responses are plain data, and memory takes all");
-        self.backlog.push_back(b'\n');
+        // JSON is written in small pieces, which a ring takes slowly.
+        let mut json = Vec::with_capacity(EVENT_BYTES);
+        serde_json::to_writer(&mut json, line).expect("responses are plain data, and memory takes all");
+        json.push(b'\n');
+        self.backlog.extend(&json);
     }
 
     fn read(&mut self) {
@@ -304,13 +309,13 @@ fn message_of(kind: &EventKind) -> Option<MessageId> {
     }
 }
 
-/// Room for the JSON of most events.
+/// Room for the JSON of most events and answers.
 const EVENT_BYTES: usize = 1024;
-/// How much is read at once.
-const READ_BYTES: usize = 16 * 1024;
+/// How much is read at once: dozens of requests, and little to have made ready for one.
+const READ_BYTES: usize = 4 * 1024;
 /// Below this a client counts as one that reads.
 const CAUGHT_UP_BYTES: usize = CONTROL_BACKLOG_BYTES_MAX / 2;
-/// What an idle connection may keep allocated.
+/// What a connection may keep allocated that has little to say.
 const IDLE_BYTES_MAX: usize = 16 * 1024;
 
 #[cfg(test)]
@@ -479,5 +484,27 @@ mod tests {
         assert!(missed > 0);
         assert_eq!(missed + told as u64, total + 1);
         assert!(heard.is_sorted_by_key(|(n, _)| *n), "{:?}", heard.iter().map(|(n, _)| n).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_memory_of_a_long_backlog_goes_with_the_next_short_ones() {
+        let (mut connection, client) = pair();
+        connection.listen(1, About::Everything);
+        let reading = std::thread::spawn(move || responses(client).count());
+        let tell = |connection: &mut Connection, count: u64| {
+            (0..count).for_each(|n| connection.tell(&alarm(n, &"long ".repeat(200))));
+            while !connection.is_flushed() {
+                connection.flush(Wall(1));
+            }
+        };
+        tell(&mut connection, 200);
+        let long = connection.backlog.capacity();
+        assert!(long > 8 * IDLE_BYTES_MAX);
+        tell(&mut connection, 150);
+        assert_eq!(connection.backlog.capacity(), long, "it is long again");
+        (0..10).for_each(|_| tell(&mut connection, 1));
+        assert!(connection.backlog.capacity() <= IDLE_BYTES_MAX, "{}", connection.backlog.capacity());
+        drop(connection);
+        assert_eq!(reading.join().unwrap(), 360);
     }
 }

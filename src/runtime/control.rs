@@ -29,8 +29,8 @@ pub(super) struct Control {
     recent: Recent,
     /// The first event of every tail.
     ready: Option<Told>,
-    /// Connections in the order in which they are asked for requests next.
-    turns: VecDeque<Token>,
+    /// Connections in the order in which they are asked for requests next, and how many each may still have in this turn.
+    turns: VecDeque<(Token, usize)>,
 }
 
 /// Who asked what: an answer goes there, or nowhere if the client is gone.
@@ -114,22 +114,21 @@ impl Control {
 
     /// The next request, at most `REQUESTS_A_TURN` of one client before the others.
     pub fn poll_request(&mut self) -> Option<(Asker, Request)> {
-        while let Some(&token) = self.turns.front() {
-            let request = self.connections.get_mut(&token).and_then(Connection::poll_request);
-            self.turns.pop_front();
-            if let Some(line) = request {
-                return Some((Asker { connection: token, id: line.id }, line.request));
+        while let Some((token, left)) = self.turns.pop_front() {
+            let Some(line) = self.connections.get_mut(&token).and_then(Connection::poll_request) else { continue };
+            if left > 1 {
+                self.turns.push_back((token, left - 1));
             }
+            return Some((Asker { connection: token, id: line.id }, line.request));
         }
         None
     }
 
-    /// Gives every client its turns to ask.
+    /// Gives every client that may have something to ask its share of this turn.
     pub fn begin_turn(&mut self) {
         self.turns.clear();
-        for _ in 0..REQUESTS_A_TURN {
-            self.turns.extend(self.connections.keys());
-        }
+        let ready = self.connections.iter().filter(|(_, connection)| connection.is_ready());
+        self.turns.extend(ready.map(|(&token, _)| (token, REQUESTS_A_TURN)));
     }
 
     /// Whether there are requests to take without a word from the poll.
