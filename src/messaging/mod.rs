@@ -33,6 +33,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod window;
 mod windows;
 
 pub use book::{Delivery, OutcomeCounts, ReceiptSeen, Try, Way};
