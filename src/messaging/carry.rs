@@ -1,10 +1,11 @@
 //! Receipts on their way back to an author whom this node has no session with: bundled, and passed on over the hop that the
-//! author's newest message came from. Owns that way; whether a receipt holds is for its author to find out, and nobody on
+//! author's newest message came from; around a hop that goes out of reach meanwhile. Owns that way; whether a receipt holds is for its author to find out, and nobody on
 //! the way can make one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::book::OutId;
 use super::machine::Messaging;
 use super::timers::Timer;
 use crate::base::limits::{HOP_NUMBERS_KEPT_MAX, RECEIPT_HOPS_MAX, RECEIPTS_PER_BUNDLE_MAX};
@@ -145,7 +146,7 @@ impl Messaging {
     }
 
     /// The next hop to an author: itself; else whoever brought the newest message of the run, for that is a way to the author
-    /// that never comes back; else any but the one that the receipt came from, which may know a way.
+    /// that never comes back; else any. Never `from`: there the receipt came from, or could not go.
     fn way_back(&mut self, author: MemberId, run: Run, from: Option<MemberId>) -> Option<MemberId> {
         let is_open =
             |id: MemberId| Some(id) != from && self.peers.get(&id).is_some_and(super::peer::Peer::is_reachable);
@@ -168,11 +169,40 @@ impl Messaging {
         while !bundle.receipts.is_empty() {
             let (hops, receipts) = bundle.take();
             let count = u64::try_from(receipts.len()).unwrap_or(0);
-            if self.pass_receipts(step, to, hops, receipts) {
-                self.counters.receipts_carried += count;
-            } else {
-                self.counters.receipts_stranded += count;
+            match self.pass_receipts(step, to, hops, receipts) {
+                Ok(()) => self.counters.receipts_carried += count,
+                Err(receipts) => self.carry_around(step, to, hops, &receipts),
             }
+        }
+    }
+
+    /// What was on its way over a hop that went out of reach goes another way. The hop may have it already: then it comes twice.
+    pub(super) fn carry_around_all(&mut self, step: &mut Step, hop: MemberId) {
+        let under_way: Vec<_> = self.peers.get(&hop).into_iter().flat_map(|peer| peer.under_way()).collect();
+        for out in under_way {
+            self.carry_around_one(step, hop, out);
+        }
+        if self.flood.carried.bundles.contains_key(&hop) {
+            self.send_bundle(step, hop);
+        }
+    }
+
+    /// The same of one thing that is under way to a hop; what is no bundle of receipts is left.
+    pub(super) fn carry_around_one(&mut self, step: &mut Step, hop: MemberId, out: OutId) {
+        if let Some((hops, receipts)) = self.flood.take_receipts(out) {
+            self.land(hop, out);
+            self.carry_around(step, hop, hops, &receipts);
+        }
+    }
+
+    /// Carries receipts any way but over this hop. Each is verified to be one by whoever put it on its way here.
+    fn carry_around(&mut self, step: &mut Step, hop: MemberId, hops: u8, receipts: &[Vec<u8>]) {
+        for bytes in receipts {
+            let Ok(claimed) = Signed::<Receipt>::open_trusted(bytes) else { continue };
+            let Receipt { author, receiver, held: Held::Group { run, ranges }, .. } = claimed.value() else { continue };
+            let carry =
+                Carry { hops: hops + 1, last: ranges.last().map_or(0, |range| range.last), bytes: bytes.clone() };
+            self.carry(step, (*author, *run, *receiver), carry, Some(hop));
         }
     }
 }

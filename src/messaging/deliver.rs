@@ -137,6 +137,7 @@ impl Messaging {
         let Some(flight) = peer.flights.flight_mut(out) else { return };
         if now >= flight.deadline {
             if step.now.lag <= LAG_JUDGED {
+                self.carry_around_one(step, to, out);
                 self.land(to, out);
                 self.give_up_trying(step, to, out);
                 self.dirty.insert(to);
@@ -331,6 +332,7 @@ impl Messaging {
 
     /// A member is out of reach: what is under way to it has until the deadline.
     pub(super) fn peer_went(&mut self, step: &mut Step, id: MemberId) {
+        self.carry_around_all(step, id);
         let Some(peer) = self.peers.get(&id) else { return };
         if peer.under_way().next().is_some() {
             self.timers.set_earlier(Timer::Stalled(id), step.now.time + DELIVERY_DEADLINE);

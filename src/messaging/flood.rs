@@ -102,6 +102,12 @@ impl Flood {
         }
     }
 
+    /// Takes receipts that are under way back, with the hops that they had come; `None` if the item is a message.
+    pub fn take_receipts(&mut self, out: OutId) -> Option<(u8, Vec<Vec<u8>>)> {
+        let Item { what: What::Receipts { hops, receipts }, .. } = self.items.get_mut(&out)? else { return None };
+        Some((*hops, std::mem::take(receipts)))
+    }
+
     /// What is under way to hops.
     pub fn len(&self) -> usize {
         self.items.len()
@@ -150,14 +156,23 @@ impl Messaging {
         hops
     }
 
-    /// Sends receipts to the next hop; false where it cannot take them.
-    pub(super) fn pass_receipts(&mut self, step: &mut Step, to: MemberId, hops: u8, receipts: Vec<Vec<u8>>) -> bool {
+    /// Sends receipts to the next hop.
+    ///
+    /// # Errors
+    /// The receipts, where it cannot take them.
+    pub(super) fn pass_receipts(
+        &mut self,
+        step: &mut Step,
+        to: MemberId,
+        hops: u8,
+        receipts: Vec<Vec<u8>>,
+    ) -> Result<(), Vec<Vec<u8>>> {
         let bytes = receipts.iter().map(Vec::len).sum();
         if !self.peers.get(&to).is_some_and(|peer| peer.is_reachable() && peer.has_room(bytes)) {
-            return false;
+            return Err(receipts);
         }
         self.begin_hops(step, BTreeSet::from([to]), What::Receipts { hops, receipts }, bytes);
-        true
+        Ok(())
     }
 
     fn begin_hops(&mut self, step: &mut Step, to: BTreeSet<MemberId>, what: What, bytes: usize) -> (usize, OutId) {

@@ -135,12 +135,13 @@ mod tests {
         committer.commit_first([&kit::card(&bo, "bo", kit::run(5), 1)]).unwrap();
         assert_eq!(counts(), (0, 3));
         committer.commit_first([&record(4)]).unwrap();
-        let many: Vec<_> = (5..5 + GROUP_RECORDS_MAX as u64 + 1).map(record).collect();
+        let many: Vec<_> = (5..=5 + GROUP_RECORDS_MAX as u64).map(record).collect();
         committer.commit_first(&many).unwrap();
-        assert_eq!(counts(), (0, 4 + many.len() as i64));
+        let filed = 4 + i64::try_from(many.len()).unwrap();
+        assert_eq!(counts(), (0, filed));
         committer.commit_first([&record(90)]).unwrap();
         committer.index().unwrap();
-        assert_eq!(counts(), (0, 5 + many.len() as i64));
+        assert_eq!(counts(), (0, filed + 1));
     }
 
     #[test]

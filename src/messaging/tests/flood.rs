@@ -94,6 +94,55 @@ fn a_receipt_that_was_passed_on_says_by_whom() {
 }
 
 #[test]
+fn a_receipt_goes_around_a_hop_whose_session_closes_while_it_is_on_its_way() {
+    let mut world = lossy(16, 80, 0);
+    // Whose receipt goes over a hop, and that hop: who brought it the message.
+    let id = world.say("m0", "first");
+    world.run_for(SEC * 2);
+    let far = names(&world).into_iter().find(|&name| name != "m0" && !world.near_ids("m0").contains(&world.id(name)));
+    let far = far.expect("somebody has no session with m0");
+    let mut hop = None;
+    for (text, closes) in [("second", false), ("third", true)] {
+        let id = world.say("m0", text);
+        if let Some(hop) = hop.filter(|_| closes) {
+            world.drop_frames(move |from, to, frame| (from, to) == (far, hop) && kind_of(frame) == "receipts");
+        }
+        world.run_for(MS * 500);
+        let via = world.messages(far).last().and_then(|message| message.via).expect("it was passed on");
+        let brought = names(&world).into_iter().find(|&name| world.id(name) == via).expect("a member");
+        if closes {
+            assert_eq!(hop, Some(brought), "the message came the way that the one before came");
+            assert_eq!(world.outcome("m0", id, far), Outcome::Sending);
+            let run = world.run_of(brought);
+            let index = world.index(far);
+            world.with(index, |machine, step| machine.handle_closed(step, via, run));
+            world.run_for(MS * 500);
+        }
+        assert_eq!(count(&world, "m0", id, Outcome::Delivered), 79);
+        hop = Some(brought);
+    }
+    assert_eq!(count(&world, "m0", id, Outcome::Delivered), 79);
+}
+
+#[test]
+fn a_receipt_goes_around_a_hop_that_never_takes_it() {
+    let mut world = lossy(17, 80, 0);
+    let far = names(&world).into_iter().find(|&name| name != "m0" && !world.near_ids("m0").contains(&world.id(name)));
+    let far = far.expect("somebody has no session with m0");
+    // The first hop that it tries, whichever that is.
+    let mut first = None;
+    world.drop_frames(move |from, to, frame| {
+        let is_receipt = from == far && kind_of(frame) == "receipts";
+        is_receipt && *first.get_or_insert_with(|| to.to_owned()) == to
+    });
+    let id = world.say("m0", "hello");
+    world.run_for(SEC * 9);
+    assert_eq!(world.outcome("m0", id, far), Outcome::Sending);
+    world.run_for(SEC * 3);
+    assert_eq!(world.outcome("m0", id, far), Outcome::Delivered, "it was unknown for a moment, and is not for good");
+}
+
+#[test]
 fn a_relay_that_hides_what_it_was_sent_keeps_it_from_nobody_and_is_never_taken_for_evidence() {
     for seed in 5..=6 {
         let mut world = lossy(seed, 80, 20);
