@@ -77,9 +77,6 @@ pub const WAITING_MESSAGES_MAX: usize = 256;
 pub const WAITING_BYTES_MAX: usize = 256 * 1024;
 /// Deliveries sent to one peer and not yet settled, counted in datagrams.
 pub const IN_FLIGHT_DATAGRAMS_MAX: usize = 32;
-/// The same where the way is short and loses nothing: 160 of the largest fit the receive buffer that Linux grants by default, twice
-/// 212,992 bytes, of which it counts 2,304 for each.
-pub const IN_FLIGHT_DATAGRAMS_GROWN_MAX: usize = 160;
 /// Messages under way to one reachable peer, and their bytes: a burst that takes a fast link some seconds.
 pub const OUTSTANDING_MESSAGES_MAX: usize = 4_096;
 pub const OUTSTANDING_BYTES_MAX: usize = 4 * 1024 * 1024;

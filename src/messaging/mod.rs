@@ -33,7 +33,6 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod timers;
-mod window;
 mod windows;
 
 pub use book::{Delivery, OutcomeCounts, ReceiptSeen, Try, Way};

@@ -10,22 +10,24 @@ use super::book::OutId;
 use super::carry::SeenNumbers;
 use super::flight::{Flight, Flights};
 use super::pto::Pace;
-use super::window::Window;
 use crate::base::limits::{
-    GIVEN_BYTES_PER_SECOND_MAX, OUTSTANDING_BYTES_MAX, OUTSTANDING_MESSAGES_MAX, RECOVERY_PULLS_MAX, WAITING_BYTES_MAX,
-    WAITING_MESSAGES_MAX,
+    DATAGRAM_BYTES_MAX, GIVEN_BYTES_PER_SECOND_MAX, IN_FLIGHT_DATAGRAMS_MAX, OUTSTANDING_BYTES_MAX,
+    OUTSTANDING_MESSAGES_MAX, RECOVERY_PULLS_MAX, WAITING_BYTES_MAX, WAITING_MESSAGES_MAX,
 };
 use crate::base::{ByMember, MemberId, MessageId, OfMember, Path, Presence, Run, Seq, SharedId, Time};
 use crate::wire::{Lacking, MessagingFrame};
 
 /// A frame's own bytes and its share of a datagram's header, beside the message.
 const FRAME_BYTES: usize = 40;
+/// What of a datagram carries frames.
+const DATAGRAM_ROOM_BYTES: usize = DATAGRAM_BYTES_MAX - 100;
 /// A member that takes so much in so long is waited for by whoever says more; a slower one, or one that has receipted nothing
 /// for longer than any stall of a sound disk, is left to fetch what it misses. 25 KiB a second is far above what people
 /// type, so that nobody can slow a conversation by taking little.
 const TAKING_SPAN: Duration = Duration::from_secs(10);
 const TAKEN_BYTES_MIN: usize = 256 * 1024;
 const SILENCE: Duration = Duration::from_secs(5);
+const WINDOW_BYTES: usize = IN_FLIGHT_DATAGRAMS_MAX * DATAGRAM_ROOM_BYTES;
 
 /// A member, and what messaging has to do with it: with most of a large room nothing, and then this is all.
 #[derive(Debug)]
@@ -46,7 +48,6 @@ pub(super) struct Work {
     queue: VecDeque<OutId>,
     pub flights: Flights,
     stage: BTreeMap<OutId, usize>,
-    window: Window,
     in_flight_bytes: usize,
     outstanding_bytes: usize,
     taking: Taking,
@@ -293,7 +294,7 @@ impl Work {
                 self.queue.pop_front();
                 continue;
             }
-            if self.in_flight_bytes > 0 && self.in_flight_bytes + bytes > self.window.bytes() {
+            if self.in_flight_bytes > 0 && self.in_flight_bytes + bytes > WINDOW_BYTES {
                 return None;
             }
             self.queue.pop_front();
@@ -325,14 +326,11 @@ impl Work {
 
     /// How long until more may leave.
     pub fn wait(&mut self, now: Time) -> Duration {
-        self.pace.wait(now, &self.path, self.window.bytes())
+        self.pace.wait(now, &self.path, WINDOW_BYTES)
     }
 
     /// Counts an attempt, and gives how many datagrams of each are to go out.
     pub fn attempt(&mut self, out: OutId, now: Time, is_retry: bool) -> u8 {
-        if is_retry {
-            self.window.sent_again();
-        }
         self.pace.sent(now, self.stage.get(&out).copied().unwrap_or(0));
         self.pace.copies(now, self.path.loss_out.unwrap_or_default(), is_retry)
     }
@@ -340,8 +338,6 @@ impl Work {
     /// It has what was in flight, and what it said of that came now.
     pub fn receipted(&mut self, now: Time, landed: &[Flight]) {
         self.taking.receipted(now, landed.iter().map(|flight| flight.bytes).sum());
-        let pushed = landed.iter().filter(|flight| flight.is_pushed).map(|flight| flight.bytes).sum();
-        self.window.receipted(pushed, !self.is_queue_empty(), &self.path);
         // By what was known before: a receipt that came late because its message was lost would put off the others.
         self.flights.receipted(now, landed.iter().copied(), self.pace.timeouts(&self.path));
         for flight in landed.iter().filter(|flight| flight.is_pushed) {
@@ -394,7 +390,6 @@ impl Work {
 
 #[cfg(test)]
 mod tests {
-    use super::super::window::DATAGRAM_ROOM_BYTES;
     use super::*;
 
     #[test]

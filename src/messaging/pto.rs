@@ -23,7 +23,7 @@ pub(super) const COPY_GAP: Duration = Duration::from_millis(5);
 const JOINT_LOSS_MAX: u64 = 5;
 const COPIES_MAX: u8 = 3;
 /// Below it a retry is taken for one that was not needed.
-pub(super) const LOSSLESS_MAX: PerMille = PerMille(10);
+const LOSSLESS_MAX: PerMille = PerMille(10);
 /// Datagrams of messages a second to one peer, above which traffic counts as bulk and gets no copies.
 const INTERACTIVE_PER_SECOND_MAX: u32 = 20;
 /// What is only overtaken comes within an eighth of a round trip (RFC 9002 section 6.1.2), or within the jitter.
