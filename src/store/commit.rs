@@ -216,6 +216,27 @@ mod tests {
     }
 
     #[test]
+    fn a_full_disk_takes_nothing_of_a_record_that_would_wait() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = kit::home(&dir.path().join("home"));
+        let bo = kit::identity(&home, 1);
+        let committer = committer(&home);
+        let record = |seq| kit::received(&bo, seq, &"long ".repeat(3_000));
+        committer.commit_first([&record(1)]).unwrap();
+        let pages: i64 = committer.db.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+        limit_pages(&committer, pages);
+        for _ in 0..3 {
+            assert!(matches!(committer.commit_first([&record(2)]), Err(CommitError::Full)));
+            assert!(matches!(committer.index(), Err(CommitError::Full)), "nor is there room to file it");
+            assert!(committer.db.is_autocommit());
+        }
+        limit_pages(&committer, 1_000_000);
+        committer.commit_first([&record(4)]).unwrap();
+        drop(committer);
+        assert_eq!(Restored::fold(&load(&home).unwrap()), Restored::fold(&[record(1), record(4)]));
+    }
+
+    #[test]
     fn what_is_committed_survives_a_process_that_is_killed() {
         let dir = tempfile::tempdir().unwrap();
         let home = kit::home(&dir.path().join("home"));
