@@ -1,7 +1,7 @@
 //! Mending views: comparing what two nodes hold, bucket by bucket, and sending what the other lacks. Owns when
 //! to compare and how much of it is answered; what comes is taken in by `cards` and `reports`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, RangeBounds as _};
 use std::time::Duration;
 
@@ -24,9 +24,12 @@ const MISMATCH_AT_REST: u8 = 4;
 const MISMATCH_IN_MOTION: u8 = 1;
 /// A comparison is not begun again within this time: what it mends shows in the next heartbeat but one.
 const COMPARE_SPACING: Duration = Duration::from_millis(1_500);
-/// Who was asked for members that were restored may know no more; each further question waits twice as long.
-pub const UNVOUCHED_WAIT: Duration = Duration::from_secs(2);
+/// Who was asked first for members that were restored may know no more. Then all others are; after that each further question
+/// waits twice as long.
+const UNVOUCHED_WAIT: Duration = Duration::from_secs(2);
 const UNVOUCHED_WAIT_MAX: Duration = Duration::from_secs(120);
+/// Whoever has something to say says it within this time, so whoever was not heard in it was asked already.
+const ROUND: Duration = Duration::from_millis(1_500);
 /// A card is as large as four lines of a list.
 const ITEMS_PER_CARD: usize = 4;
 /// And what a list costs beside its lines, so that empty ones are not free.
@@ -43,6 +46,72 @@ pub struct Stretch {
     pub index: u8,
     pub after: Option<MemberId>,
     pub done: bool,
+}
+
+/// Whom to ask next for members that were restored, and when. Heartbeats keep their order, and waits are whole seconds: without a
+/// note of who was asked it would be the same peer again and again, who may wait for an answer too.
+#[derive(Debug)]
+pub struct Asking {
+    at: Time,
+    wait: Duration,
+    /// Those who were asked in this round.
+    asked: BTreeSet<MemberId>,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stage {
+    /// Nobody was asked.
+    First,
+    /// All are asked at once: what news of the start was lost on the way is known at some of them.
+    All,
+    /// One is asked after the other.
+    InTurn,
+}
+
+impl Asking {
+    pub fn from(start: Time) -> Self {
+        Self { at: start, wait: UNVOUCHED_WAIT, asked: BTreeSet::new(), stage: Stage::First }
+    }
+
+    /// Whether `peer`, of whom a heartbeat came, is to be asked.
+    fn is_turn_of(&mut self, now: Time, peer: MemberId) -> bool {
+        if now < self.at {
+            return false;
+        }
+        if self.asked.contains(&peer) {
+            if now < self.at + ROUND {
+                return false;
+            }
+            self.asked.clear();
+            self.stage = Stage::InTurn;
+        }
+        true
+    }
+
+    /// Looking costs something too.
+    fn note_nothing_to_ask(&mut self, now: Time) {
+        self.at = now + UNVOUCHED_WAIT;
+    }
+
+    #[cfg(test)]
+    pub fn is_waiting(&self, now: Time) -> bool {
+        self.at > now
+    }
+
+    fn note_asked(&mut self, now: Time, peer: MemberId) {
+        self.asked.insert(peer);
+        let (next, wait) = match self.stage {
+            Stage::First => (Stage::All, UNVOUCHED_WAIT),
+            Stage::All => (Stage::All, Duration::ZERO),
+            Stage::InTurn => {
+                self.wait = (self.wait * 2).min(UNVOUCHED_WAIT_MAX);
+                (Stage::InTurn, self.wait)
+            }
+        };
+        self.stage = next;
+        self.at = now + wait;
+    }
 }
 
 /// What the other side of a comparison lacks.
@@ -98,18 +167,18 @@ impl Membership {
     /// fingerprints that leaves them out makes the other side say what it holds of them.
     fn ask_for_unvouched(&mut self, step: &Step, peer: MemberId) {
         let now = step.now.time;
-        if self.restored.is_empty() || self.restored_ask_at > now {
+        if self.restored.is_empty() || !self.asking.is_turn_of(now, peer) {
             return;
         }
-        self.restored_ask_at = now + self.restored_wait;
         let unvouched = |id: &MemberId| self.members.get(id).filter(|entry| entry.is_unvouched());
         let open: Vec<_> =
             self.restored.iter().filter_map(|id| Some((*id, unvouched(id)?.shown_in_view().print(*id)))).collect();
         if open.is_empty() {
+            self.asking.note_nothing_to_ask(now);
             return;
         }
         debug!(?peer, open = open.len(), "asking for those who were restored");
-        self.restored_wait = (self.restored_wait * 2).min(UNVOUCHED_WAIT_MAX);
+        self.asking.note_asked(now, peer);
         let mut view = self.view.clone();
         for (id, print) in open {
             view.replace(id, print, 0);
@@ -354,5 +423,29 @@ mod tests {
         assert_eq!(verdicts_told(9), DISPUTES_PER_LIST_MAX);
         assert_eq!(verdicts_told(10), 0, "they know better");
         assert_eq!(verdicts_told(0), 2 * DISPUTES_PER_LIST_MAX, "nobody says that it is there");
+    }
+
+    /// In which second after its start a node asks which of those that beat once a second, in this order.
+    fn asked(peers: &[u8], seconds: u64) -> Vec<(u64, u8)> {
+        let mut asking = Asking::from(Time::ZERO);
+        let mut asked = Vec::new();
+        for second in 0..seconds {
+            for (place, &peer) in (0..).zip(peers) {
+                let now = Time::ZERO + Duration::from_millis(second * 1_000 + place * 100);
+                let id = MemberId([peer; 32]);
+                if asking.is_turn_of(now, id) {
+                    asking.note_asked(now, id);
+                    asked.push((second, peer));
+                }
+            }
+        }
+        asked
+    }
+
+    #[test]
+    fn one_is_asked_for_those_restored_then_all_others_and_then_one_after_the_other() {
+        let expected = [(0, 1), (2, 2), (2, 3), (4, 1), (8, 2), (16, 3), (34, 1), (66, 2), (130, 3)];
+        assert_eq!(asked(&[1, 2, 3], 200), expected);
+        assert_eq!(asked(&[1], 40), [(0, 1), (4, 1), (10, 1), (20, 1), (38, 1)], "there is nobody else to wait for");
     }
 }

@@ -112,10 +112,9 @@ pub struct Membership {
     accusations: BTreeMap<MemberId, BTreeSet<MemberId>>,
     /// About whom something is said, or was lately.
     disputed: BTreeSet<MemberId>,
-    /// Remembered from earlier runs of this node, and not told of since; and when somebody is asked for them next.
+    /// Remembered from earlier runs of this node; and whom to ask next for those of them that it was not told of since.
     restored: BTreeSet<MemberId>,
-    restored_ask_at: Time,
-    restored_wait: Duration,
+    asking: exchange::Asking,
     view: View,
     /// What this node's own card contributes to it.
     own_print_shown: u64,
@@ -163,8 +162,7 @@ impl Membership {
             accusations: BTreeMap::new(),
             disputed: BTreeSet::new(),
             restored: BTreeSet::new(),
-            restored_ask_at: step.now.time,
-            restored_wait: exchange::UNVOUCHED_WAIT,
+            asking: exchange::Asking::from(step.now.time),
             wakes: Wakes::default(),
             news: News::default(),
             deaf: Deaf::default(),

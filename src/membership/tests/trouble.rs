@@ -301,7 +301,7 @@ fn who_has_nobody_to_ask_for_does_not_look_for_somebody_at_each_heartbeat() {
     world.run(ms(1_500));
     let ana = world.machine("ana");
     assert!(ana.restored.contains(&world.id("cy")), "it is watched, so it need not be asked for");
-    assert!(ana.restored_ask_at > world.now);
+    assert!(ana.asking.is_waiting(world.now));
 }
 
 #[test]
