@@ -1,6 +1,7 @@
 //! What a room costs while nobody speaks: bytes sent a second, share of a core, resident memory, for each node. And how
 //! soon a room notices: the last start, and a process that is killed. `cargo bench --bench idle` takes a room of five,
-//! `cargo bench --bench idle -- 20` one of twenty. It reads `/proc`, so it needs Linux.
+//! `cargo bench --bench idle -- 20` one of twenty. `MOOT_PROGRAM=/a/copy/of/moot` measures that program, such as one of
+//! `cargo build --release`. It reads `/proc`, so it needs Linux.
 #![expect(
     clippy::disallowed_methods,
     clippy::float_arithmetic,

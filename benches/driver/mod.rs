@@ -13,6 +13,9 @@ use serde_json::{Value, json};
 
 pub mod process;
 
+/// Names another program to measure: benches are built without whole-program optimisation, what is installed is with it.
+const PROGRAM: &str = "MOOT_PROGRAM";
+
 /// Nodes on loopback that have met.
 pub struct Room {
     pub homes: Vec<PathBuf>,
@@ -60,7 +63,7 @@ impl Drop for Room {
 }
 
 fn node(home: &Path, args: &[&str]) -> (Child, Value) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_moot"))
+    let mut child = Command::new(std::env::var_os(PROGRAM).unwrap_or_else(|| env!("CARGO_BIN_EXE_moot").into()))
         .args(["node", "--listen", "127.0.0.1:0", "--home"])
         .arg(home)
         .args(args)
