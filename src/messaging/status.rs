@@ -12,6 +12,9 @@ use crate::base::limits;
 use crate::base::{MemberId, MessageId, MessageKey, Run, Seq, Stream, Wall};
 use crate::wire::{GroupMessage, HeldRange, PrivateMessage, Receipt, Signed, decode_layout};
 
+/// A handle is made no longer for more messages than this: places in the log are what others say they are.
+const HANDLE_PLACES_MAX: u64 = 1 << 30;
+
 /// What was counted since this process started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -268,7 +271,8 @@ impl Messaging {
         Signed::<Receipt>::open_by(self.identity.suite(), receipt).is_ok()
     }
 
-    /// How many characters (at least 4, at most 52) the handle of `id` needs to be told from all others known.
+    /// How many characters (at least 4, at most 52) the handle of `id` needs to be told from all others known; and, at a chance of
+    /// one in a thousand, from those that only the disk has, of which there are at most as many as the log has places.
     #[must_use]
     pub fn handle_chars(&self, id: MessageId) -> usize {
         let below = (Bound::Unbounded, Bound::Excluded(id));
@@ -282,7 +286,9 @@ impl Messaging {
             self.privates.by_id().range(above).next().map(|(id, _)| id),
         ];
         let shared_bits = neighbours.into_iter().flatten().map(|other| shared_bits(&id.0, &other.0)).max().unwrap_or(0);
-        (shared_bits / 5 + 1).clamp(4, 52)
+        let places = self.clock.min(HANDLE_PLACES_MAX);
+        let bits_of_all = (u64::BITS - (places * 1_000).leading_zeros()) as usize;
+        (shared_bits / 5 + 1).max(bits_of_all.div_ceil(5)).clamp(4, 52)
     }
 
     /// How many private messages are kept for a member: waiting, under way or unknown.

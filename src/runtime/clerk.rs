@@ -12,7 +12,7 @@ use super::protocol::RequestError;
 use crate::base::limits::{CONTROL_LOG_BYTES_MAX, DISK_QUESTIONS_MAX};
 use crate::base::{MessageId, text};
 use crate::node::api::{Found, Message, WhyMessage};
-use crate::store::{History, Home, Indexer, Matches, Search, SearchError, StoreError};
+use crate::store::{CaughtUp, History, Home, Indexer, Matches, Search, SearchError, StoreError};
 use crate::view::{Ink, Names, View};
 use crate::wire::EvidenceFile;
 
@@ -175,11 +175,12 @@ impl Desk {
     }
 
     fn search(&mut self, search: &Search) -> Result<Matches, RequestError> {
-        if !self.indexer.catch_up() {
+        let caught_up = self.indexer.catch_up();
+        if caught_up == CaughtUp::No {
             let why = "the newest messages are not indexed yet, as on a disk that is full; moot log has them";
             return Err(RequestError::failed(why));
         }
-        let history = self.history().map_err(|error| failed(&error))?;
+        let history = self.reader(caught_up).map_err(|error| failed(&error))?;
         match history.search(search) {
             Ok(matches) => Ok(all_that_fit(matches)),
             Err(SearchError::Store(error)) => Err(failed(&error)),
@@ -222,13 +223,22 @@ impl Desk {
     /// A reader that sees all that was committed by now.
     fn history(&mut self) -> Result<&History, StoreError> {
         let is_held = self.history.as_ref().is_some_and(History::keeps_others_waiting);
-        if !is_held && !self.indexer.catch_up() {
+        let caught_up = if is_held { CaughtUp::Yes } else { self.indexer.catch_up() };
+        self.reader(caught_up)
+    }
+
+    fn reader(&mut self, caught_up: CaughtUp) -> Result<&History, StoreError> {
+        if caught_up == CaughtUp::No {
             self.history = Some(History::open_unfiled(&self.home)?);
         }
         if self.history.is_none() {
             self.history = Some(History::open(&self.home)?);
         }
-        Ok(self.history.as_ref().expect("opened above"))
+        let history = self.history.as_ref().expect("opened above");
+        if caught_up == CaughtUp::Waits && !history.is_whole()? {
+            return Err(StoreError::Held { path: self.home.database() });
+        }
+        Ok(history)
     }
 }
 

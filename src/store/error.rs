@@ -34,6 +34,11 @@ pub enum StoreError {
     RoomInUse { name: String },
     #[error("the disk is full; make room on it and try again")]
     DiskFull,
+    #[error(
+        "what came last cannot be read yet, because another program holds {}, or the disk is very slow; end that program, or ask again",
+        path.display()
+    )]
+    Held { path: PathBuf },
     #[error(transparent)]
     Text(#[from] TextError),
     #[error("cannot {doing} {}: {}", path.display(), source.kind())]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use rusqlite::{Connection, OptionalExtension as _, Params, Row};
 
 use super::columns::{Json, Num, Word};
-use super::{Home, StoreError, schema};
+use super::{Home, StoreError, index, journal, schema};
 use crate::base::{MemberId, MessageId, Wall};
 use crate::node::api::{Message, MessageKind};
 
@@ -39,6 +39,15 @@ impl History {
     fn reading(home: &Home, db: Connection) -> Self {
         let (me, nick) = (home.identity().id(), home.nick().to_owned());
         Self { db, path: home.database(), me, nick }
+    }
+
+    /// Whether it shows, and finds by its words, all that was committed: nothing waits in the journal or to be indexed.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn is_whole(&self) -> Result<bool, StoreError> {
+        let is_whole = || Ok(journal::is_empty(&self.db)? && index::is_up_to_date(&self.db)?);
+        is_whole().map_err(|error| self.sort(error))
     }
 
     /// Whether nobody writes as long as this reader is there.

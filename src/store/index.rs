@@ -8,15 +8,19 @@ use super::rows::RowError;
 
 /// Adds all messages that came since the last time.
 pub(super) fn catch_up(db: &Connection) -> Result<(), RowError> {
-    let is_behind = "SELECT coalesce((SELECT max(n) FROM messages), 0) >
-                     (SELECT value FROM meta WHERE key = 'indexed')";
-    if !db.prepare_cached(is_behind)?.query_row((), |row| row.get::<_, bool>(0))? {
+    if is_up_to_date(db)? {
         return Ok(());
     }
     let add = "INSERT INTO words (rowid, text) SELECT n, text FROM messages
                WHERE n > (SELECT value FROM meta WHERE key = 'indexed') ORDER BY n";
     db.prepare_cached(add)?.execute(())?;
     note(db)
+}
+
+pub(super) fn is_up_to_date(db: &Connection) -> rusqlite::Result<bool> {
+    let is_up_to_date = "SELECT coalesce((SELECT max(n) FROM messages), 0) <=
+                         (SELECT value FROM meta WHERE key = 'indexed')";
+    db.prepare_cached(is_up_to_date)?.query_row((), |row| row.get(0))
 }
 
 /// Notes that all messages are in the index. Called when some were deleted too, because a later one may get the number of the

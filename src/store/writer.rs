@@ -1,7 +1,7 @@
 //! The thread that writes. Owns the queue of batches and the order of their results; a burst that waits while the
 //! disk is busy becomes one transaction, so that it costs one fsync.
 
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, TrySendError};
 use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -22,13 +22,31 @@ pub struct Writer {
 /// Another thread's way to have all messages read, and their words found. It keeps nobody from ending the writer.
 pub struct Indexer(Weak<SyncSender<Job>>);
 
+/// Whether all that was submitted before can be read and searched.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CaughtUp {
+    Yes,
+    /// The disk is full, or the writer has ended.
+    No,
+    /// The writer has had no time for it yet: most likely because another program holds the database.
+    Waits,
+}
+
 impl Indexer {
-    /// Has all that was submitted before filed and indexed, and waits for that; false where the disk is full or the writer has ended.
+    /// Has all that was submitted before filed and indexed, and waits for that, but not for long.
     #[must_use]
-    pub fn catch_up(&self) -> bool {
+    pub fn catch_up(&self) -> CaughtUp {
         let (done, is_done) = mpsc::channel();
-        let sent = self.0.upgrade().is_some_and(|jobs| jobs.send(Job::Index { done }).is_ok());
-        sent && is_done.recv().unwrap_or(false)
+        match self.0.upgrade().map(|jobs| jobs.try_send(Job::Index { done })) {
+            Some(Ok(())) => {}
+            Some(Err(TrySendError::Full(_))) => return CaughtUp::Waits,
+            Some(Err(TrySendError::Disconnected(_))) | None => return CaughtUp::No,
+        }
+        match is_done.recv_timeout(CAUGHT_UP_WITHIN) {
+            Ok(true) => CaughtUp::Yes,
+            Ok(false) | Err(RecvTimeoutError::Disconnected) => CaughtUp::No,
+            Err(RecvTimeoutError::Timeout) => CaughtUp::Waits,
+        }
     }
 }
 
@@ -55,7 +73,7 @@ impl Writer {
     /// [`StoreError`], as [`super::load`].
     pub fn start(home: &Home, wake: Box<dyn Fn() + Send>) -> Result<Self, StoreError> {
         let committer = Committer::new(schema::open(home)?, home.database());
-        let (jobs, queue) = mpsc::sync_channel(STORE_BATCHES_MAX);
+        let (jobs, queue) = mpsc::sync_channel(STORE_BATCHES_MAX + READERS_WAITING_MAX);
         let (done, results) = mpsc::channel();
         let work = Work { committer, queue, done, wake, is_pruning: true, unindexed: 1, since_checked: 0 };
         let thread = thread::Builder::new().name("store".to_owned()).spawn(|| work.run());
@@ -251,6 +269,10 @@ impl Work {
     }
 }
 
+/// Whoever asks for something on the disk waits this long for what came last.
+const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(1);
+/// Room in the queue for them, beside batches.
+const READERS_WAITING_MAX: usize = 16;
 /// Records in one transaction: past it a commit would keep its results waiting for others' sake.
 const GROUP_RECORDS_MAX: usize = 8_192;
 /// What waits in the journal is filed, and words are indexed, once nothing was to be written for so long, or after so many records: then a burst shares the work, and
@@ -311,13 +333,38 @@ mod tests {
         let indexer = writer.indexer();
         for number in 2..=5 {
             writer.submit(number, vec![kit::received(&bo, number, &format!("new{number}"))]);
-            assert!(indexer.catch_up());
+            assert_eq!(indexer.catch_up(), CaughtUp::Yes);
             assert_eq!((found("old"), found(&format!("new{number}"))), (1, 1));
         }
         writer.submit(6, vec![kit::received(&bo, 6, "last")]);
         drop(writer.close());
         assert_eq!(found("last"), 1, "a process that ends leaves nothing to be indexed");
-        assert!(!indexer.catch_up(), "nobody indexes any more");
+        assert_eq!(indexer.catch_up(), CaughtUp::No, "nobody indexes any more");
+    }
+
+    #[test]
+    fn whoever_reads_does_not_wait_for_a_program_that_holds_the_database() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = kit::home(&dir.path().join("home"));
+        let bo = kit::identity(&home, 1);
+        let writer = Writer::start(&home, Box::new(|| {})).unwrap();
+        let indexer = writer.indexer();
+        writer.submit(1, vec![kit::received(&bo, 1, "filed")]);
+        assert_eq!(indexer.catch_up(), CaughtUp::Yes);
+        let other = schema::open(&home).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        assert_eq!(indexer.catch_up(), CaughtUp::Waits);
+        let history = History::open(&home).unwrap();
+        assert!(history.is_whole().unwrap());
+        assert_eq!(history.log(9).unwrap().len(), 1);
+        other.execute_batch("ROLLBACK").unwrap();
+        assert_eq!(indexer.catch_up(), CaughtUp::Yes, "the writer goes on");
+        // What a commit wrote down and nothing filed is not to be seen so.
+        drop(writer.close());
+        Committer::new(schema::open(&home).unwrap(), home.database())
+            .commit_first([&kit::received(&bo, 2, "waits")])
+            .unwrap();
+        assert!(!history.is_whole().unwrap());
     }
 
     #[test]
