@@ -102,3 +102,20 @@ fn a_key_that_is_no_text_does_not_end_the_chat() {
     // This terminal does not say how wide it is, so the handle cannot stand beside what was typed.
     chat.shows(&format!("[{}]\u{1b}[0m\r\n", log[0]["handle"].as_str().expect("a handle")));
 }
+
+#[test]
+fn a_line_has_no_handle_before_it_is_on_the_disk() {
+    let home = Home::new("ana");
+    let mut chat = Chat::start(&home, &[]);
+    chat.shows("ana> ");
+    let database = rusqlite::Connection::open(home.path().join("moot.db")).expect("the database");
+    database.execute_batch("begin immediate").expect("a lock on what the node writes");
+    chat.types("hello\r/help\r");
+    chat.shows("what you type is said to the room, but for these:");
+    let meanwhile = chat.screen.clone();
+    database.execute_batch("rollback").expect("no lock");
+    let log = home.until(&["log"], |log| log.as_array().is_some_and(|log| !log.is_empty()));
+    let handle = log[0]["handle"].as_str().expect("a handle");
+    chat.shows(&format!("[{handle}]"));
+    assert!(!meanwhile.contains(handle), "{meanwhile:?}");
+}

@@ -23,11 +23,27 @@ const PROMPT_NOW_OFF: &str = " [faults are off]>";
 /// Whether what was typed is still to be read on the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Typed {
-    /// A line editor leaves it there: a message to the room need not be repeated.
+    /// The terminal leaves it there: a message to the room need not be repeated.
     Visible,
+    /// A line editor leaves it there too, and puts its handle beside it.
+    Edited,
     /// It came through a pipe.
     Hidden,
 }
+
+/// Whether the handle of the message that was typed last is to be put beside it. A handle says that a message is said, and
+/// that it is once it is on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Note {
+    Nothing,
+    /// The node took the message, which is not on the disk yet.
+    Awaited(MessageId),
+    /// What happens is printed below it, and so after it.
+    Due,
+}
+
+/// How long the handle that is due may keep back what happens: it is printed at once unless its terminal stands still.
+const NOTE_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// A board that the thread that reads what is typed shares with the one that shows what happens.
 #[derive(Debug)]
@@ -49,6 +65,11 @@ pub(super) struct Board {
     /// Requests to send that the node has not answered: until then it is not known whose own message is whose.
     sends_open: usize,
     held_back: Vec<Message>,
+    /// Messages that the disk refused meanwhile.
+    undone_early: BTreeSet<MessageId>,
+    note: Note,
+    /// A handle was awaited in vain, and nothing became of a message since.
+    is_disk_slow: bool,
     /// The state of each other member as it was said last.
     presences: BTreeMap<MemberId, Presence>,
     /// Members known from before that this node has not heard yet.
@@ -74,11 +95,35 @@ impl Shared {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a batch of events and returns the lines for the screen.
+    /// Takes a batch of events and returns the lines for the screen, once the handle that goes above them is there.
     pub(super) fn handle_events(&self, events: &[Event]) -> Vec<String> {
-        let lines = self.lock().handle_events(events);
+        let mut board = self.lock();
+        let lines = board.handle_events(events);
         self.changed.notify_all();
+        // A handle that is later than this is printed below.
+        let _ = self.changed.wait_timeout_while(board, NOTE_TIME_MAX, |board| board.note == Note::Due);
         lines
+    }
+
+    /// Waits for at most `time` until the message that was typed last is on the disk, and says whether its handle is to be
+    /// printed. Then [`Self::finish_note`] must follow. Where it comes later it is shown as any other message.
+    pub(super) fn await_note(&self, time: Duration) -> bool {
+        let waits = |board: &mut Board| matches!(board.note, Note::Awaited(_));
+        let mut board = match self.changed.wait_timeout_while(self.lock(), time, waits) {
+            Ok((board, _)) => board,
+            Err(poisoned) => poisoned.into_inner().0,
+        };
+        if let Note::Awaited(_) = board.note {
+            board.note = Note::Nothing;
+            board.is_disk_slow = true;
+        }
+        board.note == Note::Due
+    }
+
+    /// The handle was printed.
+    pub(super) fn finish_note(&self) {
+        self.lock().note = Note::Nothing;
+        self.changed.notify_all();
     }
 
     /// Waits until nothing that was typed is in flight, for at most `time`.
@@ -109,6 +154,9 @@ impl Board {
             mine: BTreeSet::new(),
             sends_open: 0,
             held_back: Vec::new(),
+            undone_early: BTreeSet::new(),
+            note: Note::Nothing,
+            is_disk_slow: false,
             presences: BTreeMap::new(),
             sought: BTreeSet::new(),
             opened_at: None,
@@ -146,6 +194,17 @@ impl Board {
         lines
     }
 
+    /// What is typed is typed at a line editor.
+    pub(super) fn handle_editor(&mut self) {
+        self.typed = Typed::Edited;
+    }
+
+    /// Whether a typed line waits for an event such as this.
+    pub(super) fn is_awaited(&self, event: &Event) -> bool {
+        let waits = self.typed == Typed::Edited && (self.sends_open > 0 || self.note != Note::Nothing);
+        waits && matches!(&event.kind, EventKind::Message(message) if self.view.names.is_me(message.from))
+    }
+
     /// A message was typed and goes to the node now. [`Self::finish_send`] must follow.
     pub(super) fn begin_send(&mut self) {
         self.sends_open += 1;
@@ -154,13 +213,17 @@ impl Board {
     /// The node took the message, or refused it.
     pub(super) fn finish_send(&mut self, sent: Option<&Sent>) -> Vec<String> {
         self.sends_open = self.sends_open.saturating_sub(1);
-        if let Some(sent) = sent {
+        if let Some(sent) = sent.filter(|sent| !self.undone_early.contains(&sent.id)) {
             self.tally.handle_sent(sent);
             self.mine.insert(sent.id);
+            if self.typed == Typed::Edited && sent.kind == MessageKind::Group && !self.is_disk_slow {
+                self.note = Note::Awaited(sent.id);
+            }
         }
         if self.sends_open > 0 {
             return Vec::new();
         }
+        self.undone_early.clear();
         let held_back = std::mem::take(&mut self.held_back);
         let mut lines: Vec<String> = held_back.iter().filter_map(|message| self.own(message)).collect();
         lines.extend(self.standings());
@@ -300,7 +363,13 @@ impl Board {
             }
             EventKind::Undone { id, .. } => {
                 self.tally.handle_undone(*id);
-                self.mine.remove(id);
+                self.is_disk_slow = false;
+                if !self.mine.remove(id) && self.sends_open > 0 && self.undone_early.len() < SCREEN_EVENTS_MAX {
+                    self.undone_early.insert(*id);
+                }
+                if self.note == Note::Awaited(*id) {
+                    self.note = Note::Nothing;
+                }
             }
             EventKind::Delivery { id, handle, delivery, reason } => {
                 self.view.names.learn(delivery.member, &delivery.nick);
@@ -356,6 +425,7 @@ impl Board {
             return None;
         }
         self.tally.handle_durable(message.id);
+        self.is_disk_slow = false;
         if !typed_here && self.tally.deliveries(message.id).is_none() {
             self.note_unknown(message.id, &message.handle, None, None);
         }
@@ -363,7 +433,11 @@ impl Board {
             MessageKind::Group => true,
             MessageKind::Private => false,
         };
-        if typed_here && to_room && self.typed == Typed::Visible {
+        let is_noted = self.note == Note::Awaited(message.id);
+        if is_noted {
+            self.note = Note::Due;
+        }
+        if typed_here && to_room && (self.typed == Typed::Visible || is_noted) {
             return None;
         }
         Some(self.view.message(message, self.tally.deliveries(message.id)))

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use rustyline::error::ReadlineError;
@@ -127,6 +128,7 @@ impl LineEditor {
             }
             match session.handle_line(&line) {
                 Ok(Next::Nothing) => (),
+                Ok(Next::Accepted { lines, .. }) if !session.board.await_note(KEPT_TIME_MAX) => write(&lines),
                 Ok(Next::Accepted { handle, lines }) => {
                     let columns = tcgetwinsize(io::stdout()).map_or(0, |size| usize::from(size.ws_col));
                     let (note, again) = {
@@ -136,6 +138,7 @@ impl LineEditor {
                     let note = beside(&format!("{prompt}{line}"), &note, &handle, columns);
                     self.paper.note(printed, &note, &format!("{again}\n"));
                     write(&lines);
+                    session.board.finish_note();
                 }
                 Ok(Next::Print(text) | Next::Complain(text)) => write(&(text + "\n")),
                 Ok(Next::Quit) | Err(_) => return,
@@ -160,6 +163,10 @@ fn beside(typed: &str, note: &str, handle: &str, columns: usize) -> String {
     let fits = column + handle.width() + "[]".len() < columns;
     if fits { format!("\u{1b}[A\u{1b}[{column}C{note}\r\n") } else { below }
 }
+
+/// How long a typed line waits for its handle before the next one is read. A disk takes some milliseconds; a longer wait
+/// would feel as if keys stuck. A guess.
+const KEPT_TIME_MAX: Duration = Duration::from_millis(200);
 
 /// Blanks between what was typed and what stands beside it.
 const NOTE_SPACE: usize = 2;

@@ -93,6 +93,7 @@ pub fn run(settings: Settings) -> Result<Ended, ClientError> {
     let editor = if edited { LineEditor::open(&board, &history) } else { None };
     let (to_end, ends) = mpsc::sync_channel(2);
     if let Some((editor, mut printer)) = editor {
+        board.lock().handle_editor();
         let paper = editor.paper();
         let print = move |text| {
             let _turn = paper.turn();

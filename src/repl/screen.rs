@@ -38,7 +38,7 @@ pub(super) fn show_events(
         let is_worried = board.lock().is_worried();
         let batch = match if is_worried { events.recv_timeout(LOOK_PERIOD) } else { events.recv().map_err(Into::into) }
         {
-            Ok(first) => gather(first, events),
+            Ok(first) => gather(first, events, board),
             Err(RecvTimeoutError::Timeout) => Vec::new(),
             Err(RecvTimeoutError::Disconnected) => return,
         };
@@ -70,11 +70,11 @@ fn look(board: &Shared, ask: &mut impl FnMut(Request) -> Option<Response>) -> Ve
     lines
 }
 
-/// `first` and what follows it closely.
-fn gather(first: Event, events: &Receiver<Event>) -> Vec<Event> {
+/// `first` and what follows it closely, up to what a typed line waits for.
+fn gather(first: Event, events: &Receiver<Event>, board: &Shared) -> Vec<Event> {
     let until = clock::time() + BATCH_TIME_MAX;
     let mut batch = vec![first];
-    while batch.len() < SCREEN_EVENTS_MAX {
+    while batch.len() < SCREEN_EVENTS_MAX && !batch.last().is_some_and(|last| board.lock().is_awaited(last)) {
         match events.recv_timeout(until.since(clock::time())) {
             Ok(event) => batch.push(event),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,

@@ -22,7 +22,8 @@ pub(super) struct Session {
 pub(super) enum Next {
     Nothing,
     Print(String),
-    /// A message to the room was taken; `lines` are to print below it, and end each with a line break.
+    /// A message to the room was taken, which is not yet to say that it is on the disk; `lines` are to print below it, and
+    /// end each with a line break.
     Accepted {
         handle: String,
         lines: String,

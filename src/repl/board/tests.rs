@@ -290,3 +290,57 @@ fn being_cut_off_is_said_when_it_starts_and_when_it_ends() {
     assert!(board.is_worried());
     assert_eq!(board.handle_cut_off(false).unwrap(), "you hear most of your links again");
 }
+
+fn edited() -> Board {
+    let mut board = board(Typed::Visible);
+    board.handle_editor();
+    board
+}
+
+fn undone(id: u8) -> Event {
+    event(EventKind::Undone { id: MessageId([id; 32]), handle: format!("h{id}"), reason: "the disk is full".into() })
+}
+
+#[test]
+fn a_handle_is_due_once_its_message_is_on_the_disk() {
+    let mut board = edited();
+    board.begin_send();
+    board.finish_send(Some(&sent(7, &[(2, Sending)])));
+    assert_eq!(board.note, Note::Awaited(MessageId([7; 32])));
+    assert!(board.handle_events(&[said(7, 1, None, "hello")]).is_empty());
+    let board = Shared::new(board);
+    assert!(board.await_note(Duration::ZERO));
+    board.finish_note();
+    assert!(!board.await_note(Duration::ZERO));
+}
+
+#[test]
+fn a_handle_that_the_disk_keeps_waiting_comes_with_the_text() {
+    let mut board = edited();
+    board.begin_send();
+    board.finish_send(Some(&sent(7, &[(2, Sending)])));
+    let board = Shared::new(board);
+    assert!(!board.await_note(Duration::ZERO));
+    // Nor is it waited for beside the next line.
+    board.lock().begin_send();
+    board.lock().finish_send(Some(&sent(8, &[(2, Sending)])));
+    assert_eq!(board.lock().note, Note::Nothing);
+    let lines = board.handle_events(&[said(7, 1, None, "hello"), said(8, 1, None, "again")]);
+    assert_eq!(lines, ["you: hello  [h7 sending]", "you: again  [h8 sending]"]);
+    board.lock().begin_send();
+    board.lock().finish_send(Some(&sent(9, &[(2, Sending)])));
+    assert_eq!(board.lock().note, Note::Awaited(MessageId([9; 32])));
+}
+
+#[test]
+fn a_message_that_the_disk_refused_has_no_handle_whether_the_answer_came_first_or_not() {
+    let mut board = edited();
+    board.begin_send();
+    board.finish_send(Some(&sent(7, &[(2, Sending)])));
+    assert_eq!(board.handle_events(&[undone(7)]), ["h7 was not sent: the disk is full"]);
+    assert!(board.note == Note::Nothing && board.is_settled());
+    board.begin_send();
+    board.handle_events(&[undone(8)]);
+    board.finish_send(Some(&sent(8, &[(2, Sending)])));
+    assert!(board.note == Note::Nothing && board.is_settled());
+}
