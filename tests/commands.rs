@@ -64,6 +64,8 @@ fn what_was_handed_to_the_node_is_never_an_error_that_one_tries_again_on() {
     let _again = ana.node(&[]);
     let why = ana.moot(&["why", &handle]);
     assert_eq!(why.status.code(), Some(0), "{why:?}");
+    let pasted = ana.moot(&["why", &format!("[{handle}]")]);
+    assert_eq!(pasted.status.code(), Some(0), "{pasted:?}");
 }
 
 #[test]

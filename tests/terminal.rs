@@ -119,3 +119,15 @@ fn a_line_has_no_handle_before_it_is_on_the_disk() {
     chat.shows(&format!("[{handle}]"));
     assert!(!meanwhile.contains(handle), "{meanwhile:?}");
 }
+
+#[test]
+fn a_handle_is_understood_with_the_brackets_that_it_is_shown_in() {
+    let home = Home::new("ana");
+    let mut chat = Chat::start(&home, &[]);
+    chat.shows("ana> ");
+    chat.types("hello\r");
+    let log = home.until(&["log"], |log| log.as_array().is_some_and(|log| !log.is_empty()));
+    let handle = log[0]["handle"].as_str().expect("a handle");
+    chat.types(&format!("/why [{handle}]\r"));
+    chat.shows(" is a message to the room from ");
+}

@@ -59,6 +59,13 @@ pub fn check_room_name(name: &str) -> Result<(), TextError> {
     if fits && name.chars().all(is_printable) { Ok(()) } else { Err(TextError::RoomName) }
 }
 
+/// `typed` without one pair of brackets around it: `[k7f3]`, as the screen shows a handle, is `k7f3`. No name has brackets.
+#[must_use]
+pub fn unbracketed(typed: &str) -> &str {
+    let typed = typed.trim();
+    typed.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(typed)
+}
+
 /// `text` without what could move a terminal's cursor, reorder the line or hide in it. Line breaks and tabs
 /// stay.
 #[must_use]

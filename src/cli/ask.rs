@@ -99,7 +99,7 @@ impl Node {
     }
 
     /// The nick that was meant, where only its case is not right.
-    pub(super) fn ignoring_case(&mut self, typed: String) -> Result<String, Failure> {
+    pub(super) fn ignoring_case(&mut self, typed: &str) -> Result<String, Failure> {
         self.names()?.ignoring_case(typed).map_err(Failure::misuse)
     }
 
@@ -172,7 +172,7 @@ fn names_in(status: &Status) -> Names {
     names
 }
 
-pub(super) fn why(home: &Path, what: String, output: Output) -> Result<Exit, Failure> {
+pub(super) fn why(home: &Path, what: &str, output: Output) -> Result<Exit, Failure> {
     let mut node = Node::at(home)?;
     let request = Request::Why { what: node.ignoring_case(what)? };
     match output.form {
@@ -226,7 +226,7 @@ pub(super) fn log(home: &Path, last: u64, output: Output) -> Result<Exit, Failur
 pub(super) fn search(home: &Path, search: SearchArgs, output: Output) -> Result<Exit, Failure> {
     let mut node = Node::at(home)?;
     let words = search.words();
-    let from = search.from.map(|nick| node.ignoring_case(nick)).transpose()?;
+    let from = search.from.map(|nick| node.ignoring_case(&nick)).transpose()?;
     let request = Request::Search { words, from, limit: search.limit };
     match output.form {
         Form::Text => node.tell(request, Counters::Hidden, output)?,

@@ -12,16 +12,16 @@ use serde_json::json;
 use super::ask::Node;
 use super::exit::{Exit, Failure};
 use super::out::{self, Form, Output};
-use crate::base::RoomId;
 use crate::base::limits::EVIDENCE_BYTES_MAX;
+use crate::base::{RoomId, text};
 use crate::evidence;
 use crate::runtime::ClientError;
 use crate::runtime::protocol::{Request, Response};
 use crate::view::Names;
 
 /// Asks the node for the evidence and writes it to `out`, which must not be there: nothing is overwritten.
-pub(super) fn export(home: &Path, what: String, out: &Path, output: Output) -> Result<Exit, Failure> {
-    let file = match Node::at(home)?.ask(Request::Evidence { what })? {
+pub(super) fn export(home: &Path, what: &str, out: &Path, output: Output) -> Result<Exit, Failure> {
+    let file = match Node::at(home)?.ask(Request::Evidence { what: text::unbracketed(what).to_owned() })? {
         Response::Evidence(file) => file,
         other => return Err(ClientError::unexpected(&other).into()),
     };

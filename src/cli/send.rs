@@ -27,7 +27,7 @@ pub(super) fn send(home: &Path, send: SendArgs, output: Output) -> Result<Exit, 
     let mut node = Node::at(home)?;
     // Asked first: once the text is handed over, nothing may end this as an error that one tries again on.
     let names = node.names()?;
-    let to = to.map(|to| names.ignoring_case(to)).transpose().map_err(Failure::misuse)?;
+    let to = to.map(|to| names.ignoring_case(&to)).transpose().map_err(Failure::misuse)?;
     let sent = hand_over(&mut node, Request::Send { to, text, follow: true }, timeout)?;
     let mut errand = Errand::new(sent, wait);
     let until = clock::time() + timeout;

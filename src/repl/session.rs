@@ -89,8 +89,8 @@ impl Session {
     fn ignoring_case(&self, line: Line) -> Result<Line, String> {
         let names = &self.board.lock().view.names;
         Ok(match line {
-            Line::Tell { to, text } => Line::Tell { to: names.ignoring_case(to)?, text },
-            Line::Why(what) => Line::Why(names.ignoring_case(what)?),
+            Line::Tell { to, text } => Line::Tell { to: names.ignoring_case(&to)?, text },
+            Line::Why(what) => Line::Why(names.ignoring_case(&what)?),
             other => other,
         })
     }

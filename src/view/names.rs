@@ -87,22 +87,23 @@ impl Names {
     }
 
     /// The nick that `typed` means when its case is ignored, where nobody is called just that; else `typed`, which may
-    /// mean something else.
+    /// mean something else. A pair of brackets around it is left out.
     ///
     /// # Errors
     /// A sentence that names them, where there are several such nicks.
-    pub fn ignoring_case(&self, typed: String) -> Result<String, String> {
-        if self.nicks.values().any(|nick| *nick == typed) {
-            return Ok(typed);
+    pub fn ignoring_case(&self, typed: &str) -> Result<String, String> {
+        let typed = text::unbracketed(typed);
+        if self.nicks.values().any(|nick| nick == typed) {
+            return Ok(typed.to_owned());
         }
         let lower = typed.to_lowercase();
         let meant: BTreeSet<&String> = self.nicks.values().filter(|nick| nick.to_lowercase() == lower).collect();
         match Vec::from_iter(meant)[..] {
-            [] => Ok(typed),
+            [] => Ok(typed.to_owned()),
             [one] => Ok(one.clone()),
             [ref first @ .., last] => {
                 let first: Vec<String> = first.iter().map(|nick| text::sanitize(nick)).collect();
-                let (first, last, typed) = (first.join(", "), text::sanitize(last), text::sanitize(&typed));
+                let (first, last, typed) = (first.join(", "), text::sanitize(last), text::sanitize(typed));
                 Err(format!("{typed} may be any of {first} and {last}; write it as the one that you mean"))
             }
         }
@@ -177,10 +178,18 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn case_is_ignored_only_where_one_member_can_be_meant() {
+    fn brackets_are_left_out_and_case_is_ignored_only_where_one_member_can_be_meant() {
         let mut names = four();
-        let meant = |names: &Names, typed: &str| names.ignoring_case(typed.into());
-        for (typed, nick) in [("BO", "bo"), ("bo", "bo"), ("zoe", "zoe")] {
+        let meant = |names: &Names, typed: &str| names.ignoring_case(typed);
+        for (typed, nick) in [
+            ("BO", "bo"),
+            ("bo", "bo"),
+            ("zoe", "zoe"),
+            ("[k7f3]", "k7f3"),
+            ("[BO]", "bo"),
+            ("[[bo]]", "[bo]"),
+            ("[bo", "[bo"),
+        ] {
             assert_eq!(meant(&names, typed), Ok(nick.into()));
         }
         names.learn(id(9), "Bo");
