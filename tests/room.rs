@@ -267,9 +267,12 @@ fn a_full_disk_refuses_messages_and_the_node_stays_up() {
     world.disk_full("ana", true);
     let id = world.say("ana", "no room for this");
     world.run_for(seconds(2));
-    let undone =
-        world.told("ana").iter().any(|event| matches!(&event.kind, EventKind::Undone { id: told, .. } if *told == id));
-    assert!(undone, "the author is told");
+    let undone = world.told("ana").iter().find_map(|event| match &event.kind {
+        EventKind::Undone { id: told, reason, .. } if *told == id => Some(reason.clone()),
+        _ => None,
+    });
+    // Where it is shown "was not sent" stands before it already.
+    assert_eq!(undone.as_deref(), Some("the disk is full; make room on it and say it again"), "the author is told");
     assert!(world.screen("bo").is_empty(), "nothing left that is not on disk");
     assert!(world.status("ana").node.disk_full_since.is_some());
     assert_eq!(alarms(&world, "ana").len(), 1, "told once: {:?}", alarms(&world, "ana"));

@@ -31,7 +31,7 @@ impl Node {
         let kind = match event.kind {
             messaging::EventKind::Message(shown) => EventKind::Message(self.message(shown)),
             messaging::EventKind::Undone { id } => {
-                let reason = "the disk is full: it was not sent; make room and say it again".to_owned();
+                let reason = "the disk is full; make room on it and say it again".to_owned();
                 EventKind::Undone { id, handle: self.handle(id), reason }
             }
             messaging::EventKind::Delivery(change) => EventKind::Delivery {
