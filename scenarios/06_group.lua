@@ -26,8 +26,9 @@ expect.not_shown(dee, without)
 dee:restart()
 wait_until("dee shows what it missed", "60s", function() return dee:shows(without) end)
 
--- cy reaches dee alone when it speaks, and dies. Its own disk says who has signed for the message and who has not.
-net.cut{ from = cy, to = { ana, bo } }
+-- cy reaches dee alone when it speaks, and dies. Its own disk says who has signed for the message and who has not. dee reaches
+-- nobody else either: ana and bo would ask it at its next heartbeat.
+net.cut{ from = { cy, dee }, to = { ana, bo } }
 local partial = cy:say("does anybody hear me?")
 -- A receipt that is lost comes again when it is asked for, once a minute.
 wait_until("dee has signed for it", "90s", function() return cy:delivery(partial, dee).outcome == "delivered" end)
