@@ -1,5 +1,5 @@
 //! The one file that knows bincode. Frames go through here: little-endian, variable-length integers, a size
-//! limit, no bytes left over.
+//! limit, no bytes left over. So does what a node keeps for itself, without the limit.
 
 use bincode::config::{self, Config};
 use serde::Serialize;
@@ -62,19 +62,31 @@ pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
     bytes
 }
 
-/// The bytes of `value`; `None` where they are more than `FRAME_BYTES_MAX`.
-#[must_use]
-pub fn encode_within<T: Serialize>(value: &T) -> Option<Vec<u8>> {
-    let bytes = bincode::serde::encode_to_vec(value, settings()).ok()?;
-    (bytes.len() <= FRAME_BYTES_MAX).then_some(bytes)
-}
-
 /// The value whose bytes are exactly `bytes`.
 ///
 /// # Errors
 /// [`CodecError`] for anything else; nothing larger than the limit is allocated on the way.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
-    match bincode::serde::decode_from_slice(bytes, settings()) {
+    decode_with(bytes, settings())
+}
+
+/// The bytes of what this node keeps for itself: as those of a frame, but as many as it takes.
+#[must_use]
+pub fn encode_kept<T: Serialize>(value: &T) -> Vec<u8> {
+    bincode::serde::encode_to_vec(value, config::standard()).expect("what is kept holds nothing that cannot be encoded")
+}
+
+/// The value that [`encode_kept`] made `bytes` of. They are this node's own, so there is no limit: that of a frame counts the room
+/// that a list takes when it is read, which is more than its bytes.
+///
+/// # Errors
+/// [`CodecError`] for anything else.
+pub fn decode_kept<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
+    decode_with(bytes, config::standard())
+}
+
+fn decode_with<T: DeserializeOwned>(bytes: &[u8], settings: impl Config) -> Result<T, CodecError> {
+    match bincode::serde::decode_from_slice(bytes, settings) {
         Ok((value, used)) if used == bytes.len() => Ok(value),
         Ok(_) | Err(_) => Err(CodecError),
     }
