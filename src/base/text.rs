@@ -73,7 +73,7 @@ pub fn sanitize(text: &str) -> String {
     text.chars().filter(|&c| c == '\n' || c == '\t' || is_printable(c)).collect()
 }
 
-/// The same JSON with `\uXXXX` for what [`sanitize`] drops: a program reads the same text, and a terminal sees nothing that it
+/// The same JSON with `\u` and four digits for what [`sanitize`] drops: a program reads the same text, and a terminal sees nothing that it
 /// obeys.
 #[must_use]
 pub fn escape_json(json: &str) -> Cow<'_, str> {

@@ -1,6 +1,6 @@
 //! Receipts on their way back to an author whom this node has no session with: bundled, and passed on over the hop that the
-//! author's newest message came from; around a hop that goes out of reach meanwhile. Owns that way; whether a receipt holds is for its author to find out, and nobody on
-//! the way can make one.
+//! author's newest message came from; around a hop that goes out of reach meanwhile. Owns that way; whether a receipt holds is
+//! for its author to find out, and nobody on the way can make one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -195,7 +195,7 @@ impl Messaging {
         }
     }
 
-    /// Carries receipts any way but over this hop. Each is verified to be one by whoever put it on its way here.
+    /// Carries receipts any way but over this hop.
     fn carry_around(&mut self, step: &mut Step, hop: MemberId, hops: u8, receipts: &[Vec<u8>]) {
         for bytes in receipts {
             let Ok(claimed) = Signed::<Receipt>::open_trusted(bytes) else { continue };

@@ -286,9 +286,7 @@ impl Messaging {
             self.privates.by_id().range(above).next().map(|(id, _)| id),
         ];
         let shared_bits = neighbours.into_iter().flatten().map(|other| shared_bits(&id.0, &other.0)).max().unwrap_or(0);
-        let places = self.clock.min(HANDLE_PLACES_MAX);
-        let bits_of_all = (u64::BITS - (places * 1_000).leading_zeros()) as usize;
-        (shared_bits / 5 + 1).max(bits_of_all.div_ceil(5)).clamp(4, 52)
+        (shared_bits / 5 + 1).max(chars_among(self.clock)).clamp(4, 52)
     }
 
     /// How many private messages are kept for a member: waiting, under way or unknown.
@@ -323,6 +321,13 @@ impl Messaging {
     }
 }
 
+/// So many characters, of five bits each, that one that is drawn at random differs from all of `others` but for one time in a
+/// thousand.
+fn chars_among(others: u64) -> usize {
+    let bits = u64::BITS - (others.min(HANDLE_PLACES_MAX) * 1_000).leading_zeros();
+    usize::try_from(bits.div_ceil(5)).unwrap_or(usize::MAX)
+}
+
 fn shared_bits(a: &[u8; 32], b: &[u8; 32]) -> usize {
     let bytes = a.iter().zip(b).take_while(|(x, y)| x == y).count();
     let rest = a.get(bytes).zip(b.get(bytes)).map_or(0, |(x, y)| (x ^ y).leading_zeros());
@@ -339,5 +344,13 @@ mod tests {
         assert_eq!(shared_bits(&[7; 32], &other), 256);
         other[3] ^= 0b0001_0000;
         assert_eq!(shared_bits(&[7; 32], &other), 27);
+    }
+
+    #[test]
+    fn a_handle_is_the_longer_the_more_messages_only_the_disk_may_have() {
+        for (others, chars) in [(0, 0), (1_000, 4), (1_100, 5), (33_000, 5), (62_000, 6), (u64::MAX, 8)] {
+            assert_eq!(chars_among(others), chars, "{others}");
+            assert!(chars == 8 || others * 1_000 < 1 << (5 * chars), "{others}");
+        }
     }
 }
