@@ -162,12 +162,8 @@ const WAL_PAGES_MAX: i64 = 1_000;
 mod tests {
     use super::*;
     use crate::node::Restored;
-    use crate::store::{Home, kit, load, schema};
+    use crate::store::{kit, load};
     use std::fs;
-
-    fn committer(home: &Home) -> Committer {
-        Committer::new(schema::open(home).unwrap(), home.database())
-    }
 
     fn limit_pages(committer: &Committer, pages: i64) {
         committer.db.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
@@ -178,7 +174,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let home = kit::home(&dir.path().join("home"));
         let bo = kit::identity(&home, 1);
-        let committer = committer(&home);
+        let committer = kit::committer(&home);
         let is_full = || committer.db.pragma_query_value(None, "synchronous", |row| row.get::<_, i64>(0)) == Ok(2);
         assert!(is_full());
         committer.commit_first([&kit::received(&bo, 1, "hi")]).unwrap();
@@ -199,7 +195,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let home = kit::home(&dir.path().join("home"));
         let bo = kit::identity(&home, 1);
-        let committer = committer(&home);
+        let committer = kit::committer(&home);
         let record = |seq| kit::received(&bo, seq, &"long ".repeat(1_000));
         committer.commit([&record(1)]).unwrap();
         let pages: i64 = committer.db.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
@@ -220,7 +216,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let home = kit::home(&dir.path().join("home"));
         let bo = kit::identity(&home, 1);
-        let committer = committer(&home);
+        let committer = kit::committer(&home);
         let record = |seq| kit::received(&bo, seq, &"long ".repeat(3_000));
         committer.commit_first([&record(1)]).unwrap();
         let pages: i64 = committer.db.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
@@ -241,7 +237,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let home = kit::home(&dir.path().join("home"));
         let bo = kit::identity(&home, 1);
-        let committer = committer(&home);
+        let committer = kit::committer(&home);
         let records: Vec<_> = (1..30).map(|seq| kit::received(&bo, seq, "kept")).collect();
         for (number, record) in records.iter().enumerate() {
             // Some are filed when the process is killed, and the newest are not.
@@ -262,7 +258,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let home = kit::home(&dir.path().join("home"));
         let bo = kit::identity(&home, 1);
-        let committer = committer(&home);
+        let committer = kit::committer(&home);
         let record = |seq| kit::received(&bo, seq, &"long ".repeat(3_000));
         let records: Vec<_> = (1..400).map(record).collect();
         committer.commit(&records).unwrap();

@@ -2,8 +2,6 @@
 
 use rusqlite::Connection;
 
-use super::commit::Committer;
-use super::schema::open;
 use super::{StoreError, kit, load};
 use crate::base::Wall;
 use crate::messaging::{ReceiptRecord, Record};
@@ -18,7 +16,7 @@ fn a_flipped_bit_in_what_is_given_to_others_is_damage_and_not_a_lie_of_its_autho
     let (bytes, _) = kit::private(&bo, kit::run(5), ana.id(), 1, "for you");
     let private = Record::PrivateReceived { bytes, order: 1, at: Wall(1) };
     let records = [kit::received(&bo, 1, "what a day"), node::Record::Messaging(private)];
-    Committer::new(open(&home).unwrap(), home.database()).commit(&records).unwrap();
+    kit::committer(&home).commit(&records).unwrap();
     for kind in ["group", "private"] {
         let db = Connection::open(home.database()).unwrap();
         let find = "SELECT n, bytes FROM messages WHERE kind = ?1";
@@ -63,7 +61,7 @@ fn a_flipped_bit_in_what_somebody_signed_is_damage_too() {
         node::Record::Messaging(receipt),
         node::Record::Messaging(evidence),
     ];
-    Committer::new(open(&home).unwrap(), home.database()).commit(&records).unwrap();
+    kit::committer(&home).commit(&records).unwrap();
     assert_eq!(load(&home).unwrap().len(), records.len());
     let db = Connection::open(home.database()).unwrap();
     let of = |part: &str| format!("{part} {} is not what it was when it was stored", bo.id());

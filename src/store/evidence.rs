@@ -208,7 +208,7 @@ mod tests {
     use crate::crypto::Identity;
     use crate::messaging::{Outcome, ReceiptRecord, Record, Settled};
     use crate::node;
-    use crate::store::commit::Committer;
+
     use crate::store::{Home, kit};
     use crate::wire::{Card, PrivateMessage, layout_id};
 
@@ -216,7 +216,7 @@ mod tests {
 
     fn write(home: &Home, records: Vec<Record>) {
         let records: Vec<_> = records.into_iter().map(node::Record::Messaging).collect();
-        Committer::new(schema::open(home).unwrap(), home.database()).commit(&records).unwrap();
+        kit::committer(home).commit(&records).unwrap();
     }
 
     /// Messages #1 to #`count` of ana's run, each naming the one before it.
@@ -273,7 +273,7 @@ mod tests {
         records.extend([receipted(&bo, &chain, 1, 4), receipted(&bo, &chain, 5, 9), receipted(&cy, &chain, 1, 9)]);
         write(&home, records);
         let card = kit::card(&bo, "bo", RUN(5), 1);
-        Committer::new(schema::open(&home).unwrap(), home.database()).commit([&card]).unwrap();
+        kit::committer(&home).commit([&card]).unwrap();
 
         let file = evidence(&home, chain[2].id()).unwrap();
         let later: Vec<Seq> =

@@ -227,7 +227,7 @@ mod tests {
     use crate::membership;
     use crate::messaging::Record;
     use crate::node::{self, Restored};
-    use crate::store::commit::Committer;
+
     use crate::store::{kit, load};
 
     #[test]
@@ -246,7 +246,7 @@ mod tests {
     }
 
     fn write(home: &Home, records: &[node::Record]) {
-        Committer::new(schema::open(home).unwrap(), home.database()).commit(records).unwrap();
+        kit::committer(home).commit(records).unwrap();
     }
 
     fn texts(messages: &[Message]) -> Vec<String> {

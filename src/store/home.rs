@@ -313,7 +313,7 @@ const FORMAT: i64 = 1;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{commit::Committer, kit};
+    use crate::store::kit;
     use std::os::unix::fs::PermissionsExt as _;
 
     fn other_room() -> Room {
@@ -399,7 +399,7 @@ mod tests {
         let bo = kit::identity(&kit::home(&dir.path().join("x")), 1);
         for (name, record) in [("a", kit::card(&bo, "bo", kit::run(5), 1)), ("b", kit::received(&bo, 1, "hi"))] {
             let mut home = kit::home(&dir.path().join(name));
-            Committer::new(schema::open(&home).unwrap(), home.database()).commit([&record]).unwrap();
+            kit::committer(&home).commit([&record]).unwrap();
             let refused = home.replace_room(other_room()).unwrap_err();
             assert!(matches!(refused, StoreError::RoomInUse { .. }), "{refused}");
             assert_eq!(home.room().id, kit::ROOM);

@@ -117,12 +117,8 @@ mod tests {
     use crate::base::{MemberId, MessageId, Run, Wall};
     use crate::messaging::{ReceiptRecord, Settled};
     use crate::node::Restored;
-    use crate::store::commit::Committer;
-    use crate::store::{History, Home, StoreError, kit, load, schema};
 
-    fn committer(home: &Home) -> Committer {
-        Committer::new(schema::open(home).unwrap(), home.database())
-    }
+    use crate::store::{History, Home, StoreError, kit, load, schema};
 
     fn count(home: &Home, table: &str) -> i64 {
         let db = Connection::open(home.database()).unwrap();
@@ -134,7 +130,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let home = kit::home(&dir.path().join("home"));
         let bo = kit::identity(&home, 1);
-        let committer = committer(&home);
+        let committer = kit::committer(&home);
         let record = |seq| kit::received(&bo, seq, "hi");
         let counts = || (count(&home, "journal"), count(&home, "messages"));
         committer.commit_first([&record(1)]).unwrap();
@@ -188,7 +184,7 @@ mod tests {
         let bo = kit::identity(&home, 1);
         let records: Vec<_> = (1..6).map(|seq| kit::received(&bo, seq, "kept")).collect();
         for record in &records {
-            committer(&home).commit_first([record]).unwrap();
+            kit::committer(&home).commit_first([record]).unwrap();
             // Opened anew each time, so that the next process finds one.
         }
         assert_eq!(count(&home, "journal"), 1);
@@ -203,7 +199,7 @@ mod tests {
         let bo = kit::identity(&home, 1);
         drop(schema::open(&home).unwrap());
         assert!(!schema::was_used(&home.database()).unwrap());
-        committer(&home).commit_first([&kit::received(&bo, 1, "hi")]).unwrap();
+        kit::committer(&home).commit_first([&kit::received(&bo, 1, "hi")]).unwrap();
         assert!(schema::was_used(&home.database()).unwrap());
     }
 
@@ -212,7 +208,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let home = kit::home(&dir.path().join("home"));
         let bo = kit::identity(&home, 1);
-        committer(&home).commit_first([&kit::received(&bo, 1, "what a day")]).unwrap();
+        kit::committer(&home).commit_first([&kit::received(&bo, 1, "what a day")]).unwrap();
         let db = Connection::open(home.database()).unwrap();
         let sound: Vec<u8> = db.query_row("SELECT record FROM journal", (), |row| row.get(0)).unwrap();
         let put = |bytes: &[u8]| db.execute("UPDATE journal SET record = ?1", [bytes]).unwrap();
@@ -232,7 +228,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let home = kit::home(&dir.path().join("home"));
         let bo = kit::identity(&home, 1);
-        let committer = committer(&home);
+        let committer = kit::committer(&home);
         let card = kit::card(&bo, "bo", kit::run(5), 1);
         committer.commit_first([&card]).unwrap();
         committer.commit_first([&kit::received(&bo, 1, "the last that fitted")]).unwrap();

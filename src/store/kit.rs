@@ -4,7 +4,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Home, Room};
+use super::commit::Committer;
+use super::{Home, Room, schema};
 use crate::base::{MemberId, MessageId, Rng, RoomId, Run, Seq, Wall};
 use crate::crypto::Identity;
 use crate::membership;
@@ -20,6 +21,11 @@ pub(super) fn home(dir: &Path) -> Home {
     let mut rng = Rng::from_seed([1; 32]);
     let room = Room { id: ROOM, ..Room::found("ana's moot", &mut rng) };
     Home::open(dir, "ana", room, &mut rng).unwrap()
+}
+
+/// What writes to the home's database.
+pub(super) fn committer(home: &Home) -> Committer {
+    Committer::new(schema::open(home).unwrap(), home.database())
 }
 
 /// The identity of member `number`; 0 is the owner of [`home`].

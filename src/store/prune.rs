@@ -88,7 +88,7 @@ mod tests {
     use crate::crypto::Identity;
     use crate::messaging::{Chain, Outcome, ReceiptRecord, Record, Settled};
     use crate::node::{self, Restored};
-    use crate::store::commit::Committer;
+
     use crate::store::{History, Home, kit, load, schema};
 
     const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -115,7 +115,7 @@ mod tests {
     }
 
     fn write(home: &Home, records: &[node::Record]) {
-        Committer::new(schema::open(home).unwrap(), home.database()).commit(records).unwrap();
+        kit::committer(home).commit(records).unwrap();
     }
 
     fn live(home: &Home, lived: Lived) {

@@ -4,7 +4,6 @@
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::commit::Committer;
 use super::{Home, index, kit, load, schema};
 use crate::base::{Lived, MemberId, MessageId, RoomId, Run, Seq, Wall};
 use crate::crypto::Identity;
@@ -252,7 +251,7 @@ impl Maker {
 }
 
 fn write(home: &Home, groups: &[&[node::Record]]) {
-    let committer = Committer::new(schema::open(home).unwrap(), home.database());
+    let committer = kit::committer(home);
     for (number, group) in groups.iter().enumerate() {
         // The index is brought up to date now and then, wherever that falls.
         if number % 3 == 0 { committer.commit(*group) } else { committer.commit_first(*group) }.unwrap();

@@ -307,7 +307,7 @@ mod tests {
 
     use super::*;
     use crate::base::Rng;
-    use crate::store::commit::Committer;
+
     use crate::store::{Room, kit, load};
 
     /// A home whose database holds a page or two of messages, written through to the file.
@@ -315,7 +315,7 @@ mod tests {
         let home = kit::home(dir);
         let bo = kit::identity(&home, 1);
         let records: Vec<_> = (1..200).map(|seq| kit::received(&bo, seq, "what a day")).collect();
-        Committer::new(open(&home).unwrap(), home.database()).commit(&records).unwrap();
+        kit::committer(&home).commit(&records).unwrap();
         home
     }
 

@@ -219,12 +219,12 @@ mod tests {
     use crate::base::{Lived, Wall};
     use crate::messaging::{Chain, Outcome, Record};
     use crate::node;
-    use crate::store::commit::Committer;
+
     use crate::store::{Home, kit, load, schema};
     use crate::wire::{GroupMessage, Signed};
 
     fn write(home: &Home, records: &[node::Record]) {
-        Committer::new(schema::open(home).unwrap(), home.database()).commit(records).unwrap();
+        kit::committer(home).commit(records).unwrap();
     }
 
     fn search(words: &str) -> Search {
@@ -366,7 +366,7 @@ mod tests {
         for lived in [Lived(1), Lived(2) + crate::base::limits::HISTORY_AGE_MAX] {
             write(&home, &[node::Record::Messaging(Record::Lived(lived)), kit::received(&bo, lived.0, "later")]);
         }
-        Committer::new(schema::open(&home).unwrap(), home.database()).prune().unwrap();
+        kit::committer(&home).prune().unwrap();
         assert_eq!(found(&home, "heard"), [""; 0]);
         // The index holds what the table holds, and nothing else.
         let db = schema::open(&home).unwrap();
@@ -378,7 +378,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let home = kit::home(&dir.path().join("home"));
         let [ana, bo] = [0, 1].map(|number| kit::identity(&home, number));
-        let committer = Committer::new(schema::open(&home).unwrap(), home.database());
+        let committer = kit::committer(&home);
         let own = kit::group(&ana, kit::run(5), 1, None, "never");
         let sent = sent(&own, bo.id());
         let undone = node::Record::Messaging(Record::Undone { author: ana.id(), id: own.id() });
@@ -421,13 +421,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let home = kit::home(&dir.path().join("home"));
         let bo = kit::identity(&home, 1);
-        let committer = Committer::new(schema::open(&home).unwrap(), home.database());
+        let committer = kit::committer(&home);
         committer.commit_first([&kit::received(&bo, 1, "late"), &kit::card(&bo, "bo", kit::run(5), 1)]).unwrap();
         drop(committer);
         let db = Connection::open(home.database()).unwrap();
         db.execute_batch("DROP TABLE journal; PRAGMA user_version = 7;").unwrap();
         drop(db);
-        let committer = Committer::new(schema::open(&home).unwrap(), home.database());
+        let committer = kit::committer(&home);
         committer.commit_first([&kit::received(&bo, 2, "later")]).unwrap();
         assert!(!crate::store::journal::is_empty(&Connection::open(home.database()).unwrap()).unwrap());
         committer.index().unwrap();

@@ -171,13 +171,13 @@ mod tests {
     use crate::base::Seq;
     use crate::messaging::{DeliveryRecord, Outcome, ReceiptRecord, Record, Settled};
     use crate::node;
-    use crate::store::commit::Committer;
-    use crate::store::{Home, kit, schema};
+
+    use crate::store::{Home, kit};
     use crate::wire::{Held, HeldRange, RefusedReason};
 
     fn write(home: &Home, records: &[Record]) {
         let records: Vec<_> = records.iter().cloned().map(node::Record::Messaging).collect();
-        Committer::new(schema::open(home).unwrap(), home.database()).commit(&records).unwrap();
+        kit::committer(home).commit(&records).unwrap();
     }
 
     fn why(home: &Home, id: MessageId) -> Option<WhyMessage> {

@@ -325,9 +325,7 @@ mod tests {
             History::open(&home).unwrap().search(&search).unwrap().found.len()
         };
         // What a process that was killed had no time for.
-        Committer::new(schema::open(&home).unwrap(), home.database())
-            .commit_first([&kit::received(&bo, 1, "old")])
-            .unwrap();
+        kit::committer(&home).commit_first([&kit::received(&bo, 1, "old")]).unwrap();
         assert_eq!(found("old"), 0);
         let writer = Writer::start(&home, Box::new(|| {})).unwrap();
         let indexer = writer.indexer();
@@ -361,9 +359,7 @@ mod tests {
         assert_eq!(indexer.catch_up(), CaughtUp::Yes, "the writer goes on");
         // What a commit wrote down and nothing filed is not to be seen so.
         drop(writer.close());
-        Committer::new(schema::open(&home).unwrap(), home.database())
-            .commit_first([&kit::received(&bo, 2, "waits")])
-            .unwrap();
+        kit::committer(&home).commit_first([&kit::received(&bo, 2, "waits")]).unwrap();
         assert!(!history.is_whole().unwrap());
     }
 
