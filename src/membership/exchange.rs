@@ -11,7 +11,7 @@ use super::Membership;
 use super::entry::Entry;
 use super::evidence::{Evidence, EvidenceKind};
 use super::view::{BUCKETS, bucket, stretch};
-use crate::base::limits::{CARDS_PER_FRAME_MAX, HELD_PER_FRAME_MAX};
+use crate::base::limits::HELD_PER_FRAME_MAX;
 use crate::base::{EventNumber, MemberId, Presence, Step, Time};
 use crate::wire::{HeldMember, MembershipFrame, ShownCard};
 
@@ -30,6 +30,10 @@ const UNVOUCHED_WAIT: Duration = Duration::from_secs(2);
 const UNVOUCHED_WAIT_MAX: Duration = Duration::from_secs(120);
 /// Whoever has something to say says it within this time, so whoever was not heard in it was asked already.
 const ROUND: Duration = Duration::from_millis(1_500);
+/// Lines of a list that this node sends: as many as one datagram holds at their longest. All lists of a comparison go out
+/// together; a list that was cut into fragments would be lost with any of them, and the lists of thousands of members
+/// overtake each other on the way until the other side can hold no more halves of them.
+const LINES_PER_LIST: usize = 16;
 /// A card is as large as four lines of a list.
 const ITEMS_PER_CARD: usize = 4;
 /// And what a list costs beside its lines, so that empty ones are not free.
@@ -305,7 +309,7 @@ impl Membership {
         self.spend(step, peer, ITEMS_PER_LIST + lines.len());
         // An answer that does not reach the end of its stretch would say nothing of what lies beyond.
         let mut after = part.after;
-        let mut chunks = lines.chunks(HELD_PER_FRAME_MAX).peekable();
+        let mut chunks = lines.chunks(LINES_PER_LIST).peekable();
         let mut frames = Vec::new();
         if chunks.peek().is_none() {
             frames.push((after, part.done, Vec::new()));
@@ -386,13 +390,11 @@ impl Lacking {
         }
     }
 
-    /// Frames within their limits, cards first: the rest speaks of what they show.
-    fn into_frames(self) -> Vec<MembershipFrame> {
-        let cards = self.cards.chunks(CARDS_PER_FRAME_MAX).map(|chunk| MembershipFrame::Cards(chunk.to_vec()));
-        let leaves = self.leaves.chunks(CARDS_PER_FRAME_MAX).map(|chunk| MembershipFrame::Leaves(chunk.to_vec()));
-        let mut frames: Vec<_> = cards.chain(leaves).collect();
-        frames.extend(self.others);
-        frames
+    /// Cards first: the rest speaks of what they show. Each is a frame of its own, which transport packs into datagrams.
+    fn into_frames(self) -> impl Iterator<Item = MembershipFrame> {
+        let cards = self.cards.into_iter().map(|card| MembershipFrame::Cards(vec![card]));
+        let leaves = self.leaves.into_iter().map(|leave| MembershipFrame::Leaves(vec![leave]));
+        cards.chain(leaves).chain(self.others)
     }
 }
 
@@ -401,8 +403,9 @@ mod tests {
     use super::super::standing::Standing;
     use super::super::tests::bench::{card, report_on, run};
     use super::*;
-    use crate::base::{Now, Wall};
-    use crate::wire::Report;
+    use crate::base::{Now, Run, Wall};
+    use crate::wire::sealed::WHOLE_FRAME_BYTES_MAX;
+    use crate::wire::{Report, codec};
 
     fn verdicts_told(their_tick: u64) -> usize {
         let now = Now { time: Time::ZERO, wall: Wall(0), lag: Duration::ZERO };
@@ -423,6 +426,22 @@ mod tests {
         assert_eq!(verdicts_told(9), DISPUTES_PER_LIST_MAX);
         assert_eq!(verdicts_told(10), 0, "they know better");
         assert_eq!(verdicts_told(0), 2 * DISPUTES_PER_LIST_MAX, "nobody says that it is there");
+    }
+
+    #[test]
+    fn a_list_is_one_datagram_however_long_its_lines() {
+        let line = HeldMember {
+            member: MemberId([0xff; 32]),
+            run: Run { incarnation: u64::MAX, boot: u64::MAX },
+            version: u32::MAX,
+            left: true,
+            unreachable: true,
+            tick: u64::MAX,
+        };
+        let after = Some(line.member);
+        let held = vec![line; LINES_PER_LIST];
+        let frame = MembershipFrame::Bucket { index: u8::MAX, after, done: true, answer: true, held };
+        assert!(codec::encode(&frame).len() <= WHOLE_FRAME_BYTES_MAX);
     }
 
     /// In which second after its start a node asks which of those that beat once a second, in this order.
