@@ -16,6 +16,7 @@ const DEAF_MAX: Duration = Duration::from_secs(10 * 60);
 pub struct Deaf {
     silent: BTreeSet<MemberId>,
     since: Time,
+    hears_most: bool,
 }
 
 impl Deaf {
@@ -24,16 +25,25 @@ impl Deaf {
         !self.silent.is_empty()
     }
 
-    /// Looks at the links of the members that are watched: those heard, and those silent. `back` says whether
-    /// one that fell silent before is heard again, or gone for good.
+    /// Deaf, and without a group around it: of those whom it watches now it hears less than half. Where many are cut
+    /// off together they watch each other, and the more they find of those who are gone by that.
+    #[must_use]
+    pub fn is_alone(&self) -> bool {
+        self.is_deaf() && !self.hears_most
+    }
+
+    /// Looks at the links of the members that are watched, `watched` in all: those heard, and those silent. `back`
+    /// says whether one that fell silent before is heard again, or gone for good.
     pub fn update(
         &mut self,
         now: Time,
+        watched: usize,
         live: usize,
         silent: impl Iterator<Item = MemberId>,
         back: impl Fn(MemberId) -> bool,
     ) {
         let was_deaf = self.is_deaf();
+        self.hears_most = live * 2 >= watched;
         self.silent.retain(|&id| !back(id));
         self.silent.extend(silent);
         let links = live + self.silent.len();
@@ -59,15 +69,16 @@ mod tests {
     #[test]
     fn more_than_half_of_three_links_or_more_make_deaf() {
         let mut deaf = Deaf::default();
-        deaf.update(Time::ZERO, 0, [id(1), id(2)].into_iter(), |_| false);
+        deaf.update(Time::ZERO, 2, 0, [id(1), id(2)].into_iter(), |_| false);
         assert!(!deaf.is_deaf(), "two links are too few to tell");
-        deaf.update(Time::ZERO, 2, [id(1), id(2)].into_iter(), |_| false);
+        deaf.update(Time::ZERO, 4, 2, [id(1), id(2)].into_iter(), |_| false);
         assert!(!deaf.is_deaf(), "half is not more than half");
-        deaf.update(Time::ZERO, 1, [id(1), id(2)].into_iter(), |_| false);
-        assert!(deaf.is_deaf());
-        deaf.update(Time::ZERO, 1, std::iter::empty(), |_| false);
+        deaf.update(Time::ZERO, 3, 1, [id(1), id(2)].into_iter(), |_| false);
+        assert!(deaf.is_deaf() && deaf.is_alone());
+        deaf.update(Time::ZERO, 2, 1, std::iter::empty(), |_| false);
         assert!(deaf.is_deaf(), "they are only no longer watched");
-        deaf.update(Time::ZERO, 2, std::iter::empty(), |back| back == id(1));
+        assert!(!deaf.is_alone(), "of two whom it watches now it hears one");
+        deaf.update(Time::ZERO, 2, 2, std::iter::empty(), |back| back == id(1));
         assert!(!deaf.is_deaf());
     }
 }

@@ -135,6 +135,7 @@ impl Membership {
                 self.connect(id);
             }
         }
+        self.pass_doubts_on(now);
         self.tend_links(step);
     }
 
@@ -208,7 +209,7 @@ impl Membership {
     }
 
     pub(super) fn update_deaf(&mut self, now: Time) {
-        let mut live = 0;
+        let (mut watched, mut live) = (0, 0);
         let mut silent = Vec::new();
         // Whom nobody heard since this node started may be long gone. One that others heard is missed here, whether or
         // not a session with it ever opened.
@@ -217,6 +218,7 @@ impl Membership {
             let Some(entry) = self.members.get(id).filter(|entry| was_there(entry)) else {
                 continue;
             };
+            watched += 1;
             // One that is dialled only now is neither.
             if entry.near().link.is_silent(now) {
                 silent.push(*id);
@@ -224,14 +226,15 @@ impl Membership {
                 live += 1;
             }
         }
-        let was = self.deaf.is_deaf();
+        let was = (self.deaf.is_deaf(), self.deaf.is_alone());
         let members = &self.members;
         let back = |id: MemberId| {
             members.get(&id).is_none_or(|entry| entry.has_left() || !was_there(entry) || entry.near().link.is_live(now))
         };
-        self.deaf.update(now, live, silent.into_iter(), back);
-        if was != self.deaf.is_deaf() {
-            debug!(deaf = self.deaf.is_deaf(), "own hearing");
+        self.deaf.update(now, watched, live, silent.into_iter(), back);
+        let is = (self.deaf.is_deaf(), self.deaf.is_alone());
+        if was != is {
+            debug!(deaf = is.0, alone = is.1, "own hearing");
         }
     }
 }

@@ -175,6 +175,7 @@ impl Membership {
     /// Calls a member unreachable on the evidence of `verdict`, and tells the others why.
     pub(super) fn condemn(&mut self, step: &mut Step, id: MemberId, basis: Vec<Evidence>, verdict: Vec<Report>) {
         let now = step.now.time;
+        let me = self.own.id();
         let is_deaf = self.deaf.is_deaf();
         let Some(frame) = self.change(id, |entry| {
             let run = entry.run();
@@ -188,6 +189,8 @@ impl Membership {
                 entry.near_mut().report_until = Some(now + REPORT_AFTER_VERDICT);
             }
             entry.near_mut().link.contradictors.clear();
+            // From here on the basis and the verdict tell why; half of a room can be gone at once.
+            entry.near_mut().case.close(me);
             entry.unreachable_frame()
         }) else {
             return;
@@ -219,6 +222,10 @@ impl Membership {
                 self.reporting.remove(&id);
             }
             near.exchange.returned |= returns;
+            if returns {
+                // What is said of it from now on is another case, though its tick be as old as in the last one.
+                near.relayed.2 = 0;
+            }
             if !is_suspect {
                 near.case.drop_reports();
                 // Whoever is alive by somebody else's word is given a full silence before it is reported again.

@@ -4,6 +4,8 @@
 //! Ticks and reports are not signed. A word counts as that of the member whose session it came over; no tick
 //! is believed that its owner cannot have reached; and whom this node hears itself, nobody talks it out of.
 
+use std::time::Duration;
+
 use tracing::{debug, trace};
 
 use super::Membership;
@@ -17,6 +19,10 @@ use crate::base::limits::{RELAYS_PER_REPORT_MAX, REPORTS_PER_HEARTBEAT_MAX};
 use crate::base::{MemberId, Presence, Run, Step, Time};
 use crate::wire::{Heartbeat, MembershipFrame, OpenReport, Report};
 
+/// Two voices need less to make a verdict, so that who dies gives nobody reason to ask around.
+const LONG_DOUBT: Duration = Duration::from_secs(1);
+/// Those who are asked about in one heartbeat.
+const DOUBTS_PER_BEAT_MAX: usize = 8;
 /// A report at this tick names none, so it speaks against nobody of whom a tick is known: it asks for one.
 const ASKS: u64 = 0;
 
@@ -108,8 +114,9 @@ impl Membership {
             let is_contested = tick != ASKS && entry.is_contested(now, tick);
             match newer {
                 Some(tick) => self.contradict(step, subject, tick, by, via),
-                // Whoever is asked says what it heard itself, or one liar's word would come from all sides.
-                None if is_alive && by == via && tick != ASKS => {
+                // Whoever passes a report on does not know better either. Whoever is asked says what it heard itself, or one
+                // liar's word would come from all sides.
+                None if is_alive && tick != ASKS => {
                     self.send(via, MembershipFrame::Contradiction { subject, run, tick: known, by: me });
                 }
                 None => {}
@@ -463,6 +470,22 @@ impl Membership {
             for to in self.audience() {
                 self.send(to, MembershipFrame::Withdrawal { subject, run, tick });
             }
+        }
+    }
+
+    /// Whoever holds somebody suspect on hearsay only, and for long, shows the report to its neighbours of now: who knows
+    /// better says so. After a partition many links are new, and what was said before they opened did not go over them.
+    pub(super) fn pass_doubts_on(&mut self, now: Time) {
+        let since = now - LONG_DOUBT;
+        let hearsay = |&id: &MemberId| {
+            let entry = self.members.get(&id)?;
+            let is_doubted = entry.presence == Some(Presence::Suspect) && !entry.near().link.is_observed();
+            Some((id, entry.near().case.hearsay(since).filter(|_| is_doubted)?))
+        };
+        let doubts: Vec<_> = self.disputed.iter().filter_map(hearsay).take(DOUBTS_PER_BEAT_MAX).collect();
+        for (subject, (by, open)) in doubts {
+            debug!(?subject, ?by, tick = open.tick, "asking whether anybody knows better");
+            self.relay(&[by, subject], &MembershipFrame::Report(Report { by, open }));
         }
     }
 

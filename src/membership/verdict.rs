@@ -190,6 +190,12 @@ impl Case {
         self.contradictions.retain(|&by, held| by != member && held.via != member);
     }
 
+    /// The verdict is there: keeps but the report of `me`, which may have to ride on for a while.
+    pub fn close(&mut self, me: MemberId) {
+        self.reports.retain(|&by, _| by == me);
+        self.contradictions.clear();
+    }
+
     pub fn drop_reports(&mut self) {
         self.reports.clear();
     }
@@ -219,6 +225,14 @@ impl Case {
     #[must_use]
     pub fn report(&self, by: MemberId) -> Option<&HeldReport> {
         self.reports.get(&by)
+    }
+
+    /// The newest of the reports that were passed on to here and have stood since `since`, and its author.
+    #[must_use]
+    pub fn hearsay(&self, since: Time) -> Option<(MemberId, OpenReport)> {
+        let has_stood = |held: &HeldReport| held.since.is_some_and(|(from, _)| from <= since);
+        let passed_on = self.reports.iter().filter(|&(&by, held)| held.via != by && has_stood(held));
+        passed_on.max_by_key(|(_, held)| held.report.tick).map(|(&by, held)| (by, held.report))
     }
 
     /// Those who have lately said that they know a tick newer than `tick`.

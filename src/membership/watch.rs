@@ -32,7 +32,7 @@ const UNUSED_LINK: Duration = Duration::from_secs(60);
 const UNUSED_CHECK_TICKS: u64 = 16;
 /// How long this node tries to reach a member that it wants to talk to before it is asked again.
 const WANTED_FOR: Duration = Duration::from_secs(10);
-/// A node that is cut off, or that has met nobody yet, looks for everybody whom it remembers, 66 a second.
+/// A node that is cut off alone, or that has met nobody yet, looks for everybody whom it remembers, 66 a second.
 const SWEEP_SPACING: Duration = Duration::from_millis(15);
 const SWEEP_AGAIN: Duration = Duration::from_secs(1);
 /// Whom this node remembers from before its start, and nobody vouches for by then, it looks for too; so do the
@@ -354,9 +354,9 @@ impl Membership {
         }
     }
 
-    /// Whether this node is probably cut off, or has met nobody yet.
+    /// Whether this node is probably cut off alone, or has met nobody yet.
     fn is_lost(&self) -> bool {
-        self.deaf.is_deaf() || self.watch.open.is_empty()
+        self.deaf.is_alone() || self.watch.open.is_empty()
     }
 
     /// One turn of looking for everybody, while this node is lost, or for those who were restored.
@@ -438,7 +438,7 @@ impl Membership {
         }
     }
 
-    /// This node is not cut off any more: whom it did not find meanwhile may be there all the same.
+    /// This node is not cut off any more, or not alone: whom it did not find meanwhile may be there all the same.
     fn believe_again(&mut self, step: &mut Step) {
         let me = self.own.id();
         for id in std::mem::take(&mut self.watch.doubted) {

@@ -230,3 +230,65 @@ fn who_only_suspects_a_member_gives_no_word_for_it() {
         |output: &Output| matches!(output, Output::Send { frame: MembershipFrame::Contradiction { .. }, .. });
     assert!(!bench.outputs.iter().any(contradicts), "{:?}", bench.outputs);
 }
+
+/// Has `mal` pass on that somebody of the crowd does not hear `far` after tick 3.
+fn pass_on_a_report(bench: &mut Bench, far: &str) -> Report {
+    let by = (0..).map(|n| identity(&format!("m{n}")).id()).find(|&by| by != identity(far).id()).unwrap();
+    let report = Report { by, open: report_on(far, 3) };
+    bench.frame("mal", MembershipFrame::Report(report));
+    report
+}
+
+#[test]
+fn who_knows_better_on_hearsay_says_so_to_whoever_passes_a_report_on() {
+    let mut bench = Bench::crowded();
+    let far = bench.far();
+    let (subject, me) = (identity(&far).id(), identity("ana").id());
+    let newer = |by| MembershipFrame::Contradiction { subject, run: run(100), tick: 7, by };
+    bench.frame("bo", newer(identity("bo").id()));
+    bench.outputs.clear();
+    pass_on_a_report(&mut bench, &far);
+    let answer = Output::Send { to: identity("mal").id(), frame: newer(me) };
+    assert!(bench.outputs.contains(&answer), "{:?}", bench.outputs);
+    assert_eq!(bench.presence(&far), Some(Presence::Alive));
+}
+
+#[test]
+fn a_doubt_that_lasts_is_shown_to_the_neighbours_of_now() {
+    let mut bench = Bench::crowded();
+    let far = bench.far();
+    let report = pass_on_a_report(&mut bench, &far);
+    assert_eq!(bench.presence(&far), Some(Presence::Suspect));
+    bench.pass(Duration::from_millis(900));
+    bench.outputs.clear();
+    bench.pass(Duration::from_millis(1_200));
+    assert_eq!(bench.presence(&far), Some(Presence::Suspect));
+    let frame = MembershipFrame::Report(report);
+    let shown = |output: &Output| matches!(output, Output::Send { frame: sent, .. } if *sent == frame);
+    assert!(bench.outputs.iter().any(shown), "{:?}", bench.outputs);
+}
+
+#[test]
+fn what_is_said_of_a_member_after_it_came_back_is_another_case() {
+    let mut bench = Bench::new();
+    for name in ["cy", "dee"] {
+        bench.open(name);
+        bench.beat(name, 10);
+    }
+    bench.show("bo", "eve", run(100), 3);
+    bench.pass(Duration::from_millis(2_500));
+    for name in ["cy", "dee"] {
+        bench.beat_with(name, 12, vec![OpenReport { mostly_deaf: true, ..report_on("eve", 12) }]);
+    }
+    bench.pass(Duration::from_secs(10));
+    assert_eq!(bench.presence("eve"), Some(Presence::Unreachable));
+    bench.beat("mal", 22);
+    bench.beat("bo", 23);
+    bench.list("mal", "eve", 3);
+    assert_eq!(bench.presence("eve"), Some(Presence::Alive));
+    let frame = MembershipFrame::Report(Report { by: identity("mal").id(), open: report_on("eve", 12) });
+    bench.outputs.clear();
+    bench.frame("mal", frame.clone());
+    let passes_on = |output: &Output| matches!(output, Output::Send { frame: sent, .. } if *sent == frame);
+    assert!(bench.outputs.iter().any(passes_on), "{:?}", bench.outputs);
+}
