@@ -12,7 +12,7 @@ use super::protocol::RequestError;
 use crate::base::limits::{CONTROL_LOG_BYTES_MAX, DISK_QUESTIONS_MAX};
 use crate::base::{MessageId, text};
 use crate::node::api::{Found, Message, WhyMessage};
-use crate::store::{CaughtUp, History, Home, Indexer, Matches, Search, SearchError, StoreError};
+use crate::store::{CaughtUp, History, Home, Matches, Search, SearchError, Settler, StoreError};
 use crate::view::{Ink, Names, View};
 use crate::wire::EvidenceFile;
 
@@ -77,10 +77,10 @@ impl Clerk {
     ///
     /// # Errors
     /// What the system says about one more thread.
-    pub fn start(home: Home, indexer: Indexer, wake: impl Fn() + Send + 'static) -> std::io::Result<Self> {
+    pub fn start(home: Home, settler: Settler, wake: impl Fn() + Send + 'static) -> std::io::Result<Self> {
         let (questions, queue) = sync_channel(DISK_QUESTIONS_MAX);
         let (done, answers) = channel();
-        let desk = Desk { home, indexer, history: None, done };
+        let desk = Desk { home, settler, history: None, done };
         let thread = thread::Builder::new()
             .name("moot-clerk".into())
             .stack_size(STACK_BYTES)
@@ -114,7 +114,7 @@ impl Clerk {
 /// What the thread owns.
 struct Desk {
     home: Home,
-    indexer: Indexer,
+    settler: Settler,
     /// Opened by the first question: most lives of a node see none.
     history: Option<History>,
     done: Sender<Answer>,
@@ -175,12 +175,12 @@ impl Desk {
     }
 
     fn search(&mut self, search: &Search) -> Result<Matches, RequestError> {
-        let caught_up = self.indexer.catch_up();
-        if caught_up == CaughtUp::No {
-            let why = "the newest messages are not indexed yet, as on a disk that is full; moot log has them";
+        let caught_up = self.settler.catch_up();
+        let history = self.reader(caught_up).map_err(|error| failed(&error))?;
+        if caught_up != CaughtUp::Yes && !history.is_indexed().map_err(|error| failed(&error))? {
+            let why = "the newest messages are not indexed yet, as on a disk that is full or slow; moot log has them";
             return Err(RequestError::failed(why));
         }
-        let history = self.reader(caught_up).map_err(|error| failed(&error))?;
         match history.search(search) {
             Ok(matches) => Ok(all_that_fit(matches)),
             Err(SearchError::Store(error)) => Err(failed(&error)),
@@ -223,22 +223,22 @@ impl Desk {
     /// A reader that sees all that was committed by now.
     fn history(&mut self) -> Result<&History, StoreError> {
         let is_held = self.history.as_ref().is_some_and(History::keeps_others_waiting);
-        let caught_up = if is_held { CaughtUp::Yes } else { self.indexer.catch_up() };
+        let caught_up = if is_held { CaughtUp::Yes } else { self.settler.catch_up() };
         self.reader(caught_up)
     }
 
     fn reader(&mut self, caught_up: CaughtUp) -> Result<&History, StoreError> {
-        if caught_up == CaughtUp::No {
-            self.history = Some(History::open_unfiled(&self.home)?);
+        let mut history = match self.history.take() {
+            Some(history) => history,
+            None => History::open(&self.home)?,
+        };
+        let is_filed = caught_up == CaughtUp::Yes || history.is_filed()?;
+        match caught_up {
+            CaughtUp::No if !is_filed => history = History::open_unfiled(&self.home)?,
+            CaughtUp::Waits if !is_filed => return Err(StoreError::Held { path: self.home.database() }),
+            CaughtUp::Yes | CaughtUp::No | CaughtUp::Waits => {}
         }
-        if self.history.is_none() {
-            self.history = Some(History::open(&self.home)?);
-        }
-        let history = self.history.as_ref().expect("opened above");
-        if caught_up == CaughtUp::Waits && !history.is_whole()? {
-            return Err(StoreError::Held { path: self.home.database() });
-        }
-        Ok(history)
+        Ok(self.history.insert(history))
     }
 }
 
@@ -357,7 +357,7 @@ mod tests {
         let author = home.identity().id();
         let writer = Writer::start(&home, Box::new(|| ())).unwrap();
         let (done, _answers) = channel();
-        let mut desk = Desk { home, indexer: writer.indexer(), history: None, done };
+        let mut desk = Desk { home, settler: writer.settler(), history: None, done };
         let (run, to, at) = (Run { incarnation: 1, boot: 2 }, MemberId([9; 32]), Wall(1_000));
         for seq in 1..=3 {
             let text = format!("number {seq}");

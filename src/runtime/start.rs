@@ -169,13 +169,13 @@ fn build(
     let _ = host.handle_command(now, Command::Join { addresses: known });
 
     let facts = Facts { nick: home.nick().to_owned(), room: home.room().clone(), addresses };
-    let indexer = writer.indexer();
+    let settler = writer.settler();
     Ok(EventLoop {
         host,
         facts,
         socket,
         disk: Disk::new(writer, now.time),
-        clerk: Clerk::start(home, indexer, waking(waker))?,
+        clerk: Clerk::start(home, settler, waking(waker))?,
         control,
         signals,
         asked_to_stop,

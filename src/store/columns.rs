@@ -8,7 +8,7 @@ use serde::de::{DeserializeOwned, IntoDeserializer as _};
 use serde::{Deserialize, Serialize};
 
 /// A number of 64 bits. SQLite's are signed: what is past 2⁶³ shows there as negative and reads back as it
-/// was, so what compares such columns says [`unsigned`].
+/// was, so what orders such columns puts those below zero last.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Num(pub u64);
 

@@ -1,12 +1,12 @@
 //! One group of records, one transaction. Owns what a failure means: a full disk undoes the group and nothing
 //! else, and what leaves the disk's state unknown is final.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, Error, ErrorCode, ffi};
 
 use super::rows::{RowError, Rows};
-use super::{files, index, journal, prune};
+use super::{files, index, journal, prune, schema};
 use crate::node::Record;
 
 /// The connection that writes.
@@ -21,6 +21,9 @@ pub(super) enum CommitError {
     /// The group is rolled back; what was committed before stands.
     #[error("the disk is full")]
     Full,
+    /// Nothing was done: another program holds the database. Only of what can wait; a commit waits until it can be done.
+    #[error("another program holds the database")]
+    Held,
     /// It is unknown what is on the disk, or nothing more can get there.
     #[error("{0}")]
     Fatal(String),
@@ -40,7 +43,7 @@ impl Committer {
         })
     }
 
-    /// Makes all `records` durable, or none; they are read, and their words found, after [`Committer::index`].
+    /// Makes all `records` durable, or none; they are read, and their words found, after [`Committer::settle`].
     pub(super) fn commit_first<'r>(
         &self,
         records: impl IntoIterator<Item = &'r Record> + Clone,
@@ -51,16 +54,20 @@ impl Committer {
         }
     }
 
-    /// Files what waits in the journal, and makes the words of all messages found. Nothing is claimed by it, so it is not synced by
-    /// itself: the next commit's sync covers it, and what a power cut takes of it is done again.
-    pub(super) fn index(&self) -> Result<(), CommitError> {
+    /// Files what waits in the journal, and then makes the words of all messages found: with little room the first may succeed
+    /// alone. Nothing is claimed by it, so it is not synced by itself: the next commit's sync covers it, and what a power
+    /// cut takes of it is done again. Where there is nothing to do it needs no lock; and it can wait where a commit cannot.
+    pub(super) fn settle(&self) -> Result<(), CommitError> {
+        if self.is_settled().map_err(|error| self.sort(error.into()))? {
+            return Ok(());
+        }
         self.synchronous("normal")?;
-        let indexed = self.transaction(|db| {
-            journal::file(db)?;
-            index::catch_up(db)
-        });
-        self.synchronous("full")?;
-        indexed
+        let settled = self.try_transaction(journal::file).and_then(|()| self.try_transaction(index::catch_up));
+        settled.and(self.synchronous("full"))
+    }
+
+    fn is_settled(&self) -> rusqlite::Result<bool> {
+        Ok(journal::is_empty(&self.db)? && index::is_up_to_date(&self.db)?)
     }
 
     fn synchronous(&self, mode: &str) -> Result<(), CommitError> {
@@ -70,7 +77,7 @@ impl Committer {
     /// Prunes some of people's history; says whether there is more to prune.
     pub(super) fn prune(&self) -> Result<bool, CommitError> {
         let mut more = false;
-        self.transaction(|db| {
+        self.try_transaction(|db| {
             journal::file(db)?;
             more = prune::step(db)?;
             Ok(())
@@ -89,13 +96,29 @@ impl Committer {
             return Ok(());
         }
         match pages("PASSIVE") {
-            Ok(_) | Err(CommitError::Full) => Ok(()),
+            Ok(_) | Err(CommitError::Full | CommitError::Held) => Ok(()),
             Err(error @ CommitError::Fatal(_)) => Err(error),
         }
     }
 
     fn transaction(&self, work: impl FnOnce(&Connection) -> Result<(), RowError>) -> Result<(), CommitError> {
-        self.begin().and_then(|()| work(&self.db)).and_then(|()| self.run("COMMIT")).map_err(|error| {
+        self.finish(self.begin(), work)
+    }
+
+    /// The same for what can be done another time: it waits for another program no longer than SQLite does.
+    fn try_transaction(&self, work: impl FnOnce(&Connection) -> Result<(), RowError>) -> Result<(), CommitError> {
+        match self.run("BEGIN IMMEDIATE") {
+            Err(RowError::Sqlite(error)) if is_busy(&error) => Err(CommitError::Held),
+            begun => self.finish(begun, work),
+        }
+    }
+
+    fn finish(
+        &self,
+        begun: Result<(), RowError>,
+        work: impl FnOnce(&Connection) -> Result<(), RowError>,
+    ) -> Result<(), CommitError> {
+        begun.and_then(|()| work(&self.db)).and_then(|()| self.run("COMMIT")).map_err(|error| {
             let error = self.sort(error);
             if self.db.is_autocommit() {
                 return error;
@@ -111,7 +134,7 @@ impl Committer {
     fn begin(&self) -> Result<(), RowError> {
         loop {
             match self.run("BEGIN IMMEDIATE") {
-                Err(RowError::Sqlite(error)) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                Err(RowError::Sqlite(error)) if is_busy(&error) => {
                     tracing::warn!(database = %self.path.display(), "another program holds the database; waiting for it");
                 }
                 ended => return ended,
@@ -125,22 +148,32 @@ impl Committer {
     }
 
     fn sort(&self, error: RowError) -> CommitError {
-        let RowError::Sqlite(error) = error else {
-            return CommitError::Fatal(format!("a record cannot be stored: {error}"));
-        };
-        let Error::SqliteFailure(code, _) = &error else {
-            return CommitError::Fatal(format!("a record cannot be stored: {error}"));
-        };
-        let is_full = code.code == ErrorCode::DiskFull
-            || (WRITE_ERRORS.contains(&code.extended_code) && !files::has_room(&self.path.with_extension("probe")));
-        if is_full {
-            return CommitError::Full;
+        match error {
+            RowError::Sqlite(error @ Error::SqliteFailure(..)) if is_full(&self.path, &error) => CommitError::Full,
+            RowError::Sqlite(error @ Error::SqliteFailure(..)) => CommitError::Fatal(format!(
+                "{} cannot be written ({error}); see to the disk and start again",
+                self.path.display()
+            )),
+            RowError::Sqlite(_) | RowError::Layout(_) | RowError::Changed(_) => {
+                CommitError::Fatal(format!("a record cannot be stored: {error}"))
+            }
+            RowError::JournalChanged | RowError::JournalForeign => {
+                CommitError::Fatal(schema::sort_row(&self.path, "write", error).to_string())
+            }
         }
-        CommitError::Fatal(format!(
-            "{} cannot be written ({error}); see to the disk and start again",
-            self.path.display()
-        ))
     }
+}
+
+/// Whether an error means that there is no room on the disk of the database at `path`.
+pub(super) fn is_full(path: &Path, error: &Error) -> bool {
+    let Error::SqliteFailure(code, _) = error else { return false };
+    code.code == ErrorCode::DiskFull
+        || (WRITE_ERRORS.contains(&code.extended_code) && !files::has_room(&path.with_extension("probe")))
+}
+
+/// Whether another program holds the database.
+pub(super) fn is_busy(error: &Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
 }
 
 /// Writes records where they belong, after those that were before them.
@@ -170,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn every_commit_is_synced_also_after_words_were_indexed() {
+    fn every_commit_is_synced_also_after_it_was_filed() {
         let dir = tempfile::tempdir().unwrap();
         let home = kit::home(&dir.path().join("home"));
         let bo = kit::identity(&home, 1);
@@ -178,7 +211,7 @@ mod tests {
         let is_full = || committer.db.pragma_query_value(None, "synchronous", |row| row.get::<_, i64>(0)) == Ok(2);
         assert!(is_full());
         committer.commit_first([&kit::received(&bo, 1, "hi")]).unwrap();
-        committer.index().unwrap();
+        committer.settle().unwrap();
         assert!(is_full());
         let various =
             |seq: u64| (0..1_000).map(|number| format!("word{} ", seq * 1_000 + number)).collect::<Vec<_>>().concat();
@@ -186,7 +219,7 @@ mod tests {
         committer.commit_first(&records).unwrap();
         let pages: i64 = committer.db.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
         limit_pages(&committer, pages);
-        assert!(matches!(committer.index(), Err(CommitError::Full)));
+        assert!(matches!(committer.settle(), Err(CommitError::Full)));
         assert!(is_full());
     }
 
@@ -223,7 +256,7 @@ mod tests {
         limit_pages(&committer, pages);
         for _ in 0..3 {
             assert!(matches!(committer.commit_first([&record(2)]), Err(CommitError::Full)));
-            assert!(matches!(committer.index(), Err(CommitError::Full)), "nor is there room to file it");
+            assert!(matches!(committer.settle(), Err(CommitError::Full)), "nor is there room to file it");
             assert!(committer.db.is_autocommit());
         }
         limit_pages(&committer, 1_000_000);

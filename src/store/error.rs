@@ -39,6 +39,10 @@ pub enum StoreError {
         path.display()
     )]
     Held { path: PathBuf },
+    #[error("another program holds {}; end that program, or wait for it, and try again", path.display())]
+    Locked { path: PathBuf },
+    #[error("{}: {why}", path.display())]
+    Unread { path: PathBuf, why: String },
     #[error(transparent)]
     Text(#[from] TextError),
     #[error("cannot {doing} {}: {}", path.display(), source.kind())]

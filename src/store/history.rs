@@ -1,5 +1,5 @@
 //! What people read of the past: the log, and a message by the name that they know it by. Owns handles and the
-//! order of the log; reads on a connection of its own, so that it never waits for the writer.
+//! order of the log; reads on a connection of its own, so that a commit that is on its way keeps nobody from reading.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use super::{Home, StoreError, index, journal, schema};
 use crate::base::{MemberId, MessageId, Wall};
 use crate::node::api::{Message, MessageKind};
 
-/// A reader of the database. It sees what was filed when it is asked: see [`super::Indexer`].
+/// A reader of the database. It sees what was filed when it is asked: see [`super::Settler`].
 pub struct History {
     pub(super) db: Connection,
     pub(super) path: PathBuf,
@@ -41,13 +41,20 @@ impl History {
         Self { db, path: home.database(), me, nick }
     }
 
-    /// Whether it shows, and finds by its words, all that was committed: nothing waits in the journal or to be indexed.
+    /// Whether it shows all that was committed: nothing waits in the journal.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn is_whole(&self) -> Result<bool, StoreError> {
-        let is_whole = || Ok(journal::is_empty(&self.db)? && index::is_up_to_date(&self.db)?);
-        is_whole().map_err(|error| self.sort(error))
+    pub fn is_filed(&self) -> Result<bool, StoreError> {
+        journal::is_empty(&self.db).map_err(|error| self.sort(error))
+    }
+
+    /// Whether it finds all that it shows by its words.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn is_indexed(&self) -> Result<bool, StoreError> {
+        index::is_up_to_date(&self.db).map_err(|error| self.sort(error))
     }
 
     /// Whether nobody writes as long as this reader is there.

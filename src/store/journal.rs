@@ -13,7 +13,7 @@ use crate::wire::codec;
 pub(super) fn encode<'r>(records: impl IntoIterator<Item = &'r Record>) -> Option<Vec<Vec<u8>>> {
     let mut rows = Vec::new();
     for record in records {
-        if rows.len() == GROUP_RECORDS_MAX || !may_wait(record) {
+        if rows.len() == WAITING_RECORDS_MAX || !may_wait(record) {
             return None;
         }
         let row = codec::encode_kept(record);
@@ -102,12 +102,12 @@ fn decode(record: &[u8], hash: &[u8]) -> Result<Record, RowError> {
     if blake3::hash(record).as_bytes()[..] != *hash {
         return Err(RowError::JournalChanged);
     }
-    codec::decode_kept(record).map_err(|_| RowError::JournalChanged)
+    codec::decode_kept(record).map_err(|_| RowError::JournalForeign)
 }
 
 /// A group of more is cheaper where it belongs: what a record costs there falls with their number, and here it does not. A guess
 /// between one, where a commit takes half the time here, and the hundred of a flood, which would be written twice.
-const GROUP_RECORDS_MAX: usize = 8;
+const WAITING_RECORDS_MAX: usize = 8;
 /// Nor is what is long written twice: a text of 16 KiB may wait, and a receipt that settles some seven hundred messages.
 const ROW_BYTES_MAX: usize = 32 * 1024;
 
@@ -139,12 +139,12 @@ mod tests {
         committer.commit_first([&kit::card(&bo, "bo", kit::run(5), 1)]).unwrap();
         assert_eq!(counts(), (0, 3));
         committer.commit_first([&record(4)]).unwrap();
-        let many: Vec<_> = (5..=5 + GROUP_RECORDS_MAX as u64).map(record).collect();
+        let many: Vec<_> = (5..=5 + WAITING_RECORDS_MAX as u64).map(record).collect();
         committer.commit_first(&many).unwrap();
         let filed = 4 + i64::try_from(many.len()).unwrap();
         assert_eq!(counts(), (0, filed));
         committer.commit_first([&record(90)]).unwrap();
-        committer.index().unwrap();
+        committer.settle().unwrap();
         assert_eq!(counts(), (0, filed + 1));
     }
 
@@ -240,7 +240,7 @@ mod tests {
         assert_eq!(seen, ["the last that fitted"]);
         drop(history);
         assert_eq!((count(&home, "journal"), count(&home, "messages")), (1, 0), "nothing was written");
-        committer.index().unwrap();
+        committer.settle().unwrap();
         let seen: Vec<String> = texts(&History::open(&home).unwrap());
         assert_eq!(seen, ["the last that fitted"]);
     }
@@ -258,7 +258,7 @@ mod tests {
             hasher.update(&row);
         }
         let form = hasher.finalize().to_hex();
-        let pinned = "8210c2887727a532";
+        let pinned = "625d5da77d0f245d";
         assert_eq!(
             &form[..16],
             pinned,

@@ -102,7 +102,7 @@ pub(super) fn sent(by: &Identity, to: MemberId, seq: Seq, text: &str) -> node::R
     node::Record::Messaging(Record::GroupSent { bytes, roster, sample_of: None, order: seq, at: Wall(2_000) })
 }
 
-/// One record of each kind that may wait in the journal: of `by` and `other`.
+/// One record of each kind that may wait in the journal, with each outcome and reason: of `by` and `other`.
 pub(super) fn of_each_waiting_kind(by: &Identity, other: MemberId) -> Vec<node::Record> {
     let (bytes, message) = private(by, run(5), other, 1, "psst");
     let at = Wall(2_000);
@@ -117,21 +117,18 @@ pub(super) fn of_each_waiting_kind(by: &Identity, other: MemberId) -> Vec<node::
         settled,
         at,
     };
-    let delivery = DeliveryRecord {
-        message,
-        group: Some((by.id(), run(5), 4)),
-        to: other,
-        outcome: Outcome::Refused,
-        attempts: 3,
-        reason: Some(RefusedReason::DiskFull),
-        at,
+    let delivery = |outcome, reason| {
+        let group = Option::is_some(&reason).then(|| (by.id(), run(5), 4));
+        Record::Delivery(DeliveryRecord { message, group, to: other, outcome, attempts: 3, reason, at })
     };
-    let messaging = [
+    let mut messaging = vec![
         Record::PrivateReceived { bytes: bytes.clone(), order: 7, at },
         Record::PrivateSent { bytes, order: 8, outcome: Outcome::Waiting, at },
         Record::Receipt(receipt),
-        Record::Delivery(delivery),
     ];
+    messaging.extend(Outcome::ALL.map(|outcome| delivery(outcome, None)));
+    let reasons = [RefusedReason::DiskFull, RefusedReason::BelowFloor, RefusedReason::Blocked];
+    messaging.extend(reasons.map(|reason| delivery(Outcome::Refused, Some(reason))));
     let group = [received(by, 1, "hi"), sent(by, other, 2, "hello")];
-    group.into_iter().chain(messaging.map(node::Record::Messaging)).collect()
+    group.into_iter().chain(messaging.into_iter().map(node::Record::Messaging)).collect()
 }

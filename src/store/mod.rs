@@ -30,4 +30,4 @@ pub use history::History;
 pub use home::{Home, Room};
 pub use load::load;
 pub use search::{By, Matches, Search, SearchError};
-pub use writer::{CaughtUp, Indexer, Writer, Written};
+pub use writer::{CaughtUp, Settler, Writer, Written};

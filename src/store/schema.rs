@@ -10,7 +10,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _};
 
 use super::columns::Word;
 use super::rows::RowError;
-use super::{Home, StoreError, files, journal};
+use super::{Home, StoreError, commit, files, journal};
 use crate::base::{MemberId, RoomId};
 
 /// Opens the database of `home` to write, and makes it where there is none.
@@ -99,7 +99,8 @@ pub(super) fn sort(path: &Path, doing: &'static str, error: rusqlite::Error) -> 
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
             StoreError::Damaged { path: path.to_owned(), why: "it is no sound database".to_owned() }
         }
-        Some(ErrorCode::DiskFull) => StoreError::DiskFull,
+        Some(ErrorCode::DatabaseBusy) => StoreError::Locked { path: path.to_owned() },
+        _ if commit::is_full(path, &error) => StoreError::DiskFull,
         // `ErrorCode` is SQLite's and open: the rest is told as it is.
         _ => StoreError::Database { doing, source: error },
     }
@@ -112,6 +113,7 @@ pub(super) fn sort_row(path: &Path, doing: &'static str, error: RowError) -> Sto
         RowError::Layout(_) | RowError::Changed(_) | RowError::JournalChanged => {
             StoreError::Damaged { path: path.to_owned(), why: error.to_string() }
         }
+        RowError::JournalForeign => StoreError::Unread { path: path.to_owned(), why: error.to_string() },
     }
 }
 
@@ -187,7 +189,7 @@ fn prepare(path: &Path) -> rusqlite::Result<Connection> {
     db.pragma_update(None, "cache_size", WRITER_CACHE_KIB)?;
     // The writer does it, because SQLite keeps what goes wrong in a checkpoint of its own to itself.
     db.pragma_update(None, "wal_autocheckpoint", 0)?;
-    db.pragma_update(None, "journal_size_limit", JOURNAL_BYTES_KEPT)?;
+    db.pragma_update(None, "journal_size_limit", WAL_BYTES_KEPT)?;
     if has_tables(&db)? {
         bring_up_to_date(&db)?;
     } else {
@@ -295,7 +297,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const WRITER_CACHE_KIB: i64 = -2048;
 const READER_CACHE_KIB: i64 = -256;
 /// What a burst leaves of the write-ahead log.
-const JOURNAL_BYTES_KEPT: i64 = 4 * 1024 * 1024;
+const WAL_BYTES_KEPT: i64 = 4 * 1024 * 1024;
 /// A start does not read more than this to look for damage: half a second on a slow disk.
 const CHECKED_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// More than the statements that `rows` prepares.
@@ -401,6 +403,19 @@ mod tests {
         drop(db);
         fs::set_permissions(home.database(), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
         assert!(matches!(refused(&home), StoreError::Foreign { .. }));
+    }
+
+    #[test]
+    fn who_cannot_file_what_was_left_says_which_database_is_held() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = kit::home(&dir.path().join("home"));
+        let other = open(&home).unwrap();
+        kit::committer(&home).commit_first([&kit::received(&kit::identity(&home, 1), 1, "hi")]).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let refused = refused(&home);
+        assert!(matches!(&refused, StoreError::Locked { path } if *path == home.database()), "{refused}");
+        other.execute_batch("ROLLBACK").unwrap();
+        assert!(load(&home).is_ok());
     }
 
     #[test]

@@ -386,7 +386,7 @@ mod tests {
         committer.commit_first([&undone]).unwrap();
         committer.commit_first([&kit::received(&bo, 2, "after")]).unwrap();
         assert_eq!((found(&home, "heard").len(), found(&home, "after").len()), (1, 0));
-        committer.index().unwrap();
+        committer.settle().unwrap();
         let counts = ["heard", "never", "after"].map(|word| found(&home, word).len());
         assert_eq!(counts, [1, 0, 1]);
         let db = schema::open(&home).unwrap();
@@ -430,7 +430,7 @@ mod tests {
         let committer = kit::committer(&home);
         committer.commit_first([&kit::received(&bo, 2, "later")]).unwrap();
         assert!(!crate::store::journal::is_empty(&Connection::open(home.database()).unwrap()).unwrap());
-        committer.index().unwrap();
+        committer.settle().unwrap();
         assert_eq!((found(&home, "late"), found(&home, "later")), (vec!["late".into()], vec!["later".into()]));
     }
 }

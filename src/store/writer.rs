@@ -4,7 +4,7 @@
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, TrySendError};
 use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::commit::{CommitError, Committer};
 use super::{Home, StoreError, schema};
@@ -20,7 +20,12 @@ pub struct Writer {
 }
 
 /// Another thread's way to have all messages read, and their words found. It keeps nobody from ending the writer.
-pub struct Indexer(Weak<SyncSender<Job>>);
+pub struct Settler {
+    jobs: Weak<SyncSender<Job>>,
+    /// What was asked for and is not answered yet: nothing else is queued before that, or a writer that has to wait would find its queue
+    /// full of questions that nobody waits for any more.
+    asked: Option<Receiver<CaughtUp>>,
+}
 
 /// Whether all that was submitted before can be read and searched.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,19 +37,32 @@ pub enum CaughtUp {
     Waits,
 }
 
-impl Indexer {
+impl Settler {
     /// Has all that was submitted before filed and indexed, and waits for that, but not for long.
-    #[must_use]
-    pub fn catch_up(&self) -> CaughtUp {
+    pub fn catch_up(&mut self) -> CaughtUp {
+        let until = Instant::now() + CAUGHT_UP_WITHIN;
+        // An answer to what was asked before says nothing of what was submitted since.
+        if self.asked.is_some() && self.answer(until) == CaughtUp::Waits {
+            return CaughtUp::Waits;
+        }
         let (done, is_done) = mpsc::channel();
-        match self.0.upgrade().map(|jobs| jobs.try_send(Job::Index { done })) {
-            Some(Ok(())) => {}
+        match self.jobs.upgrade().map(|jobs| jobs.try_send(Job::Settle { done })) {
+            Some(Ok(())) => self.asked = Some(is_done),
             Some(Err(TrySendError::Full(_))) => return CaughtUp::Waits,
             Some(Err(TrySendError::Disconnected(_))) | None => return CaughtUp::No,
         }
-        match is_done.recv_timeout(CAUGHT_UP_WITHIN) {
-            Ok(true) => CaughtUp::Yes,
-            Ok(false) | Err(RecvTimeoutError::Disconnected) => CaughtUp::No,
+        self.answer(until)
+    }
+
+    fn answer(&mut self, until: Instant) -> CaughtUp {
+        let Some(asked) = &self.asked else { return CaughtUp::No };
+        let answer = asked.recv_timeout(until.saturating_duration_since(Instant::now()));
+        if answer != Err(RecvTimeoutError::Timeout) {
+            self.asked = None;
+        }
+        match answer {
+            Ok(caught_up) => caught_up,
+            Err(RecvTimeoutError::Disconnected) => CaughtUp::No,
             Err(RecvTimeoutError::Timeout) => CaughtUp::Waits,
         }
     }
@@ -63,7 +81,7 @@ pub enum Written {
 enum Job {
     Write { mark: u64, records: Vec<Record> },
     Prune,
-    Index { done: Sender<bool> },
+    Settle { done: Sender<CaughtUp> },
 }
 
 impl Writer {
@@ -73,18 +91,19 @@ impl Writer {
     /// [`StoreError`], as [`super::load`].
     pub fn start(home: &Home, wake: Box<dyn Fn() + Send>) -> Result<Self, StoreError> {
         let committer = Committer::new(schema::open(home)?, home.database());
-        let (jobs, queue) = mpsc::sync_channel(STORE_BATCHES_MAX + READERS_WAITING_MAX);
+        let (jobs, queue) = mpsc::sync_channel(STORE_BATCHES_MAX + OTHER_JOBS_MAX);
         let (done, results) = mpsc::channel();
-        let work = Work { committer, queue, done, wake, is_pruning: true, unindexed: 1, since_checked: 0 };
+        let work =
+            Work { committer, queue, done, wake, is_pruning: true, unsettled: 1, is_closing: false, since_checked: 0 };
         let thread = thread::Builder::new().name("store".to_owned()).spawn(|| work.run());
         let thread = thread.map_err(StoreError::io("start the thread that writes", home.dir()))?;
         Ok(Self { jobs: Some(Arc::new(jobs)), results, thread: Some(thread) })
     }
 
-    /// For whoever searches.
+    /// For whoever reads.
     #[must_use]
-    pub fn indexer(&self) -> Indexer {
-        Indexer(self.jobs.as_ref().map(Arc::downgrade).unwrap_or_default())
+    pub fn settler(&self) -> Settler {
+        Settler { jobs: self.jobs.as_ref().map(Arc::downgrade).unwrap_or_default(), asked: None }
     }
 
     /// Queues a batch. Waits while `STORE_BATCHES_MAX` batches are queued.
@@ -141,7 +160,9 @@ struct Work {
     /// Set while there is history to prune.
     is_pruning: bool,
     /// Records that may wait in the journal, or whose words may not be in the index. At a start there may be some that the process before left.
-    unindexed: usize,
+    unsettled: usize,
+    /// Nothing more will be queued.
+    is_closing: bool,
     /// Records since the length of the write-ahead log was looked at.
     since_checked: usize,
 }
@@ -150,8 +171,8 @@ enum Turn {
     Write(Job),
     /// Nothing is queued, and there is history to prune.
     Prune,
-    /// Nothing is queued, and there are messages to be indexed.
-    Index,
+    /// Nothing is queued, and there are records to be filed, or messages to be indexed.
+    Settle,
 }
 
 impl Work {
@@ -160,7 +181,7 @@ impl Work {
             let done = match turn {
                 Turn::Write(job) => self.write(job),
                 Turn::Prune => self.prune(),
-                Turn::Index => self.index().map(drop),
+                Turn::Settle => self.settle().map(drop),
             };
             if let Err(error) = done {
                 tracing::error!(%error, "the store ends");
@@ -171,28 +192,29 @@ impl Work {
         }
     }
 
-    /// What to do next; `None` when the writer is closed and nothing is queued.
-    fn next(&self) -> Option<Turn> {
-        if !self.is_pruning && self.unindexed == 0 {
-            return self.queue.recv().ok().map(Turn::Write);
-        }
-        if !self.is_pruning {
-            return match self.queue.recv_timeout(INDEXED_AFTER) {
-                Ok(job) => Some(Turn::Write(job)),
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Some(Turn::Index),
-            };
-        }
-        match self.queue.try_recv() {
+    /// What to do next; `None` when the writer is closed and nothing is queued. What waits in the journal is filed once more then,
+    /// unless another program holds the database: nobody waits for that.
+    fn next(&mut self) -> Option<Turn> {
+        let other = if self.is_pruning { Some(Turn::Prune) } else { (self.unsettled > 0).then_some(Turn::Settle) };
+        let within = match other {
+            None => return self.queue.recv().ok().map(Turn::Write),
+            Some(Turn::Settle) => SETTLED_AFTER,
+            Some(Turn::Prune | Turn::Write(_)) => Duration::ZERO,
+        };
+        match self.queue.recv_timeout(within) {
             Ok(job) => Some(Turn::Write(job)),
-            Err(TryRecvError::Empty) => Some(Turn::Prune),
-            Err(TryRecvError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => other,
+            Err(RecvTimeoutError::Disconnected) => {
+                self.is_closing = true;
+                (self.unsettled > 0).then_some(Turn::Settle)
+            }
         }
     }
 
     /// Commits all that is queued by now, beginning with `first`, in one transaction.
     fn write(&mut self, first: Job) -> Result<(), String> {
         let mut batches = Vec::new();
-        let mut searchers = Vec::new();
+        let mut readers = Vec::new();
         let mut records = 0;
         for job in std::iter::once(first).chain(self.queue.try_iter()) {
             match job {
@@ -201,7 +223,7 @@ impl Work {
                     batches.push((mark, batch));
                 }
                 Job::Prune => self.is_pruning = true,
-                Job::Index { done } => searchers.push(done),
+                Job::Settle { done } => readers.push(done),
             }
             if records >= GROUP_RECORDS_MAX {
                 break;
@@ -210,11 +232,11 @@ impl Work {
         if !batches.is_empty() {
             self.commit(batches, records)?;
         }
-        if self.unindexed >= UNINDEXED_RECORDS_MAX || !searchers.is_empty() {
-            let is_indexed = self.index()?;
-            for done in searchers {
+        if self.unsettled >= UNSETTLED_RECORDS_MAX || !readers.is_empty() {
+            let caught_up = self.settle()?;
+            for done in readers {
                 // Who asked may be gone.
-                let _ = done.send(is_indexed);
+                let _ = done.send(caught_up);
             }
         }
         Ok(())
@@ -227,14 +249,14 @@ impl Work {
                 tracing::warn!(records, "the disk is full");
                 Err(StoreFailed)
             }
-            Err(CommitError::Fatal(why)) => return Err(why),
+            Err(error @ (CommitError::Held | CommitError::Fatal(_))) => return Err(error.to_string()),
         };
         tracing::trace!(batches = batches.len(), records, stored = result.is_ok(), "committed");
         for (mark, _) in batches {
             self.tell(Written::Stored { mark, result });
         }
         (self.wake)();
-        self.unindexed += records;
+        self.unsettled += records;
         self.since_checked += records.max(1);
         if self.since_checked < CHECKED_EVERY_RECORDS {
             return Ok(());
@@ -243,12 +265,17 @@ impl Work {
         self.committer.checkpoint().map_err(|error| error.to_string())
     }
 
-    /// Brings the index of words up to date; false where the disk is full. Then it is tried again with what comes next.
-    fn index(&mut self) -> Result<bool, String> {
-        self.unindexed = 0;
-        match self.committer.index() {
-            Ok(()) => Ok(true),
-            Err(CommitError::Full) => Ok(false),
+    /// Empties the journal, and brings the index of words up to date. On a full disk it is tried again with what comes next, behind
+    /// another program soon.
+    fn settle(&mut self) -> Result<CaughtUp, String> {
+        self.unsettled = 0;
+        match self.committer.settle() {
+            Ok(()) => Ok(CaughtUp::Yes),
+            Err(CommitError::Full) => Ok(CaughtUp::No),
+            Err(CommitError::Held) => {
+                self.unsettled = usize::from(!self.is_closing);
+                Ok(CaughtUp::Waits)
+            }
             Err(CommitError::Fatal(why)) => Err(why),
         }
     }
@@ -258,6 +285,7 @@ impl Work {
         match self.committer.prune() {
             Ok(more) => self.is_pruning = more,
             Err(CommitError::Full) => tracing::debug!("no room to prune"),
+            Err(CommitError::Held) => self.is_pruning = true,
             Err(CommitError::Fatal(why)) => return Err(why),
         }
         self.committer.checkpoint().map_err(|error| error.to_string())
@@ -269,16 +297,17 @@ impl Work {
     }
 }
 
-/// Whoever asks for something on the disk waits this long for what came last.
-const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(1);
-/// Room in the queue for them, beside batches.
-const READERS_WAITING_MAX: usize = 16;
+/// Whoever asks for something on the disk waits this long for what came last: longer than one commit that is on its way and the one
+/// after it take on a slow disk.
+const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(3);
+/// Room in the queue beside batches: for one who reads, and for what is due once a day.
+const OTHER_JOBS_MAX: usize = 2;
 /// Records in one transaction: past it a commit would keep its results waiting for others' sake.
 const GROUP_RECORDS_MAX: usize = 8_192;
 /// What waits in the journal is filed, and words are indexed, once nothing was to be written for so long, or after so many records: then a burst shares the work, and
 /// whoever waits for each message before the next one hardly meets it.
-const INDEXED_AFTER: Duration = Duration::from_millis(20);
-const UNINDEXED_RECORDS_MAX: usize = 256;
+const SETTLED_AFTER: Duration = Duration::from_millis(20);
+const UNSETTLED_RECORDS_MAX: usize = 256;
 /// The length of the write-ahead log is asked for this often. A record takes some ten pages of it, so that it grows by a third of
 /// what it may before that is noticed.
 const CHECKED_EVERY_RECORDS: usize = 32;
@@ -328,16 +357,16 @@ mod tests {
         kit::committer(&home).commit_first([&kit::received(&bo, 1, "old")]).unwrap();
         assert_eq!(found("old"), 0);
         let writer = Writer::start(&home, Box::new(|| {})).unwrap();
-        let indexer = writer.indexer();
+        let mut settler = writer.settler();
         for number in 2..=5 {
             writer.submit(number, vec![kit::received(&bo, number, &format!("new{number}"))]);
-            assert_eq!(indexer.catch_up(), CaughtUp::Yes);
+            assert_eq!(settler.catch_up(), CaughtUp::Yes);
             assert_eq!((found("old"), found(&format!("new{number}"))), (1, 1));
         }
         writer.submit(6, vec![kit::received(&bo, 6, "last")]);
         drop(writer.close());
         assert_eq!(found("last"), 1, "a process that ends leaves nothing to be indexed");
-        assert_eq!(indexer.catch_up(), CaughtUp::No, "nobody indexes any more");
+        assert_eq!(settler.catch_up(), CaughtUp::No, "nobody indexes any more");
     }
 
     #[test]
@@ -346,21 +375,63 @@ mod tests {
         let home = kit::home(&dir.path().join("home"));
         let bo = kit::identity(&home, 1);
         let writer = Writer::start(&home, Box::new(|| {})).unwrap();
-        let indexer = writer.indexer();
+        let mut settler = writer.settler();
         writer.submit(1, vec![kit::received(&bo, 1, "filed")]);
-        assert_eq!(indexer.catch_up(), CaughtUp::Yes);
+        assert_eq!(settler.catch_up(), CaughtUp::Yes);
         let other = schema::open(&home).unwrap();
         other.execute_batch("BEGIN IMMEDIATE").unwrap();
-        assert_eq!(indexer.catch_up(), CaughtUp::Waits);
+        assert_eq!(settler.catch_up(), CaughtUp::Yes, "there is nothing to do");
+        writer.submit(2, vec![kit::received(&bo, 2, "later")]);
+        for _ in 0..2 {
+            assert_eq!(settler.catch_up(), CaughtUp::Waits);
+        }
         let history = History::open(&home).unwrap();
-        assert!(history.is_whole().unwrap());
+        assert!(history.is_filed().unwrap() && history.is_indexed().unwrap());
         assert_eq!(history.log(9).unwrap().len(), 1);
         other.execute_batch("ROLLBACK").unwrap();
-        assert_eq!(indexer.catch_up(), CaughtUp::Yes, "the writer goes on");
+        assert_eq!(settler.catch_up(), CaughtUp::Yes, "the writer goes on");
+        assert_eq!(history.log(9).unwrap().len(), 2);
         // What a commit wrote down and nothing filed is not to be seen so.
         drop(writer.close());
-        kit::committer(&home).commit_first([&kit::received(&bo, 2, "waits")]).unwrap();
-        assert!(!history.is_whole().unwrap());
+        kit::committer(&home).commit_first([&kit::received(&bo, 3, "waits")]).unwrap();
+        assert!(!history.is_filed().unwrap());
+    }
+
+    #[test]
+    fn nobody_who_asks_in_vain_fills_the_queue() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = kit::home(&dir.path().join("home"));
+        let writer = Writer::start(&home, Box::new(|| {})).unwrap();
+        let mut settler = writer.settler();
+        let jobs = Arc::clone(writer.jobs.as_ref().unwrap());
+        let other = schema::open(&home).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        writer.submit(1, vec![kit::received(&kit::identity(&home, 1), 1, "hi")]);
+        for _ in 0..OTHER_JOBS_MAX + 1 {
+            assert_eq!(settler.catch_up(), CaughtUp::Waits);
+        }
+        // The first batch is with the writer: what it has room for can be queued without waiting.
+        for mark in 0..STORE_BATCHES_MAX {
+            let is_queued = jobs.try_send(Job::Write { mark: u64::try_from(mark).unwrap(), records: Vec::new() });
+            assert!(is_queued.is_ok(), "batch {mark}");
+        }
+        drop(jobs);
+        other.execute_batch("ROLLBACK").unwrap();
+    }
+
+    #[test]
+    fn a_writer_that_has_all_on_the_disk_ends_although_another_program_holds_the_database() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = kit::home(&dir.path().join("home"));
+        let writer = Writer::start(&home, Box::new(|| {})).unwrap();
+        let mut settler = writer.settler();
+        assert_eq!(settler.catch_up(), CaughtUp::Yes);
+        let other = schema::open(&home).unwrap();
+        kit::committer(&home).commit_first([&kit::received(&kit::identity(&home, 1), 1, "hi")]).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        assert_eq!(settler.catch_up(), CaughtUp::Waits, "what waits in the journal is filed later");
+        assert_eq!(writer.close(), []);
+        other.execute_batch("ROLLBACK").unwrap();
     }
 
     #[test]

@@ -30,6 +30,9 @@ pub(super) enum RowError {
     Changed(Part),
     #[error("a record in the journal is not what it was when it was stored")]
     JournalChanged,
+    /// It is what it was, and this program does not know its form.
+    #[error("a record in the journal was written by another build of moot; start that build once, and it is filed")]
+    JournalForeign,
 }
 
 /// What a row holds as it came from somebody.
