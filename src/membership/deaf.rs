@@ -16,7 +16,7 @@ const DEAF_MAX: Duration = Duration::from_secs(10 * 60);
 pub struct Deaf {
     silent: BTreeSet<MemberId>,
     since: Time,
-    hears_most: bool,
+    hears_some: bool,
 }
 
 impl Deaf {
@@ -25,11 +25,11 @@ impl Deaf {
         !self.silent.is_empty()
     }
 
-    /// Deaf, and without a group around it: of those whom it watches now it hears less than half. Where many are cut
-    /// off together they watch each other, and the more they find of those who are gone by that.
+    /// Deaf, and with hardly anybody around it: of those whom it watches now it hears less than a quarter. Where many are cut
+    /// off together they watch each other, and report whom they miss.
     #[must_use]
     pub fn is_alone(&self) -> bool {
-        self.is_deaf() && !self.hears_most
+        self.is_deaf() && !self.hears_some
     }
 
     /// Looks at the links of the members that are watched, `watched` in all: those heard, and those silent. `back`
@@ -43,7 +43,7 @@ impl Deaf {
         back: impl Fn(MemberId) -> bool,
     ) {
         let was_deaf = self.is_deaf();
-        self.hears_most = live * 2 >= watched;
+        self.hears_some = watched > 0 && live * 4 >= watched;
         self.silent.retain(|&id| !back(id));
         self.silent.extend(silent);
         let links = live + self.silent.len();
@@ -73,11 +73,13 @@ mod tests {
         assert!(!deaf.is_deaf(), "two links are too few to tell");
         deaf.update(Time::ZERO, 4, 2, [id(1), id(2)].into_iter(), |_| false);
         assert!(!deaf.is_deaf(), "half is not more than half");
-        deaf.update(Time::ZERO, 3, 1, [id(1), id(2)].into_iter(), |_| false);
+        deaf.update(Time::ZERO, 5, 1, [id(1), id(2)].into_iter(), |_| false);
         assert!(deaf.is_deaf() && deaf.is_alone());
         deaf.update(Time::ZERO, 2, 1, std::iter::empty(), |_| false);
         assert!(deaf.is_deaf(), "they are only no longer watched");
         assert!(!deaf.is_alone(), "of two whom it watches now it hears one");
+        deaf.update(Time::ZERO, 0, 0, std::iter::empty(), |_| false);
+        assert!(deaf.is_alone(), "it watches nobody any more");
         deaf.update(Time::ZERO, 2, 2, std::iter::empty(), |back| back == id(1));
         assert!(!deaf.is_deaf());
     }

@@ -63,8 +63,7 @@ pub struct Near {
     pub withdrawals: Vec<Evidence>,
     /// The reports that made it unreachable, for those who were not told.
     pub verdict: Vec<Report>,
-    /// Reports relayed for (run, tick).
-    pub relayed: (Run, u64, u8),
+    pub relayed: Relayed,
     /// Its card came in a handshake, and is passed on with its first tick.
     pub unspread: bool,
     /// The newest tick known but for the words of members that were probably cut off, where those raised it.
@@ -82,6 +81,14 @@ pub struct Near {
     pub report_until: Option<Time>,
     pub exchange: Exchange,
     pub budget: Budget,
+}
+
+/// Reports on one run and tick that were passed on.
+#[derive(Clone, Copy, Debug)]
+pub struct Relayed {
+    pub run: Run,
+    pub tick: u64,
+    pub count: u8,
 }
 
 /// Of a member with which this node has nothing to do.
@@ -112,7 +119,7 @@ impl Near {
             suspected_tick: None,
             withdrawals: Vec::new(),
             verdict: Vec::new(),
-            relayed: (Run { incarnation: 0, boot: 0 }, 0, 0),
+            relayed: Relayed { run: Run { incarnation: 0, boot: 0 }, tick: 0, count: 0 },
             unspread: false,
             before_deaf: None,
             lost_deaf: None,
@@ -318,6 +325,15 @@ impl Entry {
     #[must_use]
     pub fn is_reinstated_by(&self, tick: u64) -> bool {
         self.presence == Some(Presence::Unreachable) && self.near().lost_deaf.is_some_and(|known| tick >= known)
+    }
+
+    /// Whether it is suspect although nothing stands against it any more, and nobody gave a reason to take that back.
+    #[must_use]
+    pub fn is_doubted_without_reason(&self) -> bool {
+        self.presence == Some(Presence::Suspect)
+            && self.tick > 0
+            && !self.near().link.is_observed()
+            && !self.near().case.has_reports()
     }
 
     #[must_use]

@@ -12,7 +12,7 @@ use super::entry::Entry;
 use super::evidence::{Evidence, EvidenceKind};
 use super::view::{BUCKETS, bucket, stretch};
 use crate::base::limits::HELD_PER_FRAME_MAX;
-use crate::base::{EventNumber, MemberId, Presence, Step, Time};
+use crate::base::{EventNumber, MemberId, Presence, Run, Step, Time};
 use crate::wire::{HeldMember, MembershipFrame, ShownCard};
 
 /// Two heartbeats in a row with another fingerprint, of views that stand still, and views are compared: the lower
@@ -43,6 +43,8 @@ const VERDICTS_PER_LIST_MAX: usize = 64;
 /// Of these, such as speak against what the other side holds: after a partition those who are called gone come
 /// back by themselves, and only the rest is worth a word.
 const DISPUTES_PER_LIST_MAX: usize = 8;
+/// Members that are dialled because of one list.
+const SOUGHT_PER_LIST_MAX: usize = 4;
 
 /// A part of a bucket: beyond `after`, to the end when `done`, else to the last one listed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -255,6 +257,25 @@ impl Membership {
                 self.handle_held(step, line, peer);
             }
         }
+        self.look_where_a_peer_differs(step.now.time, held);
+    }
+
+    /// Words do not settle what was found by a node that was cut off: it is kept to itself, and the ticks that others know of the member
+    /// may be older. Then this node looks itself: for whom the other calls unreachable, and, once it is cut off no more, for whom it
+    /// called so.
+    fn look_where_a_peer_differs(&mut self, now: Time, held: &[HeldMember]) {
+        let is_deaf = self.deaf.is_deaf();
+        let mut sought = 0;
+        for line in held.iter().filter(|line| !line.left) {
+            let Some(entry) = self.members.get(&line.member).filter(|entry| entry.run() == line.run) else { continue };
+            let is_lost_deaf = entry.presence == Some(Presence::Unreachable) && entry.near().lost_deaf.is_some();
+            if line.unreachable && entry.is_present() && !entry.near().link.is_live(now) {
+                self.doubt_as_another(now, line.member);
+            } else if !line.unreachable && line.tick > 0 && is_lost_deaf && !is_deaf && sought < SOUGHT_PER_LIST_MAX {
+                sought += 1;
+                self.seek(now, line.member);
+            }
+        }
     }
 
     /// A peer holds somebody present whom this node does not.
@@ -306,6 +327,9 @@ impl Membership {
             let at = lines.partition_point(|line| line.member < me);
             lines.insert(at, own);
         }
+        if answer && !part.done {
+            close_stretch(&mut lines, range.1);
+        }
         self.spend(step, peer, ITEMS_PER_LIST + lines.len());
         // An answer that does not reach the end of its stretch would say nothing of what lies beyond.
         let mut after = part.after;
@@ -322,6 +346,16 @@ impl Membership {
         for (after, done, held) in frames {
             self.send(peer, MembershipFrame::Bucket { index: part.index, after, done, answer, held });
         }
+    }
+}
+
+/// An answer reaches as far as its last line. Where this node does not know who stands there it says so: a member in no run.
+fn close_stretch(lines: &mut Vec<HeldMember>, end: Bound<MemberId>) {
+    if let Bound::Included(member) = end
+        && lines.last().is_none_or(|line| line.member < member)
+    {
+        let run = Run { incarnation: 0, boot: 0 };
+        lines.push(HeldMember { member, run, version: 0, left: false, unreachable: false, tick: 0 });
     }
 }
 
@@ -403,7 +437,7 @@ mod tests {
     use super::super::standing::Standing;
     use super::super::tests::bench::{card, report_on, run};
     use super::*;
-    use crate::base::{Now, Run, Wall};
+    use crate::base::{Now, Wall};
     use crate::wire::sealed::WHOLE_FRAME_BYTES_MAX;
     use crate::wire::{Report, codec};
 

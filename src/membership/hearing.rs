@@ -135,7 +135,7 @@ impl Membership {
                 self.connect(id);
             }
         }
-        self.pass_doubts_on(now);
+        self.settle_doubts(step);
         self.tend_links(step);
     }
 
@@ -229,7 +229,10 @@ impl Membership {
         let was = (self.deaf.is_deaf(), self.deaf.is_alone());
         let members = &self.members;
         let back = |id: MemberId| {
-            members.get(&id).is_none_or(|entry| entry.has_left() || !was_there(entry) || entry.near().link.is_live(now))
+            members.get(&id).is_none_or(|entry| {
+                let is_back = || entry.presence == Some(Presence::Alive) && !entry.near().link.is_observed();
+                entry.has_left() || !was_there(entry) || entry.near().link.is_live(now) || is_back()
+            })
         };
         self.deaf.update(now, watched, live, silent.into_iter(), back);
         let is = (self.deaf.is_deaf(), self.deaf.is_alone());

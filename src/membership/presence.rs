@@ -85,7 +85,7 @@ impl Membership {
             self.wakes.set(id, None);
             return;
         };
-        if entry.near().case.is_empty() {
+        if entry.near().case.is_empty() && !entry.is_doubted_without_reason() {
             self.disputed.remove(&id);
         }
         let mut due = entry.near().close_at;
@@ -180,7 +180,7 @@ impl Membership {
         let Some(frame) = self.change(id, |entry| {
             let run = entry.run();
             let tick = entry.standing().tick.max(entry.near().case.accused_tick().unwrap_or(0));
-            let is_void = is_deaf && entry.near().case.is_word_of_the_deaf();
+            let is_void = is_deaf && is_word_of_the_deaf(&basis);
             entry.near_mut().lost_deaf = is_void.then(|| entry.near().before_deaf.unwrap_or(entry.standing().tick));
             entry.stand(entry.standing().merge(Standing::unreachable(run, tick)));
             entry.near_mut().verdict = verdict;
@@ -224,7 +224,7 @@ impl Membership {
             near.exchange.returned |= returns;
             if returns {
                 // What is said of it from now on is another case, though its tick be as old as in the last one.
-                near.relayed.2 = 0;
+                near.relayed.count = 0;
             }
             if !is_suspect {
                 near.case.drop_reports();
@@ -290,6 +290,12 @@ impl Membership {
             }
         }
     }
+}
+
+/// Whether a verdict rests on reports of members that were probably cut off themselves, and on nothing else.
+fn is_word_of_the_deaf(basis: &[Evidence]) -> bool {
+    let mut reports = basis.iter().filter(|item| item.kind == EvidenceKind::Report).peekable();
+    !basis.iter().any(|item| item.verdict) && reports.peek().is_some() && reports.all(|report| report.mostly_deaf)
 }
 
 impl Entry {

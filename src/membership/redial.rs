@@ -22,8 +22,9 @@ const HURRIED_PERIOD: Duration = Duration::from_millis(100);
 const HURRIED_FOR: Duration = Duration::from_secs(5);
 /// Members that are looked at to find whose turn it is.
 const LOOKED_AT_MAX: usize = 512;
-/// A node that is cut off alone asks all that it remembers, 66 a second, but each once a second at most.
-const DEAF_REDIAL_SPACING: Duration = Duration::from_millis(15);
+/// A node that is cut off dials all that it remembers, but each once a second at most: alone 66 a second, and ten in a group,
+/// whose others do so too.
+const ALONE_PERIOD: Duration = Duration::from_millis(15);
 /// One who left is dialled in every tenth turn: it comes back by itself, unless it does not know where to.
 const LEFT_EVERY: u64 = 10;
 /// A session on which nothing came for this long is replaced by a new handshake, at all addresses known: its
@@ -163,16 +164,16 @@ impl Membership {
     }
 
     fn redial_period(&self, now: Time) -> Duration {
-        if !self.deaf.is_alone() {
+        if !self.deaf.is_deaf() {
             return if now < self.redial.hurried_until { HURRIED_PERIOD } else { REDIAL_PERIOD };
         }
         let each_once = REDIAL_PERIOD / u32::try_from(self.redial.unreachable.len().max(1)).unwrap_or(u32::MAX);
-        each_once.max(DEAF_REDIAL_SPACING)
+        each_once.max(if self.deaf.is_alone() { ALONE_PERIOD } else { HURRIED_PERIOD })
     }
 
-    /// Those who would watch a member if it were there look for it; whoever is cut off alone looks for all.
+    /// Those who would watch a member if it were there look for it; whoever is cut off itself looks for all.
     fn is_mine_to_seek(&self, id: MemberId) -> bool {
-        self.deaf.is_alone() || self.watch.would_watch(id)
+        self.deaf.is_deaf() || self.watch.would_watch(id)
     }
 
     /// The next of `gone` after `after` that is this node's to look for, round and round, and that it is. Where none

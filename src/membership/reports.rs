@@ -9,7 +9,7 @@ use std::time::Duration;
 use tracing::{debug, trace};
 
 use super::Membership;
-use super::entry::Entry;
+use super::entry::{Entry, Relayed};
 use super::evidence::{Evidence, EvidenceKind};
 use super::hearing::lag_ms;
 use super::own::TICK_MAX;
@@ -21,7 +21,7 @@ use crate::wire::{Heartbeat, MembershipFrame, OpenReport, Report};
 
 /// Two voices need less to make a verdict, so that who dies gives nobody reason to ask around.
 const LONG_DOUBT: Duration = Duration::from_secs(1);
-/// Those who are asked about in one heartbeat.
+/// Those who are asked about in one heartbeat: to each six questions, of a hundred bytes (a guess).
 const DOUBTS_PER_BEAT_MAX: usize = 8;
 /// A report at this tick names none, so it speaks against nobody of whom a tick is known: it asks for one.
 const ASKS: u64 = 0;
@@ -114,9 +114,8 @@ impl Membership {
             let is_contested = tick != ASKS && entry.is_contested(now, tick);
             match newer {
                 Some(tick) => self.contradict(step, subject, tick, by, via),
-                // Whoever passes a report on does not know better either. Whoever is asked says what it heard itself, or one
-                // liar's word would come from all sides.
-                None if is_alive && tick != ASKS => {
+                // Whoever is asked says what it heard itself, or one liar's word would come from all sides.
+                None if is_alive && by == via && tick != ASKS => {
                     self.send(via, MembershipFrame::Contradiction { subject, run, tick: known, by: me });
                 }
                 None => {}
@@ -396,9 +395,6 @@ impl Membership {
         let wall = step.now.wall;
         let mut basis = vec![Evidence::verdict(via, run, tick, wall), entry.silence_evidence(me, step.now)];
         basis.extend(reports.iter().map(|report| Evidence::report(report.by, via, &report.open, wall)));
-        for report in reports.iter().filter(|report| report.by != me) {
-            entry.near_mut().case.accuse(report.by, via, report.open, now, step.now.wall);
-        }
         self.disputed.insert(subject);
         entry.stand(entry.standing().merge(Standing::unreachable(run, tick)));
         debug!(?subject, ?via, tick, "taking over a verdict");
@@ -473,19 +469,28 @@ impl Membership {
         }
     }
 
-    /// Whoever holds somebody suspect on hearsay only, and for long, shows the report to its neighbours of now: who knows
-    /// better says so. After a partition many links are new, and what was said before they opened did not go over them.
-    pub(super) fn pass_doubts_on(&mut self, now: Time) {
+    /// Whoever holds somebody suspect on hearsay only, and for long, asks those who watch it, and where nothing stands against it any more
+    /// looks for it itself. After a partition many links are new: what was said before they opened did not go over them.
+    pub(super) fn settle_doubts(&mut self, step: &Step) {
+        let now = step.now.time;
         let since = now - LONG_DOUBT;
-        let hearsay = |&id: &MemberId| {
-            let entry = self.members.get(&id)?;
-            let is_doubted = entry.presence == Some(Presence::Suspect) && !entry.near().link.is_observed();
-            Some((id, entry.near().case.hearsay(since).filter(|_| is_doubted)?))
+        let is_long_doubted = |id: &&MemberId| {
+            self.members.get(id).is_some_and(|entry| {
+                let is_doubted = entry.presence == Some(Presence::Suspect) && !entry.near().link.is_observed();
+                is_doubted && (entry.near().case.is_hearsay(since) || entry.is_doubted_without_reason())
+            })
         };
-        let doubts: Vec<_> = self.disputed.iter().filter_map(hearsay).take(DOUBTS_PER_BEAT_MAX).collect();
-        for (subject, (by, open)) in doubts {
-            debug!(?subject, ?by, tick = open.tick, "asking whether anybody knows better");
-            self.relay(&[by, subject], &MembershipFrame::Report(Report { by, open }));
+        let doubted: Vec<_> = self.disputed.iter().filter(is_long_doubted).copied().collect();
+        // Others each time, where there are many.
+        let turn = usize::try_from(self.own.tick(now)).unwrap_or(0);
+        let first = turn * DOUBTS_PER_BEAT_MAX % doubted.len().max(1);
+        for id in doubted.iter().cycle().skip(first).take(DOUBTS_PER_BEAT_MAX.min(doubted.len())).copied() {
+            if self.members.get(&id).is_some_and(Entry::is_doubted_without_reason) {
+                self.doubt_on_hearsay(now, id);
+            } else {
+                debug!(?id, "asking those who watch it");
+                self.ask_witnesses(step, id);
+            }
         }
     }
 
@@ -510,15 +515,15 @@ enum Rides {
 impl Entry {
     /// Whether a report about (run, tick) is passed on: the first two are.
     fn count_relay(&mut self, now: Time, run: Run, tick: u64, news: bool) -> bool {
-        let (known_run, known_tick, count) = self.near().relayed;
-        if (known_run, known_tick) < (run, tick) {
-            self.near_mut().relayed = (run, tick, 0);
-        } else if (known_run, known_tick) > (run, tick) || count >= RELAYS_PER_REPORT_MAX {
+        let known = self.near().relayed;
+        if (known.run, known.tick) < (run, tick) {
+            self.near_mut().relayed = Relayed { run, tick, count: 0 };
+        } else if (known.run, known.tick) > (run, tick) || known.count >= RELAYS_PER_REPORT_MAX {
             return false;
         }
         let relays = news && self.near_mut().budget.spend_relay(now);
         if relays {
-            self.near_mut().relayed.2 += 1;
+            self.near_mut().relayed.count += 1;
         }
         relays
     }

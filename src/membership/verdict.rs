@@ -215,24 +215,15 @@ impl Case {
         self.reports.is_empty() && self.contradictions.is_empty()
     }
 
-    /// Whether reports stand, and all of those are by members that were probably cut off themselves.
-    #[must_use]
-    pub fn is_word_of_the_deaf(&self) -> bool {
-        let mut standing = self.reports.values().filter(|held| held.since.is_some()).peekable();
-        standing.peek().is_some() && standing.all(|held| held.report.mostly_deaf)
-    }
-
     #[must_use]
     pub fn report(&self, by: MemberId) -> Option<&HeldReport> {
         self.reports.get(&by)
     }
 
-    /// The newest of the reports that were passed on to here and have stood since `since`, and its author.
+    /// Whether a report stands since `since` at the latest that its author did not bring here itself.
     #[must_use]
-    pub fn hearsay(&self, since: Time) -> Option<(MemberId, OpenReport)> {
-        let has_stood = |held: &HeldReport| held.since.is_some_and(|(from, _)| from <= since);
-        let passed_on = self.reports.iter().filter(|&(&by, held)| held.via != by && has_stood(held));
-        passed_on.max_by_key(|(_, held)| held.report.tick).map(|(&by, held)| (by, held.report))
+    pub fn is_hearsay(&self, since: Time) -> bool {
+        self.reports.iter().any(|(&by, held)| held.via != by && held.since.is_some_and(|(from, _)| from <= since))
     }
 
     /// Those who have lately said that they know a tick newer than `tick`.

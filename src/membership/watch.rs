@@ -32,7 +32,7 @@ const UNUSED_LINK: Duration = Duration::from_secs(60);
 const UNUSED_CHECK_TICKS: u64 = 16;
 /// How long this node tries to reach a member that it wants to talk to before it is asked again.
 const WANTED_FOR: Duration = Duration::from_secs(10);
-/// A node that is cut off alone, or that has met nobody yet, looks for everybody whom it remembers, 66 a second.
+/// A node that is cut off and hears hardly anybody, or that has met nobody yet, looks for everybody whom it remembers, 66 a second.
 const SWEEP_SPACING: Duration = Duration::from_millis(15);
 const SWEEP_AGAIN: Duration = Duration::from_secs(1);
 /// Whom this node remembers from before its start, and nobody vouches for by then, it looks for too; so do the
@@ -42,6 +42,9 @@ const VOUCHED_WITHIN: Duration = Duration::from_secs(5);
 const DOUBTED_MAX: usize = 512;
 /// Members that this node looks for itself because those who report them are not known to be there.
 const DOUBTED_ON_HEARSAY_MAX: usize = 16;
+/// Members that this node looks for itself because another one calls them unreachable and gives no reports: it may be that one
+/// that was cut off.
+const DOUBTED_AS_OTHERS_MAX: usize = 4;
 
 #[derive(Debug)]
 pub struct Watch {
@@ -56,7 +59,10 @@ pub struct Watch {
     flooded: (BTreeSet<MemberId>, bool),
     link_up_at: Option<Time>,
     sweep_at: Option<Time>,
+    /// It looks for all of them, or did so a moment ago and is still cut off.
     sweeps_all: bool,
+    /// And it has looked for each of them once since then.
+    went_round: bool,
     sweep_after: Option<MemberId>,
 }
 
@@ -73,6 +79,7 @@ impl Watch {
             link_up_at: None,
             sweep_at: Some(now),
             sweeps_all: false,
+            went_round: false,
             sweep_after: None,
         }
     }
@@ -365,11 +372,18 @@ impl Membership {
         if self.watch.sweep_at.is_none_or(|at| at > now) {
             return;
         }
-        let all = self.is_lost();
+        let is_lost = self.is_lost();
+        // Who is found by others in its place is no reason to leave off: what this node finds is known to itself only.
+        let all = is_lost || (self.watch.sweeps_all && self.deaf.is_deaf());
         if self.watch.sweeps_all && !all {
             self.believe_again(step);
         }
+        self.watch.went_round &= self.watch.sweeps_all && all;
         self.watch.sweeps_all = all;
+        if all && !is_lost && self.watch.went_round {
+            self.watch.sweep_at = Some(now + SWEEP_AGAIN);
+            return;
+        }
         if self.watch.rings.count() == 0 || (!all && self.restored.is_empty()) {
             self.watch.sweep_at = None;
             return;
@@ -381,6 +395,7 @@ impl Membership {
         }
         let next = self.next_to_doubt(now, all);
         self.watch.sweep_after = next;
+        self.watch.went_round |= all && next.is_none();
         let here = self.watch.rings.count().saturating_sub(self.restored.len());
         let spacing = if all { SWEEP_SPACING } else { SWEEP_SPACING * u32::try_from(here / 2).unwrap_or(1).max(1) };
         match next {
@@ -413,6 +428,14 @@ impl Membership {
         }
     }
 
+    /// Another one, that may be cut off together with this node, calls a member unreachable: it looks itself.
+    pub(super) fn doubt_as_another(&mut self, now: Time, id: MemberId) {
+        let most = if self.deaf.is_deaf() { DOUBTED_MAX } else { DOUBTED_AS_OTHERS_MAX };
+        if self.watch.doubted.len() < most {
+            self.doubt(now, id);
+        }
+    }
+
     fn doubt(&mut self, now: Time, id: MemberId) {
         let Some(entry) = self.members.get_mut(&id).filter(|entry| entry.seated && !entry.near().link.is_observed())
         else {
@@ -438,7 +461,7 @@ impl Membership {
         }
     }
 
-    /// This node is not cut off any more, or not alone: whom it did not find meanwhile may be there all the same.
+    /// This node is not cut off any more: whom it did not find meanwhile may be there all the same.
     fn believe_again(&mut self, step: &mut Step) {
         let me = self.own.id();
         for id in std::mem::take(&mut self.watch.doubted) {
