@@ -163,3 +163,34 @@ fn why_tells_what_the_disk_knows_once_the_node_does_not() {
     assert!(shown.contains("\n  only the disk still knows what became of it\n  bo: stored on its disk"), "{shown}");
     assert!(shown.contains("\nnot known:\n"), "{shown}");
 }
+
+#[test]
+fn a_number_is_never_answered_with_the_message_of_another_run() {
+    let ana = Home::new("ana");
+    let node = ana.node(&[]);
+    ana.json(&["send", "one"]);
+    let two = ana.json(&["send", "two"])["handle"].as_str().expect("a handle").to_owned();
+    assert!(
+        lines(&ana, &["why", "ana#2"])[0]
+            .starts_with(&format!("{two} is a message to the room from you: #2 of your run since "))
+    );
+    node.terminate();
+    let node = ana.node(&[]);
+    let of_now = ana.json(&["send", "one again"])["handle"].as_str().expect("a handle").to_owned();
+    let id = node.id()[..4].to_owned();
+    for name in ["ana#1".to_owned(), format!("ana~{id}#1"), format!("{id}#1")] {
+        assert!(lines(&ana, &["why", &name])[0].starts_with(&of_now), "{name}");
+    }
+    for args in [&["why", "ana#2"][..], &["evidence", "export", "ana#2", "--out", "/nonexistent/x"]] {
+        let refused = ana.moot(args);
+        assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+        let said = complaint(&refused);
+        assert!(
+            said.contains("no message of the newest run known here is ana#2; of an earlier run there is this"),
+            "{said}"
+        );
+        assert!(said.contains(&two) && said.contains("\"two\""), "{said}");
+    }
+    let refused = complaint(&ana.moot(&["why", "ana#9"]));
+    assert!(refused.contains("no message that is kept here is ana#9, and no gap names it"), "{refused}");
+}

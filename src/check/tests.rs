@@ -199,6 +199,7 @@ impl Story {
             first,
             last,
             asked: Vec::<Asked>::new(),
+            of_earlier_run: false,
         };
         self.event(name, EventKind::Gap(gap));
     }

@@ -46,8 +46,9 @@ commands ask the node that runs on the same home.";
 pub(super) const WHY: &str = "\
 Examples:
   moot why k7f3      a message, by its handle: the chat, moot log and moot search show it
-  moot why ana#12    by its number: ana's 12th to the room, or to one member, of one run of hers;
-                     where several have it, they are listed
+  moot why ana#12    by its number: ana's 12th to the room, or to one member, of her newest run that
+                     is known here; where several have it, or only an earlier run, they are
+                     listed, and one that moot gaps names is told as missing
   moot why bo        a member; any case will do where only one member can be meant
 
 The words of the evidence:

@@ -420,7 +420,15 @@ mod tests {
             "moot.Delivery",
             &event(EventKind::Delivery { id, handle: handle.clone(), delivery: delivery.clone(), reason }),
         );
-        let gap = Gap { author: member, nick: nick.clone(), incarnation: 1, first: 1, last: 2, asked: Vec::new() };
+        let gap = Gap {
+            author: member,
+            nick: nick.clone(),
+            incarnation: 1,
+            first: 1,
+            last: 2,
+            asked: Vec::new(),
+            of_earlier_run: false,
+        };
         fits("moot.Gap", &event(EventKind::Gap(gap)));
         fits("moot.Datagram", &Datagram { way: Direction::Out, peer: Some(nick.clone()), bytes: 1, n: 1 });
         fits(

@@ -150,6 +150,12 @@ impl Messaging {
         self.book.sampled()
     }
 
+    /// The newest run of an author of which a message to the room is known here.
+    #[must_use]
+    pub fn newest_run(&self, author: MemberId) -> Option<Run> {
+        self.log.author(author)?.runs.keys().next_back().copied()
+    }
+
     /// What is missing here, as far as it was told: by author, run and first.
     pub fn gaps(&self) -> impl Iterator<Item = GapRecord> + '_ {
         self.gaps.values().flat_map(|gap| {

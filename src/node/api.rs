@@ -234,6 +234,9 @@ pub struct Gap {
     pub first: u64,
     pub last: u64,
     pub asked: Vec<Asked>,
+    /// A newer run of the author is known here, which counts its messages anew.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub of_earlier_run: bool,
 }
 
 /// What one peer said when asked for a gap.
@@ -421,6 +424,9 @@ pub struct WhyMissing {
     pub gap: Gap,
     /// What happens about it, in a sentence.
     pub next: String,
+    /// Messages that are here and go by the same name: private ones, and those of another run. Each by what tells it apart.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also_called_so: Vec<String>,
     /// What this evidence cannot tell, in sentences.
     pub not_known: Vec<String>,
 }

@@ -146,6 +146,8 @@ impl Node {
 
     pub(super) fn gap(&self, gap: &messaging::GapRecord) -> Gap {
         let asked = gap.asked.iter().map(|&(member, answer)| Asked { member, nick: self.nick(member), answer });
+        let present = self.membership.presences().find(|&(id, ..)| id == gap.author).map(|(_, run, _)| run);
+        let newest = present.max(self.messaging.newest_run(gap.author));
         Gap {
             author: gap.author,
             nick: self.nick(gap.author),
@@ -153,6 +155,7 @@ impl Node {
             first: gap.first,
             last: gap.last,
             asked: asked.collect(),
+            of_earlier_run: newest.is_some_and(|newest| newest > gap.run),
         }
     }
 

@@ -90,13 +90,14 @@ impl Node {
     #[must_use]
     pub fn why_missing(&self, author: MemberId, seq: Seq) -> Option<WhyMissing> {
         let holds = |gap: &Gap| gap.author == author && (gap.first..=gap.last).contains(&seq);
-        // The newest run: a number is of each run anew.
+        // The newest run: each run counts anew.
         let gap = self.gaps().into_iter().filter(holds).max_by_key(|gap| gap.incarnation)?;
         let next = "it is asked for again whenever a member comes back or holds more than this node, and every ten minutes for a day \
                     after the gap was told; what comes late shows as recovered";
         let not_known =
             ["what it says, and when it was said", "whether anybody still keeps it: who was not asked may have it"];
-        Some(WhyMissing { seq, gap, next: next.into(), not_known: not_known.map(str::to_owned).into() })
+        let not_known = not_known.map(str::to_owned).into();
+        Some(WhyMissing { seq, gap, next: next.into(), also_called_so: Vec::new(), not_known })
     }
 
     /// What this node's own faults may have to do with what was said then.

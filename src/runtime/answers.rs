@@ -8,8 +8,8 @@ use super::event_loop::EventLoop;
 use super::protocol::{Request, RequestError, Response};
 use crate::base::{MessageId, Now, text};
 use crate::host::{FaultError, NameError};
-use crate::node::api::{Command, Refusal, Reply, Status};
-use crate::store::{By, Matches, Search};
+use crate::node::api::{Command, Gap, Refusal, Reply, Status, WhyMissing};
+use crate::store::{By, Called, Matches, Search};
 
 impl EventLoop {
     pub(super) fn handle_request(&mut self, now: Now, asker: Asker, request: Request) {
@@ -34,8 +34,7 @@ impl EventLoop {
             Answer::Searched { asker, matches } => {
                 (asker, matches.map(|Matches { found, more }| Response::Found { found, more }))
             }
-            Answer::Found { asker, what, found: Err(error) } => (asker, self.why_missing(&what).ok_or(error)),
-            Answer::Found { asker, found: Ok(id), what: _ } => match self.why_found(asker, id) {
+            Answer::Found { asker, name, found, choices } => match self.why_called(asker, &name, found, choices) {
                 Ok(Some(response)) => (asker, Ok(response)),
                 // The clerk is asked once more, and answers.
                 Ok(None) => return,
@@ -58,7 +57,11 @@ impl EventLoop {
             Request::Evidence { what } => {
                 let own_card = self.host.node().card().bytes().to_vec();
                 let is_member = !matches!(self.host.member(&what), Err(NameError::Unknown { .. }));
-                self.clerk.ask(Question::Evidence { asker, what, is_member, own_card }).map(|()| None)
+                let name = self.called(&what)?;
+                if let Some(missing) = self.why_missing(&name) {
+                    return Err(missing_here(&what, &missing));
+                }
+                self.clerk.ask(Question::Evidence { asker, what, name, is_member, own_card }).map(|()| None)
             }
             Request::Gaps => Ok(Some(Response::Gaps(self.host.node().gaps()))),
             Request::Send { to, text, follow } => self.send(now, asker, to.as_deref(), text, follow).map(|()| None),
@@ -119,30 +122,62 @@ impl EventLoop {
                 if known.is_some() {
                     return Ok(known);
                 }
-                self.clerk.ask(Question::Find { asker, what }).map(|()| None)
+                let name = self.called(&what)?;
+                self.clerk.ask(Question::Find { asker, what, name }).map(|()| None)
             }
             Err(error @ NameError::Ambiguous { .. }) => Err(RequestError::usage(error.to_string())),
         }
     }
 
     fn search(&self, asker: Asker, words: String, from: Option<String>, limit: u64) -> Result<(), RequestError> {
-        let by = match from.map(|name| (self.host.member(&name), name)) {
-            None => None,
-            Some((Ok(id), _)) => Some(By::Member(id)),
-            // The disk remembers the nicks of members that the node has forgotten.
-            Some((Err(NameError::Unknown { .. }), name)) => Some(By::Nick(name)),
-            Some((Err(error @ NameError::Ambiguous { .. }), _)) => return Err(RequestError::usage(error.to_string())),
-        };
+        let by = from.map(|name| self.author(name)).transpose()?;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         self.clerk.ask(Question::Search { asker, search: Search { words, by, limit } })
     }
 
-    /// `bo#7`, which no disk here has, where a gap names it.
-    fn why_missing(&self, what: &str) -> Option<Response> {
-        let (nick, seq) = what.rsplit_once('#')?;
-        let author = self.host.member(nick).ok()?;
-        let missing = self.host.node().why_missing(author, seq.parse().ok()?)?;
-        Some(Response::WhyMissing(Box::new(missing)))
+    /// Whose messages a nick, `nick~id` or id means.
+    fn author(&self, name: String) -> Result<By, RequestError> {
+        match self.host.member(&name) {
+            Ok(id) => Ok(By::Member(id)),
+            // The disk remembers the nicks of members that the node has forgotten.
+            Err(NameError::Unknown { .. }) => Ok(By::Nick(name)),
+            Err(error @ NameError::Ambiguous { .. }) => Err(RequestError::usage(error.to_string())),
+        }
+    }
+
+    fn called(&self, what: &str) -> Result<Called, RequestError> {
+        Ok(match what.parse() {
+            Ok(Called::Numbered(By::Nick(name), seq)) => Called::Numbered(self.author(name)?, seq),
+            Ok(called) => called,
+        })
+    }
+
+    /// A name that a gap has is the missing message's, whatever else here goes by it.
+    fn why_called(
+        &self,
+        asker: Asker,
+        name: &Called,
+        found: Result<MessageId, RequestError>,
+        choices: Vec<String>,
+    ) -> Result<Option<Response>, RequestError> {
+        match self.why_missing(name) {
+            Some(missing) => {
+                let missing = WhyMissing { also_called_so: choices, ..missing };
+                Ok(Some(Response::WhyMissing(Box::new(missing))))
+            }
+            None => found.and_then(|id| self.why_found(asker, id)),
+        }
+    }
+
+    /// `bo#7`, where a gap names it.
+    fn why_missing(&self, name: &Called) -> Option<WhyMissing> {
+        let Called::Numbered(by, seq) = name else { return None };
+        let node = self.host.node();
+        let author = match by {
+            By::Member(id) => *id,
+            By::Nick(nick) => node.gaps().into_iter().find(|gap| gap.nick == *nick)?.author,
+        };
+        node.why_missing(author, *seq)
     }
 
     fn why_message(&self, id: MessageId) -> Option<Response> {
@@ -215,6 +250,14 @@ impl EventLoop {
             | Refusal::CopiedHome => RequestError::refused(refusal.to_string()),
         })
     }
+}
+
+fn missing_here(what: &str, missing: &WhyMissing) -> RequestError {
+    let Gap { nick, .. } = &missing.gap;
+    RequestError::refused(format!(
+        "{what} is a message of {nick} that is missing here, so there is nothing to show for it; moot why {what} tells who was \
+         asked for it, and a message that is here goes by its handle too"
+    ))
 }
 
 fn unknown(name: &str) -> RequestError {

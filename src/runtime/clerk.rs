@@ -12,7 +12,7 @@ use super::protocol::RequestError;
 use crate::base::limits::{CONTROL_LOG_BYTES_MAX, DISK_QUESTIONS_MAX};
 use crate::base::{MessageId, text};
 use crate::node::api::{Found, Message, WhyMessage};
-use crate::store::{CaughtUp, History, Home, Matches, Search, SearchError, Settler, StoreError};
+use crate::store::{Called, CaughtUp, History, Home, Matches, Meant, Search, SearchError, Settler, StoreError};
 use crate::view::{Ink, Names, View};
 use crate::wire::EvidenceFile;
 
@@ -33,6 +33,7 @@ pub(super) enum Question {
     Find {
         asker: Asker,
         what: String,
+        name: Called,
     },
     /// What the disk knows of a message that the node no longer does.
     Why {
@@ -46,6 +47,7 @@ pub(super) enum Question {
     Evidence {
         asker: Asker,
         what: String,
+        name: Called,
         /// Whether a member goes by that too.
         is_member: bool,
         /// Signed; the disk has others' cards only.
@@ -58,12 +60,34 @@ pub(super) enum Question {
 }
 
 pub(super) enum Answer {
-    Log { asker: Asker, log: Result<Log, RequestError> },
-    Found { asker: Asker, what: String, found: Result<MessageId, RequestError> },
-    Why { asker: Asker, why: Result<Box<WhyMessage>, RequestError> },
-    Evidence { asker: Asker, file: Result<Box<EvidenceFile>, RequestError> },
-    Searched { asker: Asker, matches: Result<Matches, RequestError> },
-    NickKept { asker: Asker, nick: String, kept: Result<(), RequestError> },
+    Log {
+        asker: Asker,
+        log: Result<Log, RequestError>,
+    },
+    /// With what tells each message of that name from the others.
+    Found {
+        asker: Asker,
+        name: Called,
+        found: Result<MessageId, RequestError>,
+        choices: Vec<String>,
+    },
+    Why {
+        asker: Asker,
+        why: Result<Box<WhyMessage>, RequestError>,
+    },
+    Evidence {
+        asker: Asker,
+        file: Result<Box<EvidenceFile>, RequestError>,
+    },
+    Searched {
+        asker: Asker,
+        matches: Result<Matches, RequestError>,
+    },
+    NickKept {
+        asker: Asker,
+        nick: String,
+        kept: Result<(), RequestError>,
+    },
 }
 
 /// The newest messages, oldest first, and how many older ones did not fit.
@@ -141,12 +165,15 @@ impl Desk {
             }
             Question::Search { asker, search } => Answer::Searched { asker, matches: self.search(&search) },
             Question::Why { asker, id } => Answer::Why { asker, why: self.why(id) },
-            Question::Evidence { asker, what, is_member, own_card } => {
-                Answer::Evidence { asker, file: self.evidence(&what, is_member, &own_card) }
+            Question::Evidence { asker, what, name, is_member, own_card } => {
+                Answer::Evidence { asker, file: self.evidence(&what, &name, is_member, &own_card) }
             }
-            Question::Find { asker, what } => {
-                let found = self.find(&what);
-                Answer::Found { asker, what, found }
+            Question::Find { asker, what, name } => {
+                let (found, choices) = match self.find(&what, &name) {
+                    Ok((found, choices)) => (found, choices),
+                    Err(error) => (Err(failed(&error)), Vec::new()),
+                };
+                Answer::Found { asker, name, found, choices }
             }
             Question::KeepNick { asker, nick } => {
                 let kept = self.keep_nick(&nick).map_err(|error| failed(&error));
@@ -155,23 +182,37 @@ impl Desk {
         }
     }
 
-    fn find(&mut self, what: &str) -> Result<MessageId, RequestError> {
-        let history = self.history().map_err(|error| failed(&error))?;
-        let found = history.find(what).map_err(|error| failed(&error))?;
-        match found[..] {
-            [id] => Ok(id),
-            [] => Err(RequestError::usage(format!(
-                "no member and no message is called {what}; moot who lists members, moot log messages"
+    /// The message that goes by a name, or why none does, and all that do by what tells them apart.
+    fn find(
+        &mut self,
+        what: &str,
+        name: &Called,
+    ) -> Result<(Result<MessageId, RequestError>, Vec<String>), StoreError> {
+        let history = self.history()?;
+        let Meant { ids, earlier } = history.find(name)?;
+        let choices = history.choices(if ids.is_empty() { &earlier } else { &ids })?;
+        let choices: Vec<String> = choices.iter().map(choice).collect();
+        let found = match (&ids[..], &choices[..]) {
+            ([id], _) => Ok(*id),
+            ([], []) => Err(RequestError::usage(match name {
+                Called::Handle(_) => {
+                    format!("no member and no message is called {what}; moot who lists members, moot log messages")
+                }
+                Called::Numbered(..) => format!(
+                    "no message that is kept here is {what}, and no gap names it; moot log lists messages, moot gaps what is missing"
+                ),
+            })),
+            ([], earlier) => Err(RequestError::usage(format!(
+                "no message of the newest run known here is {what}; of an earlier run there is this, write its handle if you \
+                 mean it: {}",
+                earlier.join("; ")
             ))),
-            [..] => {
-                let choices = history.choices(&found).map_err(|error| failed(&error))?;
-                let choices: Vec<String> = choices.iter().map(choice).collect();
-                let choices = choices.join("; ");
-                Err(RequestError::usage(format!(
-                    "{what} may be any of these, write more of the handle of the one that you mean: {choices}"
-                )))
-            }
-        }
+            (_, several) => Err(RequestError::usage(format!(
+                "{what} may be any of these, write more of the handle of the one that you mean: {}",
+                several.join("; ")
+            ))),
+        };
+        Ok((found, choices))
     }
 
     fn search(&mut self, search: &Search) -> Result<Matches, RequestError> {
@@ -195,10 +236,16 @@ impl Desk {
         why.map(Box::new).ok_or_else(|| RequestError::refused("that message is no longer kept here"))
     }
 
-    fn evidence(&mut self, what: &str, is_member: bool, own_card: &[u8]) -> Result<Box<EvidenceFile>, RequestError> {
-        let id = self.find(what).map_err(|error| {
-            let is_unknown = self.history().is_ok_and(|history| history.find(what).is_ok_and(|ids| ids.is_empty()));
-            if !is_member || !is_unknown {
+    fn evidence(
+        &mut self,
+        what: &str,
+        name: &Called,
+        is_member: bool,
+        own_card: &[u8],
+    ) -> Result<Box<EvidenceFile>, RequestError> {
+        let (found, choices) = self.find(what, name).map_err(|error| failed(&error))?;
+        let id = found.map_err(|error| {
+            if !is_member || !choices.is_empty() {
                 return error;
             }
             RequestError::usage(format!(

@@ -1,9 +1,9 @@
-//! What people read of the past: the log, and a message by the name that they know it by. Owns handles and the
-//! order of the log; reads on a connection of its own, so that a commit that is on its way keeps nobody from reading.
+//! What people read of the past: the log, and messages to be told apart. Owns handles and the order of the log; reads on a
+//! connection of its own, so that a commit that is on its way keeps nobody from reading. Which message a name means is `called`'s.
 
 use std::path::PathBuf;
 
-use rusqlite::{Connection, OptionalExtension as _, Params, Row};
+use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::columns::{Json, Num, Word};
 use super::{Home, StoreError, index, journal, schema};
@@ -82,19 +82,6 @@ impl History {
         read().map_err(|error| self.sort(error))
     }
 
-    /// The messages called `name`, at most `MATCHES_MAX`: those whose id begins with it, or `nick#seq`, which
-    /// means the latest run of each member of that nick.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn find(&self, name: &str) -> Result<Vec<MessageId>, StoreError> {
-        let found = match name.split_once('#') {
-            Some((nick, seq)) => self.numbered(nick, seq),
-            None => self.beginning(name),
-        };
-        found.map_err(|error| self.sort(error))
-    }
-
     /// Messages that are to be told apart, in their causal order, each with the nick of its receiver where it has one.
     ///
     /// # Errors
@@ -127,34 +114,6 @@ impl History {
     /// [`StoreError`].
     pub fn handle(&self, id: MessageId) -> Result<String, StoreError> {
         self.handle_of(id).map_err(|error| self.sort(error))
-    }
-
-    fn beginning(&self, prefix: &str) -> rusqlite::Result<Vec<MessageId>> {
-        let prefix = prefix.to_ascii_lowercase();
-        if prefix.is_empty() || !prefix.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-            return Ok(Vec::new());
-        }
-        // `{` follows `z`, so that the range holds what begins with the prefix.
-        let end = format!("{prefix}{{");
-        self.ids("WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3", (prefix, end, MATCHES_MAX))
-    }
-
-    fn numbered(&self, nick: &str, seq: &str) -> rusqlite::Result<Vec<MessageId>> {
-        let Ok(seq) = seq.parse() else { return Ok(Vec::new()) };
-        let own = (nick == self.nick).then_some(Word(self.me));
-        self.ids(
-            "WHERE seq = ?2 AND (author = ?3 OR author IN (SELECT member FROM cards WHERE nick = ?1))
-             AND NOT EXISTS (SELECT 1 FROM messages AS later WHERE later.author = messages.author AND later.seq = ?2
-             AND (later.incarnation < 0, later.incarnation, later.boot < 0, later.boot)
-             > (messages.incarnation < 0, messages.incarnation, messages.boot < 0, messages.boot))
-             ORDER BY n LIMIT ?4",
-            (nick, Num(seq), own, MATCHES_MAX),
-        )
-    }
-
-    fn ids(&self, which: &str, values: impl Params) -> rusqlite::Result<Vec<MessageId>> {
-        let mut statement = self.db.prepare_cached(&format!("SELECT id FROM messages {which}"))?;
-        statement.query_map(values, |row| row.get(0).map(|Word(id)| id))?.collect()
     }
 
     /// The message of a row that begins with [`COLUMNS`].
@@ -225,9 +184,6 @@ fn log_query() -> String {
 
 /// What a person is shown of an id where nothing longer is needed.
 const HANDLE_CHARS_MIN: usize = 4;
-/// Matches that are named where a name is not unique.
-const MATCHES_MAX: i64 = 8;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -297,42 +253,6 @@ mod tests {
         // The one that came last was said before bo's.
         assert_eq!(texts(&history.log(1).unwrap()), ["bo: hello"]);
         assert_eq!(texts(&history.log(2).unwrap()), [cys.as_str(), "bo: hello"]);
-    }
-
-    #[test]
-    fn a_message_is_found_by_handle_and_by_number() {
-        let dir = tempfile::tempdir().unwrap();
-        let home = kit::home(&dir.path().join("home"));
-        let [ana, bo] = [0, 1].map(|number| kit::identity(&home, number));
-        let old = kit::group(&bo, kit::run(4), 3, None, "of an earlier run").bytes().clone();
-        let old = Record::GroupReceived { bytes: old, via: bo.id(), recovered: false, order: 1, at: Wall(1) };
-        let (private, private_id) = kit::private(&bo, kit::run(5), ana.id(), 7, "psst");
-        let private = Record::PrivateReceived { bytes: private, order: 2, at: Wall(1) };
-        let mut records: Vec<_> = (1..200).map(|seq| kit::received(&bo, seq, "hello")).collect();
-        records.extend([node::Record::Messaging(old), node::Record::Messaging(private)]);
-        records.push(kit::card(&bo, "bo", kit::run(5), 1));
-        records.push(kit::sent(&ana, bo.id(), 3, "own"));
-        write(&home, &records);
-        let history = History::open(&home).unwrap();
-        for message in history.log(1_000).unwrap() {
-            assert!(message.handle.len() >= 4);
-            assert_eq!(history.find(&message.handle).unwrap(), [message.id]);
-            assert_eq!(history.find(&message.id.to_string().to_uppercase()).unwrap(), [message.id]);
-        }
-        let named = |name| history.find(name).unwrap();
-        let of = |by, seq, text| kit::group(by, kit::run(5), seq, None, text).id();
-        assert_eq!(named("bo#3"), [of(&bo, 3, "hello")]);
-        assert_eq!(named("ana#3"), [of(&ana, 3, "own")]);
-        assert_eq!(named("bo#7"), [of(&bo, 7, "hello"), private_id]);
-        let choices = history.choices(&named("bo#7")).unwrap();
-        let choices: Vec<_> = choices.iter().map(|(message, to)| (message.text.as_str(), to.as_deref())).collect();
-        assert_eq!(choices.len(), 2);
-        assert!(choices.contains(&("hello", None)) && choices.contains(&("psst", Some("ana"))), "{choices:?}");
-        for unknown in ["bo#900", "cy#1", "bo#x", "zzzzzzzz", "", "k7f%", "#3"] {
-            assert_eq!(named(unknown), [], "{unknown}");
-        }
-        let first = &history.log(1).unwrap()[0].handle[..1];
-        assert!((2..=8).contains(&named(first).len()));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a node keeps: its home directory and the database in it. Owns the form of both, the writer's thread
 //! and what people read of the past. Decides nothing of what is kept: it is handed records and gives them back.
 
+mod called;
 mod columns;
 mod commit;
 #[cfg(test)]
@@ -25,6 +26,7 @@ mod search;
 mod why;
 mod writer;
 
+pub use called::{Called, Meant};
 pub use error::StoreError;
 pub use history::History;
 pub use home::{Home, Room};

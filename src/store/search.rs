@@ -2,7 +2,7 @@
 //! is read from its row is `history`'s.
 
 use super::StoreError;
-use super::columns::{Json, Word};
+use super::columns::Json;
 use super::history::{CAUSAL_ORDER, COLUMNS, COLUMNS_COUNT, History};
 use crate::base::MemberId;
 use crate::node::api::{Found, Piece};
@@ -94,16 +94,11 @@ impl History {
     }
 
     fn authors(&self, by: &By) -> Result<Vec<MemberId>, SearchError> {
-        let nick = match by {
-            By::Member(id) => return Ok(vec![*id]),
-            By::Nick(nick) => nick,
-        };
-        let read = || {
-            let mut statement = self.db.prepare_cached("SELECT member FROM cards WHERE nick = ?1")?;
-            statement.query_map([nick], |row| row.get(0).map(|Word(id)| id))?.collect::<Result<Vec<_>, _>>()
-        };
-        let authors = read().map_err(|error| self.sort(error))?;
-        if authors.is_empty() { Err(SearchError::Nobody(nick.clone())) } else { Ok(authors) }
+        let authors = self.called(by).map_err(|error| self.sort(error))?;
+        match by {
+            By::Nick(nick) if authors.is_empty() => Err(SearchError::Nobody(nick.clone())),
+            By::Nick(_) | By::Member(_) => Ok(authors),
+        }
     }
 }
 

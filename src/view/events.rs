@@ -133,7 +133,8 @@ impl View {
         let asked: Vec<String> = gap.asked.iter().map(|asked| self.asked(asked)).collect();
         let asked =
             if asked.is_empty() { "nobody was asked yet".into() } else { format!("asked {}", asked.join(", ")) };
-        self.ink.paint(Tone::Caution, &format!("gap: {author}#{range}, {asked}"))
+        let run = if gap.of_earlier_run { " of an earlier run" } else { "" };
+        self.ink.paint(Tone::Caution, &format!("gap: {author}#{range}{run}, {asked}"))
     }
 
     /// What stands above messages that were said before one came.
@@ -376,6 +377,7 @@ pub(super) mod tests {
             first: 13,
             last: 15,
             asked: vec![asked(1, "ana", Answer::NoLongerKeepsIt), asked(3, "cy", Answer::NoAnswer)],
+            of_earlier_run: false,
         };
         assert_eq!(shown(EventKind::Gap(gap.clone())), "gap: bo#13–15, asked ana (no longer keeps it), cy (no answer)");
         assert_eq!(view().gap(&Gap { last: 13, asked: vec![], ..gap }), "gap: bo#13, nobody was asked yet");

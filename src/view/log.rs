@@ -142,6 +142,7 @@ mod tests {
             first,
             last,
             asked: vec![],
+            of_earlier_run: false,
         };
         let stamp = "22:13:20 k7f3  bo";
         assert_eq!(

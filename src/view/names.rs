@@ -87,12 +87,15 @@ impl Names {
     }
 
     /// The nick that `typed` means when its case is ignored, where nobody is called just that; else `typed`, which may
-    /// mean something else. A pair of brackets around it is left out.
+    /// mean something else; the same of whose message `NICK#12` is. A pair of brackets around it is left out.
     ///
     /// # Errors
     /// A sentence that names them, where there are several such nicks.
     pub fn ignoring_case(&self, typed: &str) -> Result<String, String> {
         let typed = text::unbracketed(typed);
+        if let Some((author, number)) = typed.split_once('#') {
+            return Ok(format!("{}#{number}", self.ignoring_case(author)?));
+        }
         if self.nicks.values().any(|nick| nick == typed) {
             return Ok(typed.to_owned());
         }
@@ -183,6 +186,7 @@ pub(super) mod tests {
         let meant = |names: &Names, typed: &str| names.ignoring_case(typed);
         for (typed, nick) in [
             ("BO", "bo"),
+            ("BO#4", "bo#4"),
             ("bo", "bo"),
             ("zoe", "zoe"),
             ("[k7f3]", "k7f3"),

@@ -3,12 +3,14 @@
 
 use super::events::is_private;
 use super::{Tone, View, age, count, latency};
-use crate::base::{MemberId, text};
+use crate::base::{Incarnation, MemberId, Wall, text};
 use crate::node::api::{
     Delivery, DeliveryEvidence, HeldUp, MessageKind, Outcome, OwnFaults, ReceiptEvidence, Remembered, SignatureState,
     Source, StoredSince, Try, WhyMessage, WhyMissing,
 };
 
+/// Seconds since 1970 by which no node can have been started: lower ones are counts.
+const SECONDS_MIN: Incarnation = 1_000_000_000;
 /// Characters of an id that stands alone: as much as tells messages apart anywhere.
 const ID_CHARS: usize = 12;
 /// The disk has the count of the last change of the outcome only.
@@ -21,7 +23,9 @@ impl View {
         let from = self.names.named_or_you(why.from, &why.nick);
         let manner = if is_private(why.kind) { "a private message" } else { "a message to the room" };
         let to = why.to.map(|to| self.receiver_of(why, to)).unwrap_or_default();
-        let mut lines = vec![format!("{} is {manner} from {from}{to}", self.ink.paint(Tone::Strong, &why.handle))];
+        let handle = self.ink.paint(Tone::Strong, &why.handle);
+        let (seq, run) = (why.seq, self.run_of(why.from, why.incarnation));
+        let mut lines = vec![format!("{handle} is {manner} from {from}{to}: #{seq}{to} of {run}")];
         if let Some(said) = &why.text {
             lines.push(format!("  it says: {}", text::sanitize(said).replace('\n', "\n    ")));
         }
@@ -77,6 +81,16 @@ impl View {
         lines.join("\n")
     }
 
+    /// `its run since 14:03:22 by its clock`: a run is numbered by the second in which it began, or one above the run before.
+    fn run_of(&self, author: MemberId, incarnation: Incarnation) -> String {
+        let is_mine = self.names.is_me(author);
+        let (whose, clock) = if is_mine { ("your", "") } else { ("its", " by its clock") };
+        if incarnation < SECONDS_MIN {
+            return format!("{whose} run {incarnation}");
+        }
+        format!("{whose} run since {}{clock}", self.time(Wall(incarnation.saturating_mul(1_000))))
+    }
+
     fn receiver_of(&self, why: &WhyMessage, to: MemberId) -> String {
         let delivery = why.deliveries.iter().map(|of| &of.delivery).find(|delivery| delivery.member == to);
         let nick = delivery.map_or("", |delivery| delivery.nick.as_str());
@@ -87,15 +101,19 @@ impl View {
     #[must_use]
     pub fn why_missing(&self, why: &WhyMissing) -> String {
         let author = self.names.named(why.gap.author, &why.gap.nick);
-        let name = self.ink.paint(Tone::Strong, &format!("{author}#{}", why.seq));
+        let called = format!("{author}#{}", why.seq);
+        let name = self.ink.paint(Tone::Strong, &called);
+        let run = self.run_of(why.gap.author, why.gap.incarnation);
         let mut lines = vec![
             format!(
-                "{name} is a message to the room that is missing here; a later one of {author} proves that it was said"
+                "{name} of {run} is a message to the room that is missing here; a later one of {author} proves that it was said"
             ),
             format!("  {}", self.gap(&why.gap)),
             format!("  next: {}", text::sanitize(&why.next)),
-            "not known:".into(),
         ];
+        let others = why.also_called_so.iter().map(|other| text::sanitize(other));
+        lines.extend(others.map(|other| format!("  another message that is {called} is here: {other}")));
+        lines.push("not known:".into());
         lines.extend(why.not_known.iter().map(|said| format!("  {}", text::sanitize(said))));
         lines.join("\n")
     }
@@ -268,7 +286,7 @@ fn with_earlier(counted: String, earlier: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{MessageId, Run, Wall};
+    use crate::base::{MessageId, Run};
     use crate::node::api::{Answer, Asked, Gap, Hop};
     use crate::view::events::tests::{delivery, view};
     use crate::view::names::tests::id;
@@ -331,7 +349,7 @@ mod tests {
         assert_eq!(
             view().why_message(&why),
             "\
-k7f3 is a message to the room from you
+k7f3 is a message to the room from you: #12 of your run 1
   bo: stored on its disk after 23 ms, 1 try; bo signed the receipt for #10 to #14 that came at 22:13:20.250, in its run 17.ab12, and the signature holds
     sent straight to it, at 22:13:21.250; it is at 192.168.1.6:4460 now
   cy: unknown: sent 4 times, no receipt; whether the message was lost, the receipt was lost or cy is down cannot be told apart
@@ -348,14 +366,14 @@ not known:
         assert_eq!(
             view().why_message(&why),
             "\
-k7f3 is a message to the room from you
+k7f3 is a message to the room from you: #12 of your run 1
   nobody was known to be here when it was said, so nobody was asked for a receipt"
         );
         why.stored_since = vec![StoredSince { member: id(2), nick: "bo".into(), receipt: receipt(12, 13) }];
         assert_eq!(
             view().why_message(&why),
             "\
-k7f3 is a message to the room from you
+k7f3 is a message to the room from you: #12 of your run 1
   nobody was known to be here when it was said, so nobody was asked for a receipt
   bo: stored on its disk since then; bo signed the receipt for #12 to #13 that came at 22:13:20.250, in its run 17.ab12, and the signature holds"
         );
@@ -363,7 +381,7 @@ k7f3 is a message to the room from you
         assert_eq!(
             view().why_message(&message(1, vec![], vec![source])),
             "\
-k7f3 is a message to the room from you
+k7f3 is a message to the room from you: #12 of your run 1
   this home had lost it: to whom it was sent, and who was here then, is not known any more
   it was recovered via cy at 22:13:20.250, 42 s after that"
         );
@@ -382,7 +400,7 @@ k7f3 is a message to the room from you
         assert_eq!(
             view().why_message(&why),
             "\
-k7f3 is a message to the room from you
+k7f3 is a message to the room from you: #12 of your run 1
   a sample: of 999 others only these 2 were asked for receipts
   bo: stored on its disk, 1 try; bo signed the receipt for #12 that came via cy at 22:13:20.250, in its run 17.ab12, and the signature holds
     passed on by neighbours, at 22:13:20.250
@@ -394,7 +412,7 @@ k7f3 is a message to the room from you
         assert_eq!(
             view().why_message(&passed_on),
             "\
-k7f3 is a message to the room from bo
+k7f3 is a message to the room from bo: #12 of its run 1
   it was passed on by cy at 22:13:20.250, and 2 copies came later and were not shown"
         );
     }
@@ -410,7 +428,7 @@ k7f3 is a message to the room from bo
         assert_eq!(
             view().why_message(&why),
             "\
-k7f3 is a message to the room from you
+k7f3 is a message to the room from you: #12 of your run 1
   bo: sending: sent 4 times, no receipt yet; it is not heard now, so it is not sent again until it is
   fault injection is on at this node: it may drop what is sent from here, and the receipts"
         );
@@ -420,7 +438,7 @@ k7f3 is a message to the room from you
         assert_eq!(
             view().why_message(&why),
             "\
-k7f3 is a private message from you to bo
+k7f3 is a private message from you to bo: #12 to bo of your run 1
   it says: psst
   bo: waiting: not sent, because there is no direct link to it from here, and private messages are not passed on; it is sent once there is one"
         );
@@ -429,14 +447,18 @@ k7f3 is a private message from you to bo
     #[test]
     fn why_a_missing_message_tells_who_was_asked() {
         let asked = vec![Asked { member: id(3), nick: "cy".into(), answer: Answer::NoAnswer }];
-        let gap = Gap { author: id(2), nick: "bo".into(), incarnation: 1, first: 6, last: 8, asked };
-        let why = WhyMissing { seq: 7, gap, next: "it is asked for".into(), not_known: vec!["what it says".into()] };
+        let gap =
+            Gap { author: id(2), nick: "bo".into(), incarnation: 1, first: 6, last: 8, asked, of_earlier_run: true };
+        let also_called_so = vec!["k7f3dmxq2abc (bo to ana, 22:13:20: \"psst\")".into()];
+        let (next, not_known) = ("it is asked for".into(), vec!["what it says".into()]);
+        let why = WhyMissing { seq: 7, gap, next, also_called_so, not_known };
         assert_eq!(
             view().why_missing(&why),
             "\
-bo#7 is a message to the room that is missing here; a later one of bo proves that it was said
-  gap: bo#6–8, asked cy (no answer)
+bo#7 of its run 1 is a message to the room that is missing here; a later one of bo proves that it was said
+  gap: bo#6–8 of an earlier run, asked cy (no answer)
   next: it is asked for
+  another message that is bo#7 is here: k7f3dmxq2abc (bo to ana, 22:13:20: \"psst\")
 not known:
   what it says"
         );
@@ -450,7 +472,7 @@ not known:
         assert_eq!(
             view().why_message(&why),
             "\
-k7f3 is a message to the room from you
+k7f3 is a message to the room from you: #12 of your run 1
   bo: stored on its disk, of which its first receipt came after 1.5 ms, 1 try; of its receipts the newest is kept: bo signed one for #1 to #14 that came at 22:13:20.250, in its run 17.ab12, and the signature holds"
         );
     }
@@ -469,7 +491,7 @@ k7f3 is a message to the room from you
         assert_eq!(
             view().why_message(&why),
             "\
-k7f3 is a message to the room from you
+k7f3 is a message to the room from you: #12 of your run 1
   only the disk still knows what became of it
   bo: stored on its disk, it has it from another member; bo signed the receipt for its hash that came at 22:13:20.250, in its run 17.ab12, but what is kept of it does not verify: this proves nothing any more
   cy: stored on its disk, 2 tries; its receipt is no longer kept
@@ -491,7 +513,7 @@ k7f3 is a message to the room from you
         assert_eq!(
             view().why_message(&message(1, deliveries, vec![])),
             "\
-k7f3 is a message to the room from you
+k7f3 is a message to the room from you: #12 of your run 1
   bo: stored on its disk, an earlier run's tries may not be counted; its receipt is no longer kept
   cy: stored on its disk, 2 tries (an earlier run's tries may not be counted); its receipt is no longer kept
   dee: unknown: an earlier run's tries may not be counted, no receipt; whether the message was lost, the receipt was lost or dee is down cannot be told apart"
@@ -514,7 +536,7 @@ k7f3 is a message to the room from you
             view().why_message(&why),
             format!(
                 "\
-k7f3 is a message to the room from bo
+k7f3 is a message to the room from bo: #12 of its run 1
   bo claims to have said it at 22:12:38.250
   it came from bo at 22:13:20.250, and 1 copy came later and was not shown
   it was recovered via cy at 22:13:20.250, 42 s after that
