@@ -147,6 +147,13 @@ fn why_tells_what_the_disk_knows_once_the_node_does_not() {
     let id = said["id"].as_str().expect("an id");
     let before = homes[0].json(&["why", id]);
     assert_eq!(before["known_from"], "by_the_node");
+    // What was settled is held by its hash alone, and the disk has what it says.
+    for (home, claims) in [(&homes[0], "\n  you said it at "), (&homes[1], "\n  ana claims to have said it at ")] {
+        let why = home.json(&["why", id]);
+        assert_eq!((&why["text"], why["said_at"].is_u64()), (&"only for you".into(), true), "{why:#}");
+        let shown = lines(home, &["why", said["handle"].as_str().expect("a handle")]).join("\n");
+        assert!(shown.contains("\n  it says: only for you\n") && shown.contains(claims), "{shown}");
+    }
     let delivery = &before["deliveries"][0];
     assert_eq!((&delivery["outcome"], &delivery["receipt"]["signature"]), (&"delivered".into(), &"holds".into()));
     assert_eq!(delivery["tries"][0]["asked_for"], false);

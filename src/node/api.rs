@@ -382,10 +382,10 @@ pub struct WhyMessage {
     /// The receiver of a private message; `null` for the room.
     #[serde(default)]
     pub to: Option<MemberId>,
-    /// `null` where the node that answers holds no text of it any more, or only the hash; `log` has it then.
+    /// `null` where neither the node that answers nor its disk holds it, or the disk cannot be read now.
     #[serde(default)]
     pub text: Option<String>,
-    /// When the author claims to have said it; `null` for a private message that is held by its hash alone.
+    /// When the author claims to have said it; `null` where `text` is, but for one's own.
     pub said_at: Option<Wall>,
     pub known_from: Remembered,
     /// The roster: all who were members when it was said, or the one whom it was told.

@@ -8,7 +8,7 @@ use super::event_loop::EventLoop;
 use super::protocol::{Request, RequestError, Response};
 use crate::base::{MessageId, Now, text};
 use crate::host::{FaultError, NameError};
-use crate::node::api::{Command, Gap, Refusal, Reply, Status, WhyMissing};
+use crate::node::api::{Command, Gap, Refusal, Reply, Status, WhyMessage, WhyMissing};
 use crate::store::{By, Called, Matches, Search};
 
 impl EventLoop {
@@ -118,9 +118,8 @@ impl EventLoop {
             }
             Err(NameError::Unknown { .. }) => {
                 // A whole id needs no looking for, and its message may not be on the disk yet.
-                let known = what.parse().ok().and_then(|id| self.why_message(id));
-                if known.is_some() {
-                    return Ok(known);
+                if let Some(known) = what.parse().ok().and_then(|id| self.host.node().why_message_verified(id)) {
+                    return self.with_its_text(asker, known);
                 }
                 let name = self.called(&what)?;
                 self.clerk.ask(Question::Find { asker, what, name }).map(|()| None)
@@ -180,16 +179,21 @@ impl EventLoop {
         node.why_missing(author, *seq)
     }
 
-    fn why_message(&self, id: MessageId) -> Option<Response> {
-        self.host.node().why_message_verified(id).map(|why| Response::WhyMessage(Box::new(why)))
-    }
-
     /// What the node holds of a message that is on the disk; else the disk is asked for what it has.
     fn why_found(&self, asker: Asker, id: MessageId) -> Result<Option<Response>, RequestError> {
-        match self.why_message(id) {
-            Some(response) => Ok(Some(response)),
-            None => self.clerk.ask(Question::Why { asker, id }).map(|()| None),
+        match self.host.node().why_message_verified(id) {
+            Some(known) => self.with_its_text(asker, known),
+            None => self.clerk.ask(Question::Why { asker, id, known: None }).map(|()| None),
         }
+    }
+
+    /// The node holds no text that it neither sends nor gives to others any more: the disk does.
+    fn with_its_text(&self, asker: Asker, known: WhyMessage) -> Result<Option<Response>, RequestError> {
+        let (id, known) = (known.id, Box::new(known));
+        if known.text.is_some() && known.said_at.is_some() {
+            return Ok(Some(Response::WhyMessage(known)));
+        }
+        self.clerk.ask(Question::Why { asker, id, known: Some(known) }).map(|()| None)
     }
 
     fn send(

@@ -35,10 +35,11 @@ pub(super) enum Question {
         what: String,
         name: Called,
     },
-    /// What the disk knows of a message that the node no longer does.
+    /// What the disk knows of a message that the node no longer does; or, where the node told all but its text or its time, these.
     Why {
         asker: Asker,
         id: MessageId,
+        known: Option<Box<WhyMessage>>,
     },
     Search {
         asker: Asker,
@@ -164,7 +165,8 @@ impl Desk {
                 Answer::Log { asker, log: read.map(fitting).map_err(|error| failed(&error)) }
             }
             Question::Search { asker, search } => Answer::Searched { asker, matches: self.search(&search) },
-            Question::Why { asker, id } => Answer::Why { asker, why: self.why(id) },
+            Question::Why { asker, id: _, known: Some(known) } => Answer::Why { asker, why: Ok(self.complete(known)) },
+            Question::Why { asker, id, known: None } => Answer::Why { asker, why: self.why(id) },
             Question::Evidence { asker, what, name, is_member, own_card } => {
                 Answer::Evidence { asker, file: self.evidence(&what, &name, is_member, &own_card) }
             }
@@ -234,6 +236,16 @@ impl Desk {
     fn why(&mut self, id: MessageId) -> Result<Box<WhyMessage>, RequestError> {
         let why = self.history().and_then(|history| history.why(id)).map_err(|error| failed(&error))?;
         why.map(Box::new).ok_or_else(|| RequestError::refused("that message is no longer kept here"))
+    }
+
+    /// What is not on the disk yet, or cannot be read, stays unknown.
+    fn complete(&mut self, mut why: Box<WhyMessage>) -> Box<WhyMessage> {
+        let said = self.history().and_then(|history| history.choices(&[why.id]));
+        if let Some((said, _)) = said.ok().and_then(|mut said| said.pop()) {
+            why.text.get_or_insert(said.text);
+            why.said_at.get_or_insert(said.said_at);
+        }
+        why
     }
 
     fn evidence(

@@ -12,7 +12,7 @@ pub(super) const ACTION: &str = "/me ";
 /// A recovered message that is not later than this came as one expects it.
 const LATE_MS_MIN: u64 = 3_000;
 /// A message that was not asked for and is later than this was not sent in one go, or a clock is wrong.
-const SENT_LATE_MS_MIN: u64 = 10_000;
+pub(super) const SENT_LATE_MS_MIN: u64 = 10_000;
 /// What stands before the second and later lines of a text.
 const INDENT: &str = "\n    ";
 

@@ -1,7 +1,7 @@
 //! The evidence about a message, in sentences: where it is and how that is known, how it came here, and what nobody here
 //! can know. Says what follows from the evidence and no more.
 
-use super::events::is_private;
+use super::events::{SENT_LATE_MS_MIN, is_private};
 use super::{Tone, View, age, count, latency};
 use crate::base::{Incarnation, MemberId, Wall, text};
 use crate::node::api::{
@@ -29,12 +29,13 @@ impl View {
         if let Some(said) = &why.text {
             lines.push(format!("  it says: {}", text::sanitize(said).replace('\n', "\n    ")));
         }
+        if let Some(said_at) = why.said_at {
+            let claims = if self.names.is_me(why.from) { "you said" } else { &format!("{from} claims to have said") };
+            lines.push(format!("  {claims} it at {}", self.exact_time(said_at)));
+        }
         match why.known_from {
             Remembered::ByTheNode => {}
             Remembered::ByTheDiskAlone => lines.push("  only the disk still knows what became of it".into()),
-        }
-        if let (false, Some(said_at)) = (self.names.is_me(why.from), why.said_at) {
-            lines.push(format!("  {from} claims to have said it at {}", self.exact_time(said_at)));
         }
         if self.names.is_me(why.from) && why.deliveries.is_empty() {
             lines.push(if why.sources.is_empty() {
@@ -216,7 +217,8 @@ impl View {
             false if source.via != why.from => "it was passed on by",
             false => "it came from",
         };
-        let late = why.said_at.filter(|_| source.recovered).map(|said_at| source.at.0.saturating_sub(said_at.0));
+        let late = why.said_at.map(|said_at| source.at.0.saturating_sub(said_at.0));
+        let late = late.filter(|&ms| source.recovered || ms >= SENT_LATE_MS_MIN);
         let late = late.map(|ms| format!(", {} after that", age(ms))).unwrap_or_default();
         let again = match source.duplicates {
             None | Some(0) => String::new(),
@@ -350,6 +352,7 @@ mod tests {
             view().why_message(&why),
             "\
 k7f3 is a message to the room from you: #12 of your run 1
+  you said it at 22:12:38.250
   bo: stored on its disk after 23 ms, 1 try; bo signed the receipt for #10 to #14 that came at 22:13:20.250, in its run 17.ab12, and the signature holds
     sent straight to it, at 22:13:21.250; it is at 192.168.1.6:4460 now
   cy: unknown: sent 4 times, no receipt; whether the message was lost, the receipt was lost or cy is down cannot be told apart
@@ -367,6 +370,7 @@ not known:
             view().why_message(&why),
             "\
 k7f3 is a message to the room from you: #12 of your run 1
+  you said it at 22:12:38.250
   nobody was known to be here when it was said, so nobody was asked for a receipt"
         );
         why.stored_since = vec![StoredSince { member: id(2), nick: "bo".into(), receipt: receipt(12, 13) }];
@@ -374,6 +378,7 @@ k7f3 is a message to the room from you: #12 of your run 1
             view().why_message(&why),
             "\
 k7f3 is a message to the room from you: #12 of your run 1
+  you said it at 22:12:38.250
   nobody was known to be here when it was said, so nobody was asked for a receipt
   bo: stored on its disk since then; bo signed the receipt for #12 to #13 that came at 22:13:20.250, in its run 17.ab12, and the signature holds"
         );
@@ -382,6 +387,7 @@ k7f3 is a message to the room from you: #12 of your run 1
             view().why_message(&message(1, vec![], vec![source])),
             "\
 k7f3 is a message to the room from you: #12 of your run 1
+  you said it at 22:12:38.250
   this home had lost it: to whom it was sent, and who was here then, is not known any more
   it was recovered via cy at 22:13:20.250, 42 s after that"
         );
@@ -401,6 +407,7 @@ k7f3 is a message to the room from you: #12 of your run 1
             view().why_message(&why),
             "\
 k7f3 is a message to the room from you: #12 of your run 1
+  you said it at 22:12:38.250
   a sample: of 999 others only these 2 were asked for receipts
   bo: stored on its disk, 1 try; bo signed the receipt for #12 that came via cy at 22:13:20.250, in its run 17.ab12, and the signature holds
     passed on by neighbours, at 22:13:20.250
@@ -429,6 +436,7 @@ k7f3 is a message to the room from bo: #12 of its run 1
             view().why_message(&why),
             "\
 k7f3 is a message to the room from you: #12 of your run 1
+  you said it at 22:12:38.250
   bo: sending: sent 4 times, no receipt yet; it is not heard now, so it is not sent again until it is
   fault injection is on at this node: it may drop what is sent from here, and the receipts"
         );
@@ -440,6 +448,7 @@ k7f3 is a message to the room from you: #12 of your run 1
             "\
 k7f3 is a private message from you to bo: #12 to bo of your run 1
   it says: psst
+  you said it at 22:12:38.250
   bo: waiting: not sent, because there is no direct link to it from here, and private messages are not passed on; it is sent once there is one"
         );
     }
@@ -473,6 +482,7 @@ not known:
             view().why_message(&why),
             "\
 k7f3 is a message to the room from you: #12 of your run 1
+  you said it at 22:12:38.250
   bo: stored on its disk, of which its first receipt came after 1.5 ms, 1 try; of its receipts the newest is kept: bo signed one for #1 to #14 that came at 22:13:20.250, in its run 17.ab12, and the signature holds"
         );
     }
@@ -492,6 +502,7 @@ k7f3 is a message to the room from you: #12 of your run 1
             view().why_message(&why),
             "\
 k7f3 is a message to the room from you: #12 of your run 1
+  you said it at 22:12:38.250
   only the disk still knows what became of it
   bo: stored on its disk, it has it from another member; bo signed the receipt for its hash that came at 22:13:20.250, in its run 17.ab12, but what is kept of it does not verify: this proves nothing any more
   cy: stored on its disk, 2 tries; its receipt is no longer kept
@@ -514,6 +525,7 @@ k7f3 is a message to the room from you: #12 of your run 1
             view().why_message(&message(1, deliveries, vec![])),
             "\
 k7f3 is a message to the room from you: #12 of your run 1
+  you said it at 22:12:38.250
   bo: stored on its disk, an earlier run's tries may not be counted; its receipt is no longer kept
   cy: stored on its disk, 2 tries (an earlier run's tries may not be counted); its receipt is no longer kept
   dee: unknown: an earlier run's tries may not be counted, no receipt; whether the message was lost, the receipt was lost or dee is down cannot be told apart"
@@ -538,7 +550,7 @@ k7f3 is a message to the room from you: #12 of your run 1
                 "\
 k7f3 is a message to the room from bo: #12 of its run 1
   bo claims to have said it at 22:12:38.250
-  it came from bo at 22:13:20.250, and 1 copy came later and was not shown
+  it came from bo at 22:13:20.250, 42 s after that, and 1 copy came later and was not shown
   it was recovered via cy at 22:13:20.250, 42 s after that
   warning: bo signed another message under the same number, {rival}: it told different people different things"
             )
