@@ -201,3 +201,25 @@ fn a_number_is_never_answered_with_the_message_of_another_run() {
     let refused = complaint(&ana.moot(&["why", "ana#9"]));
     assert!(refused.contains("no message that is kept here is ana#9, and no gap names it"), "{refused}");
 }
+
+#[test]
+fn who_was_not_in_the_room_is_named_by_why() {
+    let (homes, [_ana, bo]) = two();
+    let (code, _) = bo.terminate();
+    assert_eq!(code, Some(0));
+    homes[0].until(&["who"], |members| {
+        members.as_array().is_some_and(|all| all.iter().any(|member| member["state"] == "left"))
+    });
+    let said = homes[0].json(&["send", "while you were away"]);
+    let handle = said["handle"].as_str().expect("a handle");
+    let mut bo = homes[1].node(&[]);
+    bo.shows("while you were away");
+    homes[0].meet(2);
+    let shown = lines(&homes[0], &["why", handle]).join("\n");
+    assert!(shown.contains("\n  whether bo has it, who was not known to be in the room when it was said"), "{shown}");
+    say(&homes[0], &["and now"]);
+    let shown = lines(&homes[0], &["why", handle]).join("\n");
+    assert!(shown.contains("\n  bo: stored on its disk by "), "{shown}");
+    assert!(shown.contains("and a receipt that it signed later for #1 to #2 covers it, in its run "), "{shown}");
+    assert!(!shown.contains("whether bo has it"), "{shown}");
+}

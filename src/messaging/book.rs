@@ -287,9 +287,9 @@ impl Book {
         self.by_place.get(&(run, seq)).copied()
     }
 
-    /// The receipts of a member for what was said after `place` in the same run, the newest first.
+    /// The receipts of a member for what was said after `place` in the same run, in that order.
     pub fn receipts_after(&self, (run, seq): (Run, Seq), member: MemberId) -> impl Iterator<Item = &Arc<ReceiptSeen>> {
-        let later = self.by_place.range((run, seq.saturating_add(1))..=(run, Seq::MAX)).rev();
+        let later = self.by_place.range((run, seq.saturating_add(1))..=(run, Seq::MAX));
         later.filter_map(move |(_, &out)| self.delivery(out, member)?.receipt.as_ref())
     }
 

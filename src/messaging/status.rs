@@ -93,7 +93,7 @@ pub struct KnownMessage {
     pub deliveries: BTreeMap<MemberId, Delivery>,
     /// Of how many members these are a sample; `None` where they are all.
     pub sample_of: Option<u32>,
-    /// One's own: who else signed to have it, with the newest receipt that says so.
+    /// One's own: who else signed to have it, with the first receipt kept that says so: a later one would tell a later time.
     pub stored_since: Vec<(MemberId, Arc<ReceiptSeen>)>,
     /// Somebody else's, or one's own that the disk had lost: how it came here.
     pub source: Option<Source>,
@@ -241,8 +241,8 @@ impl Messaging {
             receipt.value().held.range_over(seq).is_some_and(is_here)
         };
         let members = self.receipts.covering(run, seq).filter(|member| !roster.contains_key(member));
-        let newest = |member: MemberId| self.book.receipts_after((run, seq), member).find(|seen| covers(seen));
-        members.filter_map(|member| Some((member, newest(member)?.clone()))).collect()
+        let first = |member: MemberId| self.book.receipts_after((run, seq), member).find(|seen| covers(seen));
+        members.filter_map(|member| Some((member, first(member)?.clone()))).collect()
     }
 
     /// The text of one's own message, where it is still sent or given to others.

@@ -8,7 +8,7 @@ use super::api::{
 };
 use super::report::message_kind;
 use super::tell::{TOO_OLD, refused_because};
-use crate::base::{MemberId, MessageId, Now, Seq, Stream, Wall};
+use crate::base::{MemberId, MessageId, Now, Presence, Seq, Stream, Wall};
 use crate::messaging;
 use crate::wire::{Receipt, Signed};
 
@@ -83,7 +83,37 @@ impl Node {
             not_known: Vec::new(),
         };
         why.say_what_is_not_known(self.membership.card().value().member);
+        self.say_who_came_later(&mut why);
         Some(why)
+    }
+
+    /// Adds who is in the room now and was not known to be when a message of one's own was said: nobody of them was asked for a
+    /// receipt.
+    pub fn say_who_came_later(&self, why: &mut WhyMessage) {
+        let me = self.membership.card().value().member;
+        let is_all_told = why.from == me && why.sample_of.is_none() && why.sources.is_empty();
+        if why.kind != MessageKind::Group || !is_all_told {
+            return;
+        }
+        let is_told = |id: MemberId| {
+            let mut asked = why.deliveries.iter().map(|to| to.delivery.member);
+            id == me || asked.any(|member| member == id) || why.stored_since.iter().any(|since| since.member == id)
+        };
+        let here = self.membership.presences().filter(|&(id, _, presence)| presence != Presence::Left && !is_told(id));
+        let mut nicks: Vec<String> = here.map(|(id, ..)| self.nick(id)).collect();
+        let surplus = nicks.len().saturating_sub(NAMED_MAX);
+        nicks.sort();
+        nicks.truncate(NAMED_MAX);
+        if surplus > 0 {
+            nicks.push(format!("{surplus} more"));
+        }
+        let (has, was) = if nicks.len() == 1 { ("has", "was") } else { ("have", "were") };
+        let who = match &nicks[..] {
+            [] => return,
+            [one] => one.clone(),
+            [first @ .., last] => format!("{} and {last}", first.join(", ")),
+        };
+        why.not_known.push(format!("whether {who} {has} it, who {was} not known to be in the room when it was said"));
     }
 
     /// Message `seq` of `author`, where it is known to exist and missing here.
@@ -119,6 +149,9 @@ impl Node {
         }
     }
 }
+
+/// Members that a sentence names; the rest are counted.
+const NAMED_MAX: usize = 8;
 
 fn tried(tried: &messaging::Try) -> Try {
     let (asked_for, flooded) = match tried.way {

@@ -8,7 +8,7 @@ use super::event_loop::EventLoop;
 use super::protocol::{Request, RequestError, Response};
 use crate::base::{MessageId, Now, text};
 use crate::host::{FaultError, NameError};
-use crate::node::api::{Command, Gap, Refusal, Reply, Status, WhyMessage, WhyMissing};
+use crate::node::api::{Command, Gap, Refusal, Remembered, Reply, Status, WhyMessage, WhyMissing};
 use crate::store::{By, Called, Matches, Search};
 
 impl EventLoop {
@@ -40,7 +40,12 @@ impl EventLoop {
                 Ok(None) => return,
                 Err(error) => (asker, Err(error)),
             },
-            Answer::Why { asker, why } => (asker, why.map(Response::WhyMessage)),
+            Answer::Why { asker, mut why } => {
+                if let Some(why) = why.as_mut().ok().filter(|why| why.known_from == Remembered::ByTheDiskAlone) {
+                    self.host.node().say_who_came_later(why);
+                }
+                (asker, why.map(Response::WhyMessage))
+            }
             Answer::NickKept { asker, nick, kept } => (asker, kept.and_then(|()| self.change_nick(now, nick))),
         };
         self.control.answer(asker, answer.unwrap_or_else(Response::Error));

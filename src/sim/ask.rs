@@ -146,7 +146,11 @@ impl World {
         let index = self.index(name);
         let machine = &self.machines[index];
         let told = machine.running().why_message(self.now(index), message);
-        told.or_else(|| super::why::why(machine.home.disk.durable(), machine.home.id, &machine.home.nick, message))
+        told.or_else(|| {
+            let mut why = super::why::why(machine.home.disk.durable(), machine.home.id, &machine.home.nick, message)?;
+            machine.running().say_who_came_later(&mut why);
+            Some(why)
+        })
     }
 
     /// What `name` answers to `why` about a member.

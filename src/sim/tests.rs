@@ -355,10 +355,14 @@ fn what_a_simulated_disk_tells_of_a_message_is_what_a_real_one_does() {
     world.disk_full("cy", false);
     world.start("cy");
     world.run_for(seconds(20));
+    let came_later = "whether cy has it, who was not known to be in the room when it was said";
+    let why = world.why("ana", said[8]).expect("it is held");
+    assert!(why.stored_since.is_empty() && why.not_known.iter().any(|said| said == came_later), "{:?}", why.not_known);
     said.push(world.say("ana", "ten"));
     world.run_for(seconds(2));
-    let since = world.why("ana", said[8]).expect("it is held").stored_since;
-    assert_eq!(since.iter().map(|stored| stored.member).collect::<Vec<_>>(), [world.id("cy")]);
+    let why = world.why("ana", said[8]).expect("it is held");
+    assert_eq!(why.stored_since.iter().map(|stored| stored.member).collect::<Vec<_>>(), [world.id("cy")]);
+    assert!(!why.not_known.iter().any(|said| said == came_later), "{:?}", why.not_known);
     let home = &world.machines[world.index("ana")].home;
     let mut records: Vec<_> = home.disk.durable().cloned().collect();
     for is_pruned in [false, true] {

@@ -157,8 +157,7 @@ impl Reading {
             restored.receipts.range((self.me, run, MemberId([0; 32]))..=(self.me, run, MemberId([u8::MAX; 32])));
         let others = of_run.filter(|((_, _, receiver), _)| !self.deliveries.contains_key(receiver));
         let since = others.filter_map(|(&(_, _, member), kept)| {
-            let mut newest = kept.iter().rev();
-            let receipt = newest.find_map(|kept| {
+            let receipt = kept.iter().find_map(|kept| {
                 let state = SignatureState::of(Signed::<Receipt>::open(&kept.bytes).is_ok());
                 let is_here = |id| self.runs.contains_key(&id);
                 ReceiptEvidence::covering(&kept.bytes, kept.at, self.seq, state, is_here)

@@ -125,7 +125,7 @@ impl History {
             let state = SignatureState::of(Signed::<Receipt>::open(&bytes).is_ok());
             let is_here = |id| self.has(id).unwrap_or(false);
             if let Some(receipt) = ReceiptEvidence::covering(&bytes, Wall(at), seq, state, is_here) {
-                since.insert(member, receipt);
+                since.entry(member).or_insert(receipt);
             }
         }
         let told = |(member, receipt)| Ok(StoredSince { member, nick: self.nick_of(member)?, receipt });

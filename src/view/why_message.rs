@@ -163,31 +163,34 @@ impl View {
 
     fn since(&self, stored: &StoredSince) -> String {
         let who = self.names.named(stored.member, &stored.nick);
-        let said = format!("{who}: stored on its disk since then{}", self.signed(&who, &stored.receipt));
+        let receipt = &stored.receipt;
+        let said = format!(
+            "{who}: stored on its disk by {}: it was not known to be in the room when this was said, and a receipt that it signed \
+             later{} covers it{}, in its run {}{}",
+            self.exact_time(receipt.at),
+            covered(receipt),
+            self.via(receipt),
+            receipt.run,
+            state(receipt.signature),
+        );
         let tone = if stored.receipt.signature == SignatureState::Broken { Tone::Bad } else { Tone::Good };
         format!("  {}", self.ink.paint(tone, &said))
     }
 
     fn signed(&self, who: &str, receipt: &ReceiptEvidence) -> String {
-        let what = match (receipt.first, receipt.last) {
-            (Some(first), Some(last)) if first != last => format!(" for #{first} to #{last}"),
-            (Some(first), _) => format!(" for #{first}"),
-            (None, _) => " for its hash".into(),
-        };
-        let state = match receipt.signature {
-            SignatureState::Holds => ", and the signature holds",
-            SignatureState::HeldWhenItCame => ", and the signature held when it came",
-            SignatureState::Broken => ", but what is kept of it does not verify: this proves nothing any more",
-        };
+        let (what, via, state) = (covered(receipt), self.via(receipt), state(receipt.signature));
         let at = self.exact_time(receipt.at);
-        let via = receipt.via.as_ref();
-        let via = via.map(|hop| format!(" via {}", self.names.named(hop.member, &hop.nick))).unwrap_or_default();
         let signed = if receipt.may_be_later {
             format!("; of its receipts the newest is kept: {who} signed one{what} that came{via}")
         } else {
             format!("; {who} signed the receipt{what} that came{via}")
         };
         format!("{signed} at {at}, in its run {}{state}", receipt.run)
+    }
+
+    fn via(&self, receipt: &ReceiptEvidence) -> String {
+        let via = receipt.via.as_ref();
+        via.map(|hop| format!(" via {}", self.names.named(hop.member, &hop.nick))).unwrap_or_default()
     }
 
     /// When each try was made, and which way.
@@ -225,6 +228,22 @@ impl View {
             Some(n) => format!(", and {} came later and {} not shown", count(n, "copy", "copies"), were(n)),
         };
         format!("  {how} {via} at {}{late}{again}", self.exact_time(source.at))
+    }
+}
+
+fn covered(receipt: &ReceiptEvidence) -> String {
+    match (receipt.first, receipt.last) {
+        (Some(first), Some(last)) if first != last => format!(" for #{first} to #{last}"),
+        (Some(first), _) => format!(" for #{first}"),
+        (None, _) => " for its hash".into(),
+    }
+}
+
+const fn state(signature: SignatureState) -> &'static str {
+    match signature {
+        SignatureState::Holds => ", and the signature holds",
+        SignatureState::HeldWhenItCame => ", and the signature held when it came",
+        SignatureState::Broken => ", but what is kept of it does not verify: this proves nothing any more",
     }
 }
 
@@ -380,7 +399,7 @@ k7f3 is a message to the room from you: #12 of your run 1
 k7f3 is a message to the room from you: #12 of your run 1
   you said it at 22:12:38.250
   nobody was known to be here when it was said, so nobody was asked for a receipt
-  bo: stored on its disk since then; bo signed the receipt for #12 to #13 that came at 22:13:20.250, in its run 17.ab12, and the signature holds"
+  bo: stored on its disk by 22:13:20.250: it was not known to be in the room when this was said, and a receipt that it signed later for #12 to #13 covers it, in its run 17.ab12, and the signature holds"
         );
         let source = Source { via: id(3), nick: "cy".into(), at: AT, recovered: true, duplicates: None };
         assert_eq!(

@@ -572,5 +572,9 @@ fn who_came_after_a_message_is_told_to_store_it_by_the_receipt_for_a_later_one()
     let later = world.say("ana", "there you are");
     world.run_for(SEC);
     let receipt = world.machine("ana").message(later).unwrap().deliveries[&world.id("bo")].receipt.clone();
-    assert_eq!(since(&world), [(world.id("bo"), receipt.expect("bo signed it"))]);
+    let first = [(world.id("bo"), receipt.expect("bo signed it"))];
+    assert_eq!(since(&world), first);
+    world.say("ana", "and still here");
+    world.run_for(SEC);
+    assert_eq!(since(&world), first, "a later receipt does not make it come later");
 }
