@@ -460,9 +460,11 @@ impl Entry {
     fn evidence(&self, ear: &Ear, now: Now) -> Vec<Evidence> {
         let me = ear.me;
         let mut items = self.basis();
-        // Others' word brought it back; that this node hears it itself since then is better.
-        if self.presence == Some(Presence::Alive) && self.is_heard_since() {
-            items.retain(|item| !matches!(item.kind, EvidenceKind::Contradiction | EvidenceKind::Withdrawal));
+        // Others' word brought it back, and stays the reason for the time since which it is alive, also once it is heard here.
+        if self.presence == Some(Presence::Alive) {
+            for item in &mut items {
+                item.brought_back = matches!(item.kind, EvidenceKind::Contradiction | EvidenceKind::Withdrawal);
+            }
         }
         let mut add = |item: Evidence| add_once(&mut items, item);
         if self.has_left() {
@@ -493,17 +495,13 @@ impl Entry {
                 ago(now, now.time.since(self.near().link.word_at)),
                 "its word alone keeps this node from reporting it",
             );
-            if !items.iter().any(|other| other.kind == EvidenceKind::Contradiction && other.by == by) {
+            let is_said = |other: &Evidence| other.kind == EvidenceKind::Contradiction && !other.brought_back;
+            if !items.iter().any(|other| is_said(other) && other.by == by) {
                 items.push(held);
             }
         }
         items.truncate(EVIDENCE_MAX);
         items
-    }
-
-    /// Whether it was heard here after it came to stand where it does.
-    fn is_heard_since(&self) -> bool {
-        self.near().link.heard.is_some_and(|(_, wall)| wall > self.since)
     }
 
     /// When it was last heard here, in this run.
@@ -535,7 +533,7 @@ fn ago(now: Now, span: Duration) -> Wall {
 /// older one beside a newer one; of one that two passed on both stay, since they are two voices.
 fn add_once(items: &mut Vec<Evidence>, item: Evidence) {
     if item.kind != EvidenceKind::Report {
-        let key = |item: &Evidence| (item.kind, item.by, item.via, item.tick);
+        let key = |item: &Evidence| (item.kind, item.by, item.via, item.tick, item.brought_back);
         if !items.iter().any(|other| key(other) == key(&item)) {
             items.push(item);
         }

@@ -29,6 +29,8 @@ pub struct Evidence {
     /// Set on a report that is a whole verdict: `by` had called the member unreachable, and this node, which did
     /// not hear it either, took that over.
     pub verdict: bool,
+    /// Set on others' word that made the member alive again, where it is shown later: it is not about what is said now.
+    pub brought_back: bool,
     pub detail: String,
 }
 
@@ -61,6 +63,7 @@ impl Evidence {
             at,
             mostly_deaf: false,
             verdict: false,
+            brought_back: false,
             detail: detail.into(),
         }
     }

@@ -264,6 +264,9 @@ pub struct Evidence {
     /// A report whose author is mostly deaf: it counts under the longer rule only.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub mostly_deaf: bool,
+    /// Others' word that made the member alive again, at the time since which it is: it denies nothing that is said now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub brought_back: bool,
     /// A report that is a whole verdict: `by` had called the member unreachable, and this node took that over.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub verdict: bool,
@@ -561,6 +564,6 @@ pub struct Link {
 pub struct Verdict {
     pub reports: Vec<Evidence>,
     pub contradictions: Vec<Evidence>,
-    /// What is neither: a card, a leave, what was restored.
+    /// What is neither: a card, a leave, what was restored; and the word of others that brought it back.
     pub evidence: Vec<Evidence>,
 }

@@ -79,9 +79,9 @@ impl Node {
         let member = self.membership.member(now, id)?;
         let path = self.transport.path(id).filter(|_| is_heard(&member));
         let hears_me = path.and_then(|path| hears_me(now.time, path.hears_me, member.is_watched));
-        let evidence = |wanted: fn(EvidenceKind) -> bool| {
+        let evidence = |wanted: fn(&Evidence) -> bool| {
             let items = member.evidence.iter().map(|item| self.evidence(item));
-            items.filter(|item| wanted(item.kind)).collect()
+            items.filter(|item| wanted(item)).collect()
         };
         Some(WhyMember {
             member: id,
@@ -98,13 +98,14 @@ impl Node {
                 address: self.transport.address(id),
             },
             verdict: Verdict {
-                reports: evidence(|kind| matches!(kind, EvidenceKind::Report | EvidenceKind::Silence)),
-                contradictions: evidence(|kind| matches!(kind, EvidenceKind::Contradiction | EvidenceKind::Withdrawal)),
-                evidence: evidence(|kind| {
-                    matches!(
-                        kind,
+                reports: evidence(|item| matches!(item.kind, EvidenceKind::Report | EvidenceKind::Silence)),
+                contradictions: evidence(|item| is_word(item.kind) && !item.brought_back),
+                evidence: evidence(|item| {
+                    let is_other = matches!(
+                        item.kind,
                         EvidenceKind::Heard | EvidenceKind::Card | EvidenceKind::Leave | EvidenceKind::Restored
-                    )
+                    );
+                    is_other || item.brought_back
                 }),
             },
         })
@@ -220,6 +221,7 @@ impl Node {
             detail,
             via: item.via,
             mostly_deaf: item.mostly_deaf,
+            brought_back: item.brought_back,
             verdict: item.verdict,
         }
     }
@@ -228,6 +230,11 @@ impl Node {
     pub(super) fn nick(&self, id: MemberId) -> String {
         self.membership.nick(id).map_or_else(|| id.short(), ToOwned::to_owned)
     }
+}
+
+/// Whether it is somebody's word that the member is there after all.
+const fn is_word(kind: EvidenceKind) -> bool {
+    matches!(kind, EvidenceKind::Contradiction | EvidenceKind::Withdrawal)
 }
 
 pub(super) fn message_kind(stream: Stream) -> MessageKind {

@@ -45,9 +45,12 @@ impl View {
             let said = said(member.state, item)?;
             Some(if item.kind == EvidenceKind::Silence { said } else { dated(said) })
         });
+        let brought_back = |item: &&Evidence| item.brought_back && member.state == Presence::Alive;
+        let word = self.names_of(member.evidence.iter().filter(brought_back));
+        let back = (!word.is_empty()).then(|| dated(format!("back by the word of {}", list(&word))));
         let lossy = member.loss.filter(|&loss| member.degraded && loss > DEGRADED_LOSS);
         let losing = lossy.map(|loss| format!("its link loses {}", percent(loss)));
-        self.with_names(member.state, &member.evidence, events.chain(losing).collect())
+        self.with_names(member.state, &member.evidence, events.chain(back).chain(losing).collect())
     }
 
     fn with_names(&self, state: Presence, evidence: &[Evidence], said: Vec<String>) -> String {
@@ -78,8 +81,12 @@ impl View {
     }
 
     fn names_behind(&self, evidence: &[Evidence], kind: EvidenceKind) -> Vec<String> {
+        self.names_of(evidence.iter().filter(|item| item.kind == kind && !item.brought_back))
+    }
+
+    fn names_of<'a>(&self, items: impl Iterator<Item = &'a Evidence>) -> Vec<String> {
         let mut names = Vec::new();
-        for item in evidence.iter().filter(|item| item.kind == kind) {
+        for item in items {
             let name = self.names.named_or_you(item.by, &item.nick);
             if !names.contains(&name) {
                 names.push(name);
@@ -134,6 +141,8 @@ fn said(state: Presence, item: &Evidence) -> Option<String> {
 mod tests {
     use super::*;
     use crate::view::events::tests::{evidence, view};
+    use crate::view::names::tests::id;
+    use crate::view::who::tests::member;
 
     #[test]
     fn each_name_stands_once_and_all_well_says_nothing() {
@@ -154,6 +163,22 @@ mod tests {
         assert_eq!(view().because(Presence::Alive, &[silent, others]), "not heard for 40.9 s; cy hears it");
         let back = evidence(EvidenceKind::Heard, 1, "ana", "heard again on this node's own link, silent for 8.2 s");
         assert_eq!(view().because(Presence::Alive, &[back]), "heard again after 8.2 s");
+    }
+
+    #[test]
+    fn who_was_brought_back_by_others_says_by_whom_and_denies_nothing() {
+        let word = evidence(EvidenceKind::Contradiction, 3, "cy", "knows tick 9");
+        let back = |by, nick| Evidence { brought_back: true, ..evidence(EvidenceKind::Withdrawal, by, nick, "") };
+        let heard = evidence(EvidenceKind::Heard, 1, "ana", "heard on this node's own link");
+        let alive = |items| member(id(2), "bo", Presence::Alive, items);
+        assert_eq!(
+            view().because_now(&alive(vec![back(3, "cy"), back(4, "dee"), heard])),
+            "back by the word of cy and dee, 61 s ago"
+        );
+        assert_eq!(
+            view().because_now(&alive(vec![back(3, "cy"), word])),
+            "back by the word of cy, 61 s ago; cy hears it"
+        );
     }
 
     #[test]

@@ -318,6 +318,7 @@ pub(super) mod tests {
             detail: detail.into(),
             via: None,
             mostly_deaf: false,
+            brought_back: false,
             verdict: false,
         }
     }

@@ -25,6 +25,8 @@ impl View {
             lines.push("the room's verdict: nobody reports anything".into());
         }
         let is_missed = matches!(why.state, Presence::Suspect | Presence::Unreachable);
+        // Nobody says anything else, so that there is nothing to contradict.
+        let is_vouched = why.state == Presence::Alive && verdict.reports.is_empty();
         let parts = if is_missed && !verdict.reports.is_empty() {
             [
                 ("the room's verdict rests on", &verdict.reports),
@@ -35,21 +37,24 @@ impl View {
             [
                 ("the room's verdict rests on", &verdict.evidence),
                 ("reports", &verdict.reports),
-                ("contradictions", &verdict.contradictions),
+                (if is_vouched { "who says that it is there" } else { "contradictions" }, &verdict.contradictions),
             ]
         };
         for (title, items) in parts {
             if !items.is_empty() {
                 lines.push(format!("{title}:"));
-                lines.extend(items.iter().map(|item| self.item(item)));
+                lines.extend(items.iter().map(|item| self.item(item, is_vouched)));
             }
         }
         lines.join("\n")
     }
 
-    fn item(&self, item: &Evidence) -> String {
+    fn item(&self, item: &Evidence, is_vouched: bool) -> String {
         let by = self.names.named_or_you(item.by, &item.nick);
         let verb = match item.kind {
+            EvidenceKind::Contradiction if item.brought_back => "brought back by the word of",
+            EvidenceKind::Withdrawal if item.brought_back => "brought back by a report withdrawn by",
+            EvidenceKind::Contradiction if is_vouched => "heard of by",
             EvidenceKind::Heard => "heard by",
             EvidenceKind::Silence => "silence noticed by",
             EvidenceKind::Report => "reported by",
@@ -139,6 +144,25 @@ the room's verdict rests on:
   reported by cy at 22:13:20.000: 5 probes lost (tick 7, run 17.ab12)
 what else is known of it:
   card signed by bo, here by 22:13:20.000"
+        );
+        let word = evidence(EvidenceKind::Contradiction, 3, "cy", "has heard a newer tick");
+        let back = Evidence { brought_back: true, ..word.clone() };
+        let withdrawn = Evidence { kind: EvidenceKind::Withdrawal, detail: String::new(), ..back.clone() };
+        let heard = evidence(EvidenceKind::Heard, 1, "ana", "heard on this node's own link");
+        let alive = WhyMember {
+            state: Presence::Alive,
+            verdict: Verdict { reports: vec![], contradictions: vec![word], evidence: vec![back, withdrawn, heard] },
+            ..why.clone()
+        };
+        assert_eq!(
+            view().why_member(&alive).lines().skip(2).collect::<Vec<_>>().join("\n"),
+            "\
+the room's verdict rests on:
+  brought back by the word of cy at 22:13:20.000: has heard a newer tick
+  brought back by a report withdrawn by cy at 22:13:20.000
+  heard by you at 22:13:20.000: heard on this node's own link
+who says that it is there:
+  heard of by cy at 22:13:20.000: has heard a newer tick"
         );
         let oneself = WhyMember { member: id(1), nick: "ana".into(), ..why.clone() };
         assert_eq!(view().why_member(&oneself).lines().nth(1), Some("your link: this is you"));

@@ -159,6 +159,7 @@ impl Tape {
                 detail: detail.into(),
                 via: None,
                 mostly_deaf: false,
+                brought_back: false,
                 verdict: false,
             })
             .collect();

@@ -31,6 +31,7 @@ impl Case {
             detail: format!("{kind:?} by {by}"),
             via: None,
             mostly_deaf: false,
+            brought_back: false,
             verdict: false,
         }
     }

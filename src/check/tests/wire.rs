@@ -125,6 +125,7 @@ fn late_datagram(arrives_first: bool, knows: bool) -> Vec<String> {
         detail: String::new(),
         via: None,
         mostly_deaf: false,
+        brought_back: false,
         verdict: false,
     };
     let heard = evidence(EvidenceKind::Heard, 101, &story);

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::super::Output;
-use super::bench::{Bench, card, identity, report_on, run};
+use super::super::{EvidenceKind, Output};
+use super::bench::{Bench, at, card, identity, report_on, run};
 use crate::base::{MemberId, Presence};
 use crate::wire::{MembershipFrame, OpenReport, Report, ShownCard};
 
@@ -292,4 +292,28 @@ fn what_is_said_of_a_member_after_it_came_back_is_another_case() {
     bench.frame("mal", frame.clone());
     let passes_on = |output: &Output| matches!(output, Output::Send { frame: sent, .. } if *sent == frame);
     assert!(bench.outputs.iter().any(passes_on), "{:?}", bench.outputs);
+}
+
+#[test]
+fn whose_word_brought_a_member_back_stays_known_once_it_is_heard() {
+    let mut bench = Bench::new();
+    for tick in 11..19 {
+        bench.beat("mal", tick);
+        bench.pass(Duration::from_secs(1));
+    }
+    assert_eq!(bench.presence("bo"), Some(Presence::Unreachable));
+    let (subject, by) = (identity("bo").id(), identity("mal").id());
+    bench.frame("mal", MembershipFrame::Contradiction { subject, run: run(100), tick: 18, by });
+    assert_eq!(bench.presence("bo"), Some(Presence::Alive));
+    for tick in 19..25 {
+        bench.pass(Duration::from_secs(1));
+        bench.beat("mal", tick);
+        bench.beat("bo", tick);
+    }
+    let bo = bench.machine.member(at(bench.now), subject).unwrap();
+    assert!(bo.heard.is_some_and(|heard| heard == bench.now) && !bo.degraded, "{bo:?}");
+    let word = &bo.evidence[0];
+    assert_eq!((word.kind, word.by, word.at, word.brought_back), (EvidenceKind::Contradiction, by, bo.since, true));
+    let heard: Vec<_> = bo.evidence[1..].iter().map(|item| (item.kind, item.brought_back)).collect();
+    assert_eq!(heard, [(EvidenceKind::Heard, false)]);
 }

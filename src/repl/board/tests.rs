@@ -146,6 +146,7 @@ fn member(nick: &str, state: Presence, kind: EvidenceKind, detail: &str) -> Even
         detail: detail.into(),
         via: None,
         mostly_deaf: false,
+        brought_back: false,
         verdict: false,
     }];
     event(EventKind::Member { id: MemberId([2; 32]), nick: nick.into(), state, incarnation: 1, evidence })
