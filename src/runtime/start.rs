@@ -37,7 +37,7 @@ pub struct Options {
     pub nick: Option<String>,
     /// The nick of a new home where none was asked for.
     pub nick_default: String,
-    /// The name of the room that a new home founds. A home whose room was never used may be given another.
+    /// The name of the room that a new home founds. A room that was never used may be given another, and is the same room then.
     pub room: Option<String>,
     /// The room to join; kept, so that a later start needs no ticket.
     pub ticket: Option<Ticket>,
@@ -139,7 +139,7 @@ fn build(
     let mut socket = Socket::bind(options.listen)?;
     socket.register(poll.registry(), UDP)?;
     let mut home = match held {
-        Some(home) => changed(home, options, &rng)?,
+        Some(home) => changed(home, options)?,
         None => open_home(options, &rng)?,
     };
     let control = Control::bind(&home.socket(), poll.registry(), CONTROL)?;
@@ -212,11 +212,11 @@ fn open_home(options: &Options, rng: &Rng) -> Result<Home, StartError> {
 }
 
 /// Gives a home that was there the nick and the room that were asked for.
-fn changed(mut home: Home, options: &Options, rng: &Rng) -> Result<Home, StartError> {
+fn changed(mut home: Home, options: &Options) -> Result<Home, StartError> {
     if let Some(ticket) = options.ticket.clone() {
         home.replace_room(room_of(ticket))?;
-    } else if let Some(name) = options.room.as_deref().filter(|&name| name != home.room().name) {
-        home.replace_room(founded(name, rng))?;
+    } else if let Some(name) = &options.room {
+        home.rename_room(name)?;
     }
     if let Some(nick) = options.nick.as_deref().filter(|&nick| nick != home.nick()) {
         home.set_nick(nick)?;
@@ -370,6 +370,10 @@ mod tests {
         assert_eq!(nick, "ana");
         let (nick, second) = ticket_of(Options { nick: Some("anna".into()), ..options(&home) });
         assert_eq!((nick.as_str(), second.room), ("anna", first.room));
+        let (_, named) = ticket_of(Options { room: Some("the den".into()), ..options(&home) });
+        let is_same = (named.room, named.secret) == (first.room, first.secret);
+        assert!(is_same, "the ticket that was handed out still leads here");
+        assert_eq!(named.room_name, "the den");
         let bo = dir.path().join("bo");
         let running = start(&Options { ticket: Some(second.clone()), ..options(&bo) }).unwrap();
         running.stop();
