@@ -230,7 +230,7 @@ impl EventLoop {
     fn change_nick(&mut self, now: Now, nick: String) -> Result<Response, RequestError> {
         self.command(now, Command::Nick { nick: nick.clone() })?;
         self.facts.nick = nick;
-        self.control.renew_ready(&self.facts.ready(now.wall, self.host.node()));
+        self.control.renew_ready(&self.facts.ready(self.host.node()));
         Ok(Response::Done)
     }
 

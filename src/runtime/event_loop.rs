@@ -242,7 +242,8 @@ impl EventLoop {
         }
         let held = std::mem::take(held);
         self.phase = Phase::Running;
-        let ready = self.facts.ready(now.wall, self.host.node());
+        self.facts.ready_at = now.wall;
+        let ready = self.facts.ready(self.host.node());
         chronicle::note(&ready);
         self.control.announce(&ready);
         for event in held {

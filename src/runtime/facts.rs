@@ -10,12 +10,14 @@ use crate::node::api::{Event, EventKind};
 use crate::store::Room;
 use crate::wire::Ticket;
 
-/// Facts that stay the same while the node runs, but for the nick.
+/// Facts that stay the same once the node is ready, but for the nick.
 pub(super) struct Facts {
     pub nick: String,
     pub room: Room,
     /// Where others reach this node, best first; never empty.
     pub addresses: Vec<SocketAddr>,
+    /// When it was ready.
+    pub ready_at: Wall,
 }
 
 impl Facts {
@@ -25,9 +27,9 @@ impl Facts {
         self.addresses.first().map(ToString::to_string).unwrap_or_default()
     }
 
-    /// The first event. The machine numbers its events from 1.
+    /// The first event, with what has changed since. The machine numbers its events from 1.
     #[must_use]
-    pub fn ready(&self, at: Wall, node: &Node) -> Event {
+    pub fn ready(&self, node: &Node) -> Event {
         let kind = EventKind::Ready {
             id: node.id(),
             nick: self.nick.clone(),
@@ -36,7 +38,7 @@ impl Facts {
             incarnation: node.run().incarnation,
             ticket: self.ticket(Vec::new()).to_string(),
         };
-        Event { n: 0, at, cause: None, kind }
+        Event { n: 0, at: self.ready_at, cause: None, kind }
     }
 
     /// A ticket with this node's addresses, and as many of the others that are alive as it takes.
@@ -70,7 +72,8 @@ mod tests {
 
     fn facts(addresses: &[&str]) -> Facts {
         let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
-        Facts { nick: "ana".into(), room: Room::found("ana's moot", &mut Rng::from_seed([1; 32])), addresses }
+        let room = Room::found("ana's moot", &mut Rng::from_seed([1; 32]));
+        Facts { nick: "ana".into(), room, addresses, ready_at: Wall(1) }
     }
 
     fn shown(facts: &Facts, others: &[&str]) -> Vec<String> {

@@ -168,7 +168,7 @@ fn build(
     // A node that has just begun refuses nothing.
     let _ = host.handle_command(now, Command::Join { addresses: known });
 
-    let facts = Facts { nick: home.nick().to_owned(), room: home.room().clone(), addresses };
+    let facts = Facts { nick: home.nick().to_owned(), room: home.room().clone(), addresses, ready_at: now.wall };
     let settler = writer.settler();
     Ok(EventLoop {
         host,
@@ -306,7 +306,8 @@ mod tests {
         asked(&mut client, Request::Nick { nick: "anna".into() });
         let mut later = Client::connect(&socket_in(&home)).unwrap();
         later.begin_tail(None).unwrap();
-        heard(&mut later, |kind| matches!(kind, EventKind::Ready { nick, .. } if nick == "anna"));
+        let renamed = heard(&mut later, |kind| matches!(kind, EventKind::Ready { nick, .. } if nick == "anna"));
+        assert_eq!(renamed.at, ready.at, "it did not start anew");
 
         let begun = clock::time();
         running.stop();
