@@ -45,6 +45,7 @@ pub(super) fn chat(home: &Path, settings: Settings, program: String, output: Out
         view: output.view(Names::default()),
         program,
         answered,
+        is_newcomer: node.is_newcomer(),
         editing: output.editing,
     })?;
     // Leaving the room was asked for over the socket; if that is gone, this still ends the node.

@@ -45,6 +45,8 @@ pub struct Settings {
     /// How this program was started: `target/release/moot`.
     pub program: String,
     pub answered: Answered,
+    /// No message had come to this home when its node started.
+    pub is_newcomer: bool,
     pub editing: Editing,
 }
 
@@ -75,7 +77,7 @@ const GOODBYE_TIME_MAX: Duration = Duration::from_millis(1_500);
 /// # Errors
 /// [`ClientError`] when the node cannot be asked to begin with.
 pub fn run(settings: Settings) -> Result<Ended, ClientError> {
-    let Settings { socket, history, view, program, answered, editing } = settings;
+    let Settings { socket, history, view, program, answered, is_newcomer, editing } = settings;
     let mut node = Client::connect(&socket)?;
     let mut tail = Client::connect(&socket)?;
     tail.begin_tail(Some(0))?;
@@ -85,7 +87,7 @@ pub fn run(settings: Settings) -> Result<Ended, ClientError> {
     let typed = if io::stdin().is_terminal() { Typed::Visible } else { Typed::Hidden };
     let edited = editing == Editing::WherePossible && typed == Typed::Visible && io::stdout().is_terminal();
     let board = Arc::new(Shared::new(Board::new(view, typed)));
-    let early = open(&mut node, &events, &board, &program, answered)?;
+    let early = open(&mut node, &events, &board, &program, (answered, is_newcomer))?;
     let session = Session { node, board: Arc::clone(&board) };
     let screen = Screen { events, early, board: Arc::clone(&board), asks: Client::connect(&socket)? };
 
@@ -127,12 +129,12 @@ fn open(
     events: &Receiver<Event>,
     board: &Shared,
     program: &str,
-    answered: Answered,
+    (answered, is_newcomer): (Answered, bool),
 ) -> Result<Vec<Event>, ClientError> {
     let ready = events.recv().map_err(|_| ClientError::gone())?;
     board.handle_events(std::slice::from_ref(&ready));
-    // Who has no message yet came just now: what is said from before is no news that is late.
-    if matches!(node.ask(Request::Log { last: 1 })?, Response::Log { messages, .. } if messages.is_empty()) {
+    // What was said before one came is no news that is late.
+    if is_newcomer {
         board.lock().handle_newcomer(ready.at);
     }
     let mut early = Vec::new();

@@ -18,6 +18,8 @@ pub(super) struct Facts {
     pub addresses: Vec<SocketAddr>,
     /// When it was ready.
     pub ready_at: Wall,
+    /// Whether no message had ever come to this home when it started.
+    pub is_newcomer: bool,
 }
 
 impl Facts {
@@ -73,7 +75,7 @@ mod tests {
     fn facts(addresses: &[&str]) -> Facts {
         let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
         let room = Room::found("ana's moot", &mut Rng::from_seed([1; 32]));
-        Facts { nick: "ana".into(), room, addresses, ready_at: Wall(1) }
+        Facts { nick: "ana".into(), room, addresses, ready_at: Wall(1), is_newcomer: true }
     }
 
     fn shown(facts: &Facts, others: &[&str]) -> Vec<String> {

@@ -77,6 +77,7 @@ pub enum StartError {
 /// A node that runs on a thread of its own.
 #[derive(Debug)]
 pub struct Running {
+    is_newcomer: bool,
     asked_to_stop: Arc<AtomicBool>,
     waker: Arc<Waker>,
     thread: JoinHandle<Result<(), RunError>>,
@@ -92,8 +93,9 @@ pub fn start(options: &Options) -> Result<Running, StartError> {
     let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
     let asked_to_stop = Arc::new(AtomicBool::new(false));
     let event_loop = build(options, poll, &waker, Arc::clone(&asked_to_stop))?;
+    let is_newcomer = event_loop.facts.is_newcomer;
     let thread = thread::Builder::new().name("moot-node".into()).spawn(move || event_loop.run())?;
-    Ok(Running { asked_to_stop, waker, thread })
+    Ok(Running { is_newcomer, asked_to_stop, waker, thread })
 }
 
 /// The control socket of the home at `dir`.
@@ -103,6 +105,12 @@ pub fn socket_in(dir: &Path) -> PathBuf {
 }
 
 impl Running {
+    /// Whether no message had ever come to its home when it started: what was said before then is no news that is late.
+    #[must_use]
+    pub const fn is_newcomer(&self) -> bool {
+        self.is_newcomer
+    }
+
     /// Asks the node to say goodbye and end.
     pub fn stop(&self) {
         self.asked_to_stop.store(true, Ordering::Release);
@@ -146,6 +154,7 @@ fn build(
     let signals = watch_signals(&poll)?;
 
     let restored = Restored::fold(&store::load(&home)?);
+    let is_newcomer = restored.messaging.lamport == 0;
     home.note_database()?;
     let writer = Writer::start(&home, Box::new(waking(waker)))?;
     let addresses = addresses::reachable_at(socket.bound());
@@ -168,7 +177,8 @@ fn build(
     // A node that has just begun refuses nothing.
     let _ = host.handle_command(now, Command::Join { addresses: known });
 
-    let facts = Facts { nick: home.nick().to_owned(), room: home.room().clone(), addresses, ready_at: now.wall };
+    let (nick, room) = (home.nick().to_owned(), home.room().clone());
+    let facts = Facts { nick, room, addresses, ready_at: now.wall, is_newcomer };
     let settler = writer.settler();
     Ok(EventLoop {
         host,
@@ -284,6 +294,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let home = dir.path().join("home");
         let running = start(&options(&home)).unwrap();
+        assert!(running.is_newcomer());
         let mut client = Client::connect(&socket_in(&home)).unwrap();
         let mut tail = Client::connect(&socket_in(&home)).unwrap();
         tail.begin_tail(Some(0)).unwrap();
@@ -315,6 +326,10 @@ mod tests {
         assert!(clock::time().since(begun) < Duration::from_secs(1));
         assert!(!socket_in(&home).exists());
         while tail.next_event().unwrap().is_some() {}
+        let again = start(&options(&home)).unwrap();
+        assert!(!again.is_newcomer(), "a message is on its disk");
+        again.stop();
+        again.wait().unwrap();
     }
 
     #[test]
