@@ -19,7 +19,10 @@ pub(super) enum Line {
     Status(Counters),
     /// The newest messages, so many.
     Log(u64),
-    Search(String),
+    Search {
+        from: Option<String>,
+        words: String,
+    },
     Invite,
     /// Changes the faults, or only shows them.
     Fault(Option<String>),
@@ -47,7 +50,7 @@ pub(super) const COMMANDS: [Command; 13] = [
     command("/gaps", "", "messages that exist and are missing here"),
     command("/status", "[counters]", "this node, its links, what became of messages"),
     command("/log", "[N]", "the newest N messages (20)"),
-    command("/search", "WORDS", "the newest messages that have these words; \"in a row\", begin*"),
+    command("/search", "[--from NICK] WORDS", "the newest messages that have these words; \"in a row\", begin*"),
     command("/invite", "", "what somebody else types to join"),
     command("/fault", "[SPEC or off]", "makes this node's network worse on purpose: loss=20%,delay=200ms"),
     command("/nick", "NICK", "changes your nick"),
@@ -95,8 +98,7 @@ pub(super) fn parse(line: &str) -> Result<Line, String> {
         "log" if rest.is_empty() => Ok(Line::Log(LOG_MESSAGES)),
         "log" if rest == "0" => Err("/log 0 shows nothing; /log 1 shows the newest message".into()),
         "log" => rest.parse().map(Line::Log).map_err(|_| takes("/log")),
-        "search" if rest.is_empty() => Err(takes("/search")),
-        "search" => Ok(Line::Search(rest.into())),
+        "search" => search(rest),
         "invite" => alone(Line::Invite, "/invite", rest),
         "fault" => Ok(Line::Fault(Some(rest.to_owned()).filter(|spec| !spec.is_empty()))),
         "nick" if rest.is_empty() || rest.contains(char::is_whitespace) => Err(takes("/nick")),
@@ -129,6 +131,30 @@ fn tell(rest: &str) -> Result<Line, String> {
         Some((to, text)) => Ok(Line::Tell { to: to.into(), text: text.trim_start().into() }),
         None => Err(takes("/msg")),
     }
+}
+
+/// The one option that the command of the same name has, before the words or after them; no word begins with two dashes.
+fn search(rest: &str) -> Result<Line, String> {
+    let mut words: Vec<&str> = rest.split_whitespace().collect();
+    let is_option = |word: &&str| word.starts_with("--");
+    let from = match words.iter().position(is_option) {
+        None => None,
+        Some(at) => match words.remove(at) {
+            "--from" if at < words.len() => Some(words.remove(at).to_owned()),
+            option => Some(
+                option
+                    .strip_prefix("--from=")
+                    .filter(|nick| !nick.is_empty())
+                    .ok_or_else(|| takes("/search"))?
+                    .to_owned(),
+            ),
+        },
+    };
+    if words.is_empty() || words.iter().any(is_option) {
+        return Err(takes("/search"));
+    }
+    let words = if from.is_some() { words.join(" ") } else { rest.to_owned() };
+    Ok(Line::Search { from, words })
 }
 
 /// The command that differs from `typed` by one slip: a letter that is wrong, missing, too much, or swapped
@@ -175,7 +201,12 @@ mod tests {
         assert_eq!(parse("/why ana#12"), Ok(Line::Why("ana#12".into())));
         assert_eq!(parse("/log 5"), Ok(Line::Log(5)));
         assert_eq!(parse("/log"), Ok(Line::Log(20)));
-        assert_eq!(parse("/search \"the build\" don*"), Ok(Line::Search("\"the build\" don*".into())));
+        let search = |from: Option<&str>, words: &str| {
+            Ok(Line::Search { from: from.map(str::to_owned), words: words.to_owned() })
+        };
+        assert_eq!(parse("/search \"the build\" don*"), search(None, "\"the build\" don*"));
+        assert_eq!(parse("/search --from bo \"the build\" don*"), search(Some("bo"), "\"the build\" don*"));
+        assert_eq!(parse("/search three --from=bo~7f3a"), search(Some("bo~7f3a"), "three"));
         assert_eq!(parse("/status counters"), Ok(Line::Status(Counters::Shown)));
         assert_eq!(parse("/fault"), Ok(Line::Fault(None)));
         assert_eq!(parse("/fault drop 20% to bo"), Ok(Line::Fault(Some("drop 20% to bo".into()))));
@@ -206,6 +237,21 @@ mod tests {
     fn a_command_that_lacks_something_says_how_it_is_typed() {
         assert_eq!(parse("/msg bo"), Err("type it as: /msg NICK TEXT".into()));
         assert_eq!(parse("/me"), Err("type it as: /me TEXT".into()));
+        for lacking in [
+            "",
+            " --from",
+            " --from bo",
+            " three --from",
+            " --from= three",
+            " --limit 3 three",
+            " --from bo --from cy x",
+        ] {
+            assert_eq!(
+                parse(&format!("/search{lacking}")),
+                Err("type it as: /search [--from NICK] WORDS".into()),
+                "{lacking}"
+            );
+        }
         assert_eq!(parse("/nick a b"), Err("type it as: /nick NICK".into()));
         assert_eq!(parse("/log many"), Err("type it as: /log [N]".into()));
         assert_eq!(parse("/log 0"), Err("/log 0 shows nothing; /log 1 shows the newest message".into()));

@@ -60,7 +60,9 @@ impl Session {
             Line::Why(what) => (Request::Why { what }, Counters::Hidden),
             Line::Gaps => (Request::Gaps, Counters::Hidden),
             Line::Log(last) => (Request::Log { last }, Counters::Hidden),
-            Line::Search(words) => (Request::Search { words, from: None, limit: SEARCHED_MESSAGES }, Counters::Hidden),
+            Line::Search { from, words } => {
+                (Request::Search { words, from, limit: SEARCHED_MESSAGES }, Counters::Hidden)
+            }
             Line::Invite => (Request::Invite, Counters::Hidden),
         };
         let response = self.node.ask(request)?;
@@ -91,6 +93,7 @@ impl Session {
         Ok(match line {
             Line::Tell { to, text } => Line::Tell { to: names.ignoring_case(&to)?, text },
             Line::Why(what) => Line::Why(names.ignoring_case(&what)?),
+            Line::Search { from: Some(from), words } => Line::Search { from: Some(names.ignoring_case(&from)?), words },
             other => other,
         })
     }
