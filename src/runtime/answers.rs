@@ -272,3 +272,96 @@ fn missing_here(what: &str, missing: &WhyMissing) -> RequestError {
 fn unknown(name: &str) -> RequestError {
     RequestError::usage(NameError::Unknown { name: name.to_owned() }.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::base::{Rng, Run, Seq, Wall};
+    use crate::crypto::Identity;
+    use crate::messaging::{GapRecord, Record};
+    use crate::node;
+    use crate::runtime::{Client, Options, socket_in, start};
+    use crate::store::{Home, Room, Writer};
+    use crate::wire::{Card, GroupMessage, Prev, Signed};
+
+    /// A home in which bo said #1 to #4 in its first run, and of its second run #6 is here, and #4 and #5 are missing.
+    fn home_with_a_gap(path: &Path) -> MessageId {
+        let mut rng = Rng::from_seed([1; 32]);
+        let home = Home::open(path, "ana", Room::found("the moot", &mut rng), &mut rng).unwrap();
+        let (room, bo) = (home.room().id, Identity::generate(&mut Rng::from_seed([2; 32])));
+        let runs = [5, 7].map(|incarnation| Run { incarnation, boot: 1 });
+        let said = |run, seq: Seq| {
+            let (author, text) = (bo.id(), format!("the {seq} of {}", runs[0] == run));
+            let prev = if seq == 1 { Prev::None } else { Prev::Same(MessageId([9; 32])) };
+            let said = GroupMessage { room, author, run, seq, prev, lamport: seq, said_at: Wall(1_000), text };
+            Signed::sign(said, &bo)
+        };
+        let received = |run, seq| {
+            let bytes = said(run, seq).bytes().clone();
+            Record::GroupReceived { bytes, via: bo.id(), recovered: false, order: seq, at: Wall(2_000) }
+        };
+        let card = Card {
+            room,
+            member: bo.id(),
+            noise_key: bo.noise_key(),
+            run: runs[1],
+            version: 1,
+            nick: "bo".into(),
+            addresses: vec!["127.0.0.1:9".parse().unwrap()],
+        };
+        let bytes = Signed::sign(card, &bo).bytes().clone();
+        let card = crate::membership::Record::Card { member: bo.id(), run: runs[1], version: 1, bytes };
+        let mut records = vec![node::Record::Membership(card)];
+        records.extend((1..=4).map(|seq| node::Record::Messaging(received(runs[0], seq))));
+        records.push(node::Record::Messaging(received(runs[1], 6)));
+        let history = Record::History { author: bo.id(), run: runs[1], upto: 3 };
+        let gap = GapRecord { author: bo.id(), run: runs[1], first: 4, last: 5, asked: Vec::new(), at: Wall(2_000) };
+        records.extend([history, Record::Gap(gap)].map(node::Record::Messaging));
+        let writer = Writer::start(&home, Box::new(|| ())).unwrap();
+        writer.submit(1, records);
+        let written = writer.close();
+        assert!(matches!(written[..], [crate::store::Written::Stored { mark: 1, result: Ok(()) }]), "{written:?}");
+        said(runs[0], 4).id()
+    }
+
+    #[test]
+    fn what_a_gap_names_is_told_as_missing_and_never_as_another_message() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().join("home");
+        let of_before = home_with_a_gap(&home).handle(12);
+        let running = start(&Options {
+            home: home.clone(),
+            nick: None,
+            nick_default: "ana".into(),
+            room: None,
+            ticket: None,
+            dial: Vec::new(),
+            listen: Some("127.0.0.1:0".parse().unwrap()),
+            faults: Vec::new(),
+            scripts: Vec::new(),
+        })
+        .unwrap();
+        let mut client = Client::connect(&socket_in(&home)).unwrap();
+        let Response::Gaps(gaps) = client.ask(Request::Gaps).unwrap() else { panic!() };
+        assert_eq!((gaps.len(), gaps[0].first, gaps[0].last, gaps[0].of_earlier_run), (1, 4, 5, false));
+        let why = |client: &mut Client, what: &str| client.ask(Request::Why { what: what.into() }).unwrap();
+
+        let Response::WhyMissing(missing) = why(&mut client, "bo#4") else { panic!() };
+        assert_eq!((missing.seq, &missing.gap), (4, &gaps[0]));
+        assert!(missing.also_called_so[0].starts_with(&of_before), "{:?}", missing.also_called_so);
+        let named = format!("bo~{}#5", gaps[0].author.short());
+        assert!(matches!(why(&mut client, &named), Response::WhyMissing(missing) if missing.also_called_so.is_empty()));
+        let Response::Error(refused) = client.ask(Request::Evidence { what: "bo#4".into() }).unwrap() else { panic!() };
+        assert!(refused.message.starts_with("bo#4 is a message of bo that is missing here"), "{}", refused.message);
+
+        // Of its newest run nothing is known of #2, and of the run before it is here.
+        let Response::Error(refused) = why(&mut client, "bo#2") else { panic!() };
+        assert!(refused.message.contains("of an earlier run there is this"), "{}", refused.message);
+        assert!(matches!(why(&mut client, "bo#6"), Response::WhyMessage(why) if why.incarnation == 7));
+        assert!(matches!(why(&mut client, &of_before), Response::WhyMessage(why) if why.incarnation == 5));
+        running.stop();
+        running.wait().unwrap();
+    }
+}
