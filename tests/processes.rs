@@ -175,7 +175,7 @@ fn user_errors_end_in_one_clear_line() {
     let home = Home::new("ana");
     let absent = home.moot(&["status"]);
     assert_eq!(absent.status.code(), Some(1));
-    assert!(complaint(&absent).contains("no node runs"), "{}", complaint(&absent));
+    assert!(complaint(&absent).contains("there is no home at"), "{}", complaint(&absent));
 
     let node = home.node(&[]);
     let port = node.ready["addr"].as_str().expect("an address");
@@ -198,6 +198,9 @@ fn user_errors_end_in_one_clear_line() {
         (&["send", "--to", "nobody", "hi"][..], 2, "nobody"),
         (&["why", "nothing"], 2, "nothing"),
         (&["send", ""], 2, "empty"),
+        (&["send"], 2, "moot send --help tells more"),
+        (&["whoo"], 2, "did you mean who? "),
+        (&["evidence", "verify", "/nonexistent/file"], 2, "there is no file"),
     ] {
         let output = home.moot(args);
         assert_eq!(output.status.code(), Some(code), "{args:?}: {output:?}");

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::error::ErrorKind;
-use clap::{Args as ArgGroup, Parser, Subcommand, ValueEnum};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args as ArgGroup, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use super::chat::Settings;
 use super::exit::Failure;
@@ -225,7 +225,7 @@ pub(super) struct SendArgs {
     #[arg(long, value_name = "WHOM", default_value = "all")]
     pub(super) wait: Wait,
     /// How long to wait; a delivery itself is tried while its receiver is heard, and without a receipt after 10s it is unknown
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = read_span)]
     pub(super) timeout: Duration,
     /// The text, as one word or many; - reads it from standard input
     #[arg(value_name = "TEXT", required = true)]
@@ -351,7 +351,11 @@ pub(super) fn parse(words: &[OsString]) -> Result<Parsed, Failure> {
         ErrorKind::ValueValidation => Err(Failure::misuse(in_one_line(&error))),
         ErrorKind::InvalidUtf8 => Err(Failure::misuse(TextError::NotUtf8.to_string())),
         // The kinds are open; all others are a wrong usage.
-        _ => Err(Failure::misuse(format!("{}; moot --help tells more", in_one_line(&error)))),
+        _ => {
+            let near = suggested(&error).map(|word| format!("did you mean {word}? ")).unwrap_or_default();
+            let command = named_command(words).map(|name| format!(" {name}")).unwrap_or_default();
+            Err(Failure::misuse(format!("{}; {near}moot{command} --help tells more", in_one_line(&error))))
+        }
     }
 }
 
@@ -359,6 +363,24 @@ pub(super) fn parse(words: &[OsString]) -> Result<Parsed, Failure> {
 fn as_chat(words: &[OsString]) -> Vec<OsString> {
     let (program, rest) = words.split_at(words.len().min(1));
     [program, &["chat".into()], rest].concat()
+}
+
+/// What clap takes a mistyped word for.
+fn suggested(error: &clap::Error) -> Option<String> {
+    let of = |kind| match error.get(kind)? {
+        ContextValue::String(word) => Some(word.clone()),
+        // The likeliest comes last.
+        ContextValue::Strings(words) => words.last().cloned(),
+        _ => None,
+    };
+    of(ContextKind::SuggestedSubcommand).or_else(|| of(ContextKind::SuggestedArg))
+}
+
+/// The command that the words are of, where they name one that there is.
+fn named_command(words: &[OsString]) -> Option<&str> {
+    let commands = Args::command();
+    let is_command = |word: &&str| commands.get_subcommands().any(|command| command.get_name() == *word);
+    words.iter().skip(1).filter_map(|word| word.to_str()).find(is_command)
 }
 
 /// The first paragraph of clap's complaint, as a sentence of ours.
@@ -385,6 +407,11 @@ fn read_count(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| "how many is a number, such as 20".into())
 }
 
+/// A span of time, as `10s`.
+pub(super) fn read_span(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|_| "a time has its unit, such as 10s or 2m".into())
+}
+
 fn read_nick(text: &str) -> Result<String, String> {
     text::check_nick(text).map(|()| text.into()).map_err(|error| error.to_string())
 }
@@ -404,8 +431,6 @@ fn read_address(text: &str) -> Result<SocketAddr, String> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-
-    use clap::CommandFactory as _;
 
     use super::*;
     use crate::faults::Kind;
@@ -488,7 +513,16 @@ mod tests {
         let error = |line| parsed(line).unwrap_err();
         assert_eq!(
             error("moot join"),
-            "the following required arguments were not provided: <TICKET>; moot --help tells more"
+            "the following required arguments were not provided: <TICKET>; moot join --help tells more"
+        );
+        assert_eq!(error("moot whoo"), "unrecognized subcommand 'whoo'; did you mean who? moot --help tells more");
+        assert_eq!(
+            error("moot --json who --watc"),
+            "unexpected argument '--watc' found; did you mean --watch? moot who --help tells more"
+        );
+        assert_eq!(
+            error("moot send --timeout abc hi"),
+            "invalid value 'abc' for '--timeout <TIME>': a time has its unit, such as 10s or 2m"
         );
         assert_eq!(
             error("moot join moot:xyz"),

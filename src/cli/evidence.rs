@@ -49,8 +49,8 @@ pub(super) fn export(home: &Path, what: &str, out: &Path, output: Output) -> Res
 pub(super) fn verify(file: &Path, room: Option<RoomId>, output: Output) -> Result<Exit, Failure> {
     let path = file.display();
     let bytes = read(file).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => anyhow!("there is no file {path}; moot evidence export writes one"),
-        kind => anyhow!("cannot read {path}: {kind}"),
+        io::ErrorKind::NotFound => Failure::misuse(format!("there is no file {path}; moot evidence export writes one")),
+        kind => Failure::misuse(format!("cannot read {path}: {kind}")),
     })?;
     let proof = evidence::examine(&bytes).map_err(|error| anyhow!("{path} proves nothing: {error}"))?;
     if let Some(room) = room.filter(|room| *room != proof.room) {
@@ -77,6 +77,9 @@ fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(|error| {
         if error.kind() == io::ErrorKind::AlreadyExists {
             return anyhow!("{shown} is there already, and is left as it is; choose another name with --out");
+        }
+        if error.kind() == io::ErrorKind::NotFound {
+            return anyhow!("cannot write {shown}: there is no such directory; make it, or choose another with --out");
         }
         anyhow!("cannot write {shown}: {}", error.kind())
     })?;

@@ -36,7 +36,7 @@ Exit codes:
   0 well, 1 an error, 2 wrong usage
   send: 0 all delivered, 3 some, 4 none or unknown
   run: 1 it failed, 2 an error in the scenario, 4 this kind of fleet cannot do it
-  evidence verify: 1 it does not hold, 4 it holds and nothing follows
+  evidence verify: 1 it does not hold, 2 there is nothing to read, 4 it holds and nothing follows
   Delivered means: stored on the receiver's disk, which the receiver signed.
   Times are those of this machine's time zone; without a date they are of today.
 
@@ -81,7 +81,8 @@ holds those too, and export says so. Who signed is told by keys; compare them wi
 or by another way.
 
 Exit codes of verify: 0 all of it holds and something follows, 1 it does not hold (damaged, forged,
-another room), 4 all of it holds and nothing follows, as from a private message without a receipt.";
+another room), 2 there is no such file, or it cannot be read, 4 all of it holds and nothing follows, as
+from a private message without a receipt.";
 
 pub(super) const FAULTS: &str = "\
 A SPEC is one fault or several, separated by commas; KIND=VALUE is the same as KIND VALUE:

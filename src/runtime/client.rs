@@ -34,6 +34,8 @@ pub struct Client {
 pub enum ClientError {
     #[error("no node runs in {}; start one with moot chat or moot node", home.display())]
     NotRunning { home: PathBuf },
+    #[error("there is no home at {}; moot chat makes one there, and --home DIR names another", home.display())]
+    NoHome { home: PathBuf },
     #[error(transparent)]
     Path(#[from] ControlError),
     #[error("cannot ask the node at {}: {source}", socket.display())]
@@ -77,7 +79,8 @@ impl Client {
         control::check_path(socket)?;
         let stream = UnixStream::connect(socket).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::NotADirectory => {
-                ClientError::NotRunning { home: socket.parent().unwrap_or(socket).to_owned() }
+                let home = socket.parent().unwrap_or(socket).to_owned();
+                if home.is_dir() { ClientError::NotRunning { home } } else { ClientError::NoHome { home } }
             }
             _ => ClientError::Connect { socket: socket.to_owned(), source },
         })?;

@@ -69,7 +69,7 @@ pub(super) struct RunArgs {
     #[arg(long)]
     swarm: bool,
     /// Stops a run that goes on for longer, in its own time
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = super::args::read_span)]
     limit: Duration,
     /// Writes all that happened, one JSON object a line, each with its cause
     #[arg(long, value_name = "F.jsonl")]

@@ -27,7 +27,10 @@ impl ProcessFleet {
 
     /// Why the node of a machine did not answer: it ended, or it came to a stand.
     pub(super) fn mute(&mut self, index: usize, error: &ClientError) -> FleetError {
-        if matches!(error, ClientError::Gone | ClientError::Io(_) | ClientError::NotRunning { .. }) {
+        if matches!(
+            error,
+            ClientError::Gone | ClientError::Io(_) | ClientError::NotRunning { .. } | ClientError::NoHome { .. }
+        ) {
             self.hear_out(index);
         }
         let machine = &self.machines[index];
