@@ -63,6 +63,7 @@
 ---@field first integer The first that is missing.
 ---@field last integer The last.
 ---@field asked table[] Who was asked, and what each answered.
+---@field of_earlier_run? boolean Whether a newer run of the author is known here.
 
 ---What the hook `datagram` is given: one datagram on its way out of this node or into it. What it says is encrypted, and not shown.
 ---@class moot.Datagram
@@ -89,6 +90,7 @@
 ---@field id string
 ---@field nick string
 ---@field incarnation integer The member's run.
+---@field you? boolean Whether it is this node.
 ---@field state "alive"|"suspect"|"unreachable"|"left" The room's verdict.
 ---@field since_ms_ago integer For how long it has been in this state here.
 ---@field heard_ms_ago? integer When this node heard it last.

@@ -241,6 +241,7 @@ impl Story {
             id: self.id(of),
             nick: (*of).to_owned(),
             incarnation: self.incarnation(of),
+            you: false,
             state: Presence::Alive,
             since_ms_ago: 0,
             heard_ms_ago: None,

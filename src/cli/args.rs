@@ -83,6 +83,7 @@ pub(super) enum Command {
         counters: bool,
     },
     /// Who is in the room, and how that is known
+    #[command(after_help = help::WHO)]
     Who {
         /// Redraw each second
         #[arg(long)]

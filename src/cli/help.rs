@@ -43,6 +43,21 @@ Exit codes:
 Chat, join and node run a node; run and demo start their own; evidence verify needs none. The other
 commands ask the node that runs on the same home.";
 
+pub(super) const WHO: &str = "\
+The states, as this node judges them:
+  alive        it is heard, here or by others whose word is newer than any report
+  suspect      it is not heard, or reported, and that is not settled; or it is remembered from
+               before this start and was not heard since
+  unreachable  two members report that they do not hear it, or one for longer, and nobody
+               contradicts: it is down, or cut off
+  left         it said goodbye
+  degraded     beside alive: only others' word keeps it from being reported, somebody reports it,
+               or its link loses more than a fifth; of yourself: you hear fewer than half of your
+               links
+
+Because says why in a few words, and moot why NICK shows all of the evidence. In --json your own
+row has \"you\": true.";
+
 pub(super) const WHY: &str = "\
 Examples:
   moot why k7f3      a message, by its handle: the chat, moot log and moot search show it

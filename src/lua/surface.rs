@@ -220,6 +220,7 @@ pub const HOOKS: Surface = Surface {
                 param("first", "integer", "The first that is missing."),
                 param("last", "integer", "The last."),
                 param("asked", "table[]", "Who was asked, and what each answered."),
+                param("of_earlier_run?", "boolean", "Whether a newer run of the author is known here."),
             ],
         },
         Class {
@@ -262,6 +263,7 @@ pub const HOOKS: Surface = Surface {
                 param("id", "string", ""),
                 param("nick", "string", ""),
                 param("incarnation", "integer", "The member's run."),
+                param("you?", "boolean", "Whether it is this node."),
                 param("state", "\"alive\"|\"suspect\"|\"unreachable\"|\"left\"", "The room's verdict."),
                 param("since_ms_ago", "integer", "For how long it has been in this state here."),
                 param("heard_ms_ago?", "integer", "When this node heard it last."),
@@ -427,7 +429,7 @@ mod tests {
             first: 1,
             last: 2,
             asked: Vec::new(),
-            of_earlier_run: false,
+            of_earlier_run: true,
         };
         fits("moot.Gap", &event(EventKind::Gap(gap)));
         fits("moot.Datagram", &Datagram { way: Direction::Out, peer: Some(nick.clone()), bytes: 1, n: 1 });
@@ -441,6 +443,7 @@ mod tests {
                 id: member,
                 nick,
                 incarnation: 1,
+                you: true,
                 state: Presence::Alive,
                 since_ms_ago: 1,
                 heard_ms_ago: Some(1),

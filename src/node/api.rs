@@ -335,6 +335,9 @@ pub struct MemberStatus {
     pub id: MemberId,
     pub nick: String,
     pub incarnation: Incarnation,
+    /// Whether it is the node that answers; not there where it is not.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub you: bool,
     pub state: Presence,
     /// For how long it has been in this state here.
     pub since_ms_ago: u64,
@@ -344,7 +347,7 @@ pub struct MemberStatus {
     pub rtt_us: Option<u64>,
     /// The larger of the two directions.
     pub loss: Option<PerMille>,
-    /// Kept alive by one voice only, contradicted, or losing more than a fifth.
+    /// Kept alive by one voice only, contradicted, or losing more than a fifth; of oneself: hearing fewer than half of one's links.
     pub degraded: bool,
     pub evidence: Vec<Evidence>,
 }

@@ -118,6 +118,7 @@ impl Node {
             id: member.id,
             nick: member.nick,
             incarnation: member.run.incarnation,
+            you: member.id == self.membership.card().value().member,
             state: member.presence,
             since_ms_ago: now.wall.0.saturating_sub(member.since.0),
             heard_ms_ago: member.heard.map(|heard| millis(now.time, heard)),

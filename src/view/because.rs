@@ -50,7 +50,9 @@ impl View {
         let back = (!word.is_empty()).then(|| dated(format!("back by the word of {}", list(&word))));
         let lossy = member.loss.filter(|&loss| member.degraded && loss > DEGRADED_LOSS);
         let losing = lossy.map(|loss| format!("its link loses {}", percent(loss)));
-        self.with_names(member.state, &member.evidence, events.chain(back).chain(losing).collect())
+        let is_deaf = member.degraded && self.names.is_me(member.id);
+        let deaf = is_deaf.then(|| "you hear fewer than half of your links".to_owned());
+        self.with_names(member.state, &member.evidence, events.chain(deaf).chain(back).chain(losing).collect())
     }
 
     fn with_names(&self, state: Presence, evidence: &[Evidence], said: Vec<String>) -> String {
@@ -179,6 +181,12 @@ mod tests {
             view().because_now(&alive(vec![back(3, "cy"), word])),
             "back by the word of cy, 61 s ago; cy hears it"
         );
+    }
+
+    #[test]
+    fn why_one_is_degraded_oneself_is_said() {
+        let ana = MemberStatus { degraded: true, ..member(id(1), "ana", Presence::Alive, vec![]) };
+        assert_eq!(view().because_now(&ana), "you hear fewer than half of your links");
     }
 
     #[test]

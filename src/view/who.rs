@@ -101,6 +101,7 @@ pub(super) mod tests {
             id,
             nick: nick.into(),
             incarnation: 1,
+            you: false,
             state,
             since_ms_ago: 61_000,
             heard_ms_ago: None,

@@ -157,6 +157,7 @@ fn bo(state: Presence, evidence: Vec<Evidence>) -> MemberStatus {
         id: MemberId([2; 32]),
         nick: "bo".into(),
         incarnation: 1,
+        you: false,
         state,
         since_ms_ago: 0,
         heard_ms_ago: None,
