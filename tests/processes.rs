@@ -108,6 +108,16 @@ fn a_private_message_waits_and_survives_its_senders_kill() {
     let sent: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let handle = sent["handle"].as_str().expect("a handle");
     assert_eq!(outcome(&homes[0].json(&["why", handle]), "bo"), "waiting");
+    let status = homes[0].json(&["status"]);
+    let open = &status["undelivered"][0];
+    assert_eq!(
+        (open["handle"].as_str(), open["deliveries"][0]["nick"].as_str()),
+        (Some(handle), Some("bo")),
+        "{status:#}"
+    );
+    let shown = homes[0].moot(&["status"]);
+    let shown = String::from_utf8(shown.stdout).expect("UTF-8");
+    assert!(shown.contains(&format!("{handle}: bo waiting")), "{shown}");
     ana.kill();
 
     let _ana = homes[0].node(&[]);

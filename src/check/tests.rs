@@ -268,6 +268,8 @@ impl Story {
             faults: Vec::new(),
             counters: BTreeMap::new(),
             limits: BTreeMap::new(),
+            undelivered: Vec::new(),
+            undelivered_more: 0,
             counted: Counted::default(),
         }
     }

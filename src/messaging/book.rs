@@ -318,6 +318,11 @@ impl Book {
         self.messages.iter().map(|(&out, message)| (out, message))
     }
 
+    /// Those of which something is still to become known, the newest first.
+    pub fn open(&self) -> impl Iterator<Item = &Outgoing> {
+        self.messages.values().rev().filter(|message| message.open > 0)
+    }
+
     pub fn by_id(&self) -> &BTreeMap<MessageId, OutId> {
         &self.by_id
     }

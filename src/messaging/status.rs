@@ -144,6 +144,11 @@ impl Messaging {
         self.book.counts()
     }
 
+    /// One's own messages with deliveries that are not settled, the newest first: where each counts, and all its deliveries.
+    pub fn open(&self) -> impl Iterator<Item = (MessageId, Stream, &BTreeMap<MemberId, Delivery>)> {
+        self.book.open().map(|message| (message.id, message.key.stream, &message.deliveries))
+    }
+
     /// Messages of one's own, of those kept in memory, of whose receivers only a sample was asked for receipts.
     #[must_use]
     pub const fn sampled(&self) -> u64 {

@@ -279,12 +279,31 @@ pub struct Status {
     pub members: Vec<MemberStatus>,
     pub messages: MessageCounts,
     pub deliveries: OutcomeCounts,
+    /// One's own messages that wait, are under way or unknown, the newest first: at most 8 of them.
+    #[serde(default)]
+    pub undelivered: Vec<Undelivered>,
+    /// How many more there are.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub undelivered_more: u64,
     pub faults: Vec<String>,
     pub counters: BTreeMap<String, u64>,
     pub limits: BTreeMap<String, u64>,
     /// What the numbers above are counted over.
     #[serde(default)]
     pub counted: Counted,
+}
+
+/// A message of one's own of which not all is settled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undelivered {
+    pub id: MessageId,
+    pub handle: String,
+    pub kind: MessageKind,
+    /// Those that are `waiting`, `sending` or `unknown`: at most 8 of them.
+    pub deliveries: Vec<Delivery>,
+    /// How many more there are.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more: u64,
 }
 
 /// Which numbers of a status begin anew with the process, and which outlast it.
@@ -309,7 +328,7 @@ impl Default for Counted {
                 "messages.stale",
                 "counters",
             ]),
-            of_all_runs: named(&["messages.gaps", "messages.sampled", "deliveries", "counters.*_used"]),
+            of_all_runs: named(&["messages.gaps", "messages.sampled", "deliveries", "undelivered", "counters.*_used"]),
         }
     }
 }

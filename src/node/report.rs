@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::Node;
 use super::api::{
     Asked, Counted, Evidence, EvidenceKind, Gap, Link, MemberStatus, MessageCounts, MessageKind, NodeStatus,
-    OutcomeCounts, Sent, Status, Verdict, WhyMember,
+    OutcomeCounts, Sent, Status, Undelivered, Verdict, WhyMember,
 };
 use crate::base::{MemberId, MessageId, Now, Presence, Run, Stream, Time};
 use crate::membership::{self, Member};
@@ -23,6 +23,8 @@ impl Node {
     #[must_use]
     pub fn status(&self, now: Now) -> Status {
         let own = self.membership.card().value();
+        let undelivered = self.messaging.open().take(UNDELIVERED_MAX).map(|open| self.undelivered(open)).collect();
+        let more = self.messaging.open().skip(UNDELIVERED_MAX).count();
         Status {
             node: NodeStatus {
                 id: own.member,
@@ -37,10 +39,26 @@ impl Node {
             members: self.membership.members(now).map(|member| self.member_status(now, member)).collect(),
             messages: self.message_counts(),
             deliveries: self.outcome_counts(),
+            undelivered,
+            undelivered_more: u64::try_from(more).unwrap_or(u64::MAX),
             faults: Vec::new(),
             counters: self.counters(),
             limits: self.limits(),
             counted: Counted::default(),
+        }
+    }
+
+    fn undelivered(
+        &self,
+        (id, stream, deliveries): (MessageId, Stream, &BTreeMap<MemberId, messaging::Delivery>),
+    ) -> Undelivered {
+        let open = || deliveries.iter().filter(|(_, delivery)| !delivery.outcome.is_final());
+        Undelivered {
+            id,
+            handle: self.handle(id),
+            kind: message_kind(stream),
+            deliveries: open().take(UNDELIVERED_MAX).map(|(&to, delivery)| self.delivery(to, delivery)).collect(),
+            more: u64::try_from(open().skip(UNDELIVERED_MAX).count()).unwrap_or(u64::MAX),
         }
     }
 
@@ -81,7 +99,7 @@ impl Node {
         let hears_me = path.and_then(|path| hears_me(now.time, path.hears_me, member.is_watched));
         let evidence = |wanted: fn(&Evidence) -> bool| {
             let items = member.evidence.iter().map(|item| self.evidence(item));
-            items.filter(|item| wanted(item)).collect()
+            items.filter(&wanted).collect()
         };
         Some(WhyMember {
             member: id,
@@ -232,6 +250,9 @@ impl Node {
         self.membership.nick(id).map_or_else(|| id.short(), ToOwned::to_owned)
     }
 }
+
+/// Messages that are not settled, and receivers of each, that a status names.
+const UNDELIVERED_MAX: usize = 8;
 
 /// Whether it is somebody's word that the member is there after all.
 const fn is_word(kind: EvidenceKind) -> bool {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::table::{Cell, Table};
 use super::{Tone, View, age, count};
 use crate::base::text;
-use crate::node::api::{MessageCounts, NodeStatus, OutcomeCounts, Status};
+use crate::node::api::{Delivery, MessageCounts, NodeStatus, OutcomeCounts, Status, Undelivered};
 
 /// Whether a status shows every counter and limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ impl View {
         blocks.push(String::new());
         blocks.push(self.links(&status.members));
         blocks.push(String::new());
-        blocks.push(self.sums(&status.messages, &status.deliveries));
+        blocks.push(self.sums(status));
         if counters == Counters::Shown {
             for (title, numbers) in [("counters", &status.counters), ("limits", &status.limits)] {
                 blocks.push(String::new());
@@ -58,9 +58,9 @@ impl View {
         line
     }
 
-    fn sums(&self, messages: &MessageCounts, deliveries: &OutcomeCounts) -> String {
-        let MessageCounts { group, private, gaps, recovered, duplicates, stale, sampled } = *messages;
-        let OutcomeCounts { waiting, sending, delivered, unknown, refused, expired } = *deliveries;
+    fn sums(&self, status: &Status) -> String {
+        let MessageCounts { group, private, gaps, recovered, duplicates, stale, sampled } = status.messages;
+        let OutcomeCounts { waiting, sending, delivered, unknown, refused, expired } = status.deliveries;
         let first = [format!("{group} in the room"), format!("{private} private")];
         let rest = [
             (recovered, format!("{recovered} recovered")),
@@ -84,7 +84,21 @@ impl View {
         let mut table = Table::untitled();
         table.row([Cell::new(Tone::Faint, "messages"), messages.into()]);
         table.row([Cell::new(Tone::Faint, "deliveries"), deliveries.into()]);
+        let undelivered = status.undelivered.iter().map(|open| self.undelivered(open));
+        let more = Some(status.undelivered_more).filter(|&more| more > 0);
+        let more = more.map(|more| format!("and {}", count(more, "older message", "older messages")));
+        for (row, open) in undelivered.chain(more).enumerate() {
+            table.row([Cell::new(Tone::Faint, if row == 0 { "not settled" } else { "" }), open.into()]);
+        }
         table.render(self.ink, self.columns)
+    }
+
+    /// `k7f3: bo waiting, cy sending`.
+    fn undelivered(&self, open: &Undelivered) -> String {
+        let of = |to: &Delivery| format!("{} {}", self.names.named(to.member, &to.nick), to.outcome.word());
+        let more = Some(open.more).filter(|&more| more > 0).map(|more| format!("and {more} more"));
+        let to: Vec<String> = open.deliveries.iter().map(of).chain(more).collect();
+        format!("{}: {}", open.handle, to.join(", "))
     }
 
     fn numbers(&self, numbers: &BTreeMap<String, u64>) -> String {
@@ -104,9 +118,9 @@ fn present(items: impl IntoIterator<Item = (u64, String)>) -> impl Iterator<Item
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::Wall;
-    use crate::node::api::Counted;
-    use crate::view::events::tests::view;
+    use crate::base::{MessageId, Wall};
+    use crate::node::api::{Counted, MessageKind, Outcome};
+    use crate::view::events::tests::{delivery, view};
     use crate::view::names::tests::id;
     use crate::view::who::tests::room;
 
@@ -133,6 +147,8 @@ mod tests {
                 sampled: 0,
             },
             deliveries: OutcomeCounts { delivered: 30, waiting: 1, ..OutcomeCounts::default() },
+            undelivered: vec![],
+            undelivered_more: 0,
             faults: vec![],
             counters: BTreeMap::from([("datagrams_in".into(), 12), ("bad".into(), 3)]),
             limits: BTreeMap::from([("members".into(), 16_384)]),
@@ -170,6 +186,29 @@ deliveries  30 delivered, 1 waiting, of what is kept of all runs"
                 "you hear fewer than half of your links: it is probably you who is cut off",
                 "the disk is full since 22:13:20: what is said or comes here is refused; make room on it",
                 "faults are on: loss=5%, delay=200ms"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_not_settled_is_named() {
+        let [bo, cy] = [delivery(2, "bo", Outcome::Waiting, 0), delivery(3, "cy", Outcome::Unknown, 4)];
+        let open = |handle: &str, deliveries, more| Undelivered {
+            id: MessageId([1; 32]),
+            handle: handle.into(),
+            kind: MessageKind::Group,
+            deliveries,
+            more,
+        };
+        let undelivered = vec![open("k7f3", vec![bo.clone(), cy], 0), open("m3xq", vec![bo], 4)];
+        let shown = view().status(&Status { undelivered, undelivered_more: 3, ..status() }, Counters::Hidden);
+        let lines: Vec<&str> = shown.lines().rev().take(3).collect();
+        assert_eq!(
+            lines,
+            [
+                "             and 3 older messages",
+                "             m3xq: bo waiting, and 4 more",
+                "not settled  k7f3: bo waiting, cy unknown",
             ]
         );
     }
