@@ -87,6 +87,8 @@ fn a_message_is_proven_by_a_file_to_somebody_who_was_not_there() {
     let again = homes[0].moot(&["evidence", "export", handle, "--out", file]);
     assert_eq!(again.status.code(), Some(1), "{again:?}");
     assert!(complaint(&again).contains("is there already"), "{again:?}");
+    let nowhere = homes[0].moot(&["evidence", "export", handle, "--out", "/nonexistent/build.moot"]);
+    assert!(complaint(&nowhere).contains("there is no such directory"), "{nowhere:?}");
 
     // Where no node ever ran.
     let proof = elsewhere.json(&["evidence", "verify", file]);
