@@ -4,7 +4,7 @@
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, TrySendError};
 use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::commit::{CommitError, Committer};
 use super::{Home, StoreError, schema};
@@ -40,9 +40,8 @@ pub enum CaughtUp {
 impl Settler {
     /// Has all that was submitted before filed and indexed, and waits for that, but not for long.
     pub fn catch_up(&mut self) -> CaughtUp {
-        let until = Instant::now() + CAUGHT_UP_WITHIN;
         // An answer to what was asked before says nothing of what was submitted since.
-        if self.asked.is_some() && self.answer(until) == CaughtUp::Waits {
+        if self.asked.is_some() && self.answer() == CaughtUp::Waits {
             return CaughtUp::Waits;
         }
         let (done, is_done) = mpsc::channel();
@@ -51,12 +50,12 @@ impl Settler {
             Some(Err(TrySendError::Full(_))) => return CaughtUp::Waits,
             Some(Err(TrySendError::Disconnected(_))) | None => return CaughtUp::No,
         }
-        self.answer(until)
+        self.answer()
     }
 
-    fn answer(&mut self, until: Instant) -> CaughtUp {
+    fn answer(&mut self) -> CaughtUp {
         let Some(asked) = &self.asked else { return CaughtUp::No };
-        let answer = asked.recv_timeout(until.saturating_duration_since(Instant::now()));
+        let answer = asked.recv_timeout(CAUGHT_UP_WITHIN);
         if answer != Err(RecvTimeoutError::Timeout) {
             self.asked = None;
         }
@@ -407,7 +406,7 @@ mod tests {
         let other = schema::open(&home).unwrap();
         other.execute_batch("BEGIN IMMEDIATE").unwrap();
         writer.submit(1, vec![kit::received(&kit::identity(&home, 1), 1, "hi")]);
-        for _ in 0..OTHER_JOBS_MAX + 1 {
+        for _ in 0..=OTHER_JOBS_MAX {
             assert_eq!(settler.catch_up(), CaughtUp::Waits);
         }
         // The first batch is with the writer: what it has room for can be queued without waiting.
