@@ -10,6 +10,7 @@ use super::budget::Budget;
 use super::detector::Link;
 use super::ear::Ear;
 use super::evidence::{Basis, Evidence, EvidenceKind};
+use super::reports::Relayed;
 use super::standing::Standing;
 use super::verdict::{Case, Hearing, OwnVoice, Ruling};
 use super::view::Shown;
@@ -81,14 +82,6 @@ pub struct Near {
     pub report_until: Option<Time>,
     pub exchange: Exchange,
     pub budget: Budget,
-}
-
-/// Reports on one run and tick that were passed on.
-#[derive(Clone, Copy, Debug)]
-pub struct Relayed {
-    pub run: Run,
-    pub tick: u64,
-    pub count: u8,
 }
 
 /// Of a member with which this node has nothing to do.
@@ -330,10 +323,8 @@ impl Entry {
     /// Whether it is suspect although nothing stands against it any more, and nobody gave a reason to take that back.
     #[must_use]
     pub fn is_doubted_without_reason(&self) -> bool {
-        self.presence == Some(Presence::Suspect)
-            && self.tick > 0
-            && !self.near().link.is_observed()
-            && !self.near().case.has_reports()
+        let is_open = self.near().link.is_observed() || self.near().case.has_reports();
+        self.presence == Some(Presence::Suspect) && self.tick > 0 && !is_open
     }
 
     #[must_use]

@@ -93,6 +93,12 @@ impl Redial {
             forget_at: now,
         }
     }
+
+    /// Whether somebody came back within the last 5 s.
+    #[must_use]
+    pub fn is_hurried(&self, now: Time) -> bool {
+        now < self.hurried_until
+    }
 }
 
 impl Membership {
@@ -132,7 +138,7 @@ impl Membership {
 
     /// Somebody is back: a partition may have healed.
     pub(super) fn hurry_redial(&mut self, now: Time) {
-        if self.redial.hurried_until <= now {
+        if !self.redial.is_hurried(now) {
             self.redial.at = Some(self.redial.at.map_or(now, |at| at.min(now)) + HURRIED_PERIOD);
         }
         self.redial.hurried_until = now + HURRIED_FOR;
@@ -165,7 +171,7 @@ impl Membership {
 
     fn redial_period(&self, now: Time) -> Duration {
         if !self.deaf.is_deaf() {
-            return if now < self.redial.hurried_until { HURRIED_PERIOD } else { REDIAL_PERIOD };
+            return if self.redial.is_hurried(now) { HURRIED_PERIOD } else { REDIAL_PERIOD };
         }
         let each_once = REDIAL_PERIOD / u32::try_from(self.redial.unreachable.len().max(1)).unwrap_or(u32::MAX);
         each_once.max(if self.deaf.is_alone() { ALONE_PERIOD } else { HURRIED_PERIOD })

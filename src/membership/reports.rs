@@ -9,7 +9,7 @@ use std::time::Duration;
 use tracing::{debug, trace};
 
 use super::Membership;
-use super::entry::{Entry, Relayed};
+use super::entry::Entry;
 use super::evidence::{Evidence, EvidenceKind};
 use super::hearing::lag_ms;
 use super::own::TICK_MAX;
@@ -501,6 +501,14 @@ impl Membership {
             self.send(id, frame.clone());
         }
     }
+}
+
+/// Reports on one run and tick that were passed on.
+#[derive(Clone, Copy, Debug)]
+pub struct Relayed {
+    pub run: Run,
+    pub tick: u64,
+    pub count: u8,
 }
 
 /// How a report comes here.

@@ -428,8 +428,12 @@ impl Membership {
         }
     }
 
-    /// Another one, that may be cut off together with this node, calls a member unreachable: it looks itself.
+    /// Another one, that may be cut off together with this node, calls a member unreachable: it looks itself. Not while somebody just
+    /// came back, and others probably do.
     pub(super) fn doubt_as_another(&mut self, now: Time, id: MemberId) {
+        if self.redial.is_hurried(now) {
+            return;
+        }
         let most = if self.deaf.is_deaf() { DOUBTED_MAX } else { DOUBTED_AS_OTHERS_MAX };
         if self.watch.doubted.len() < most {
             self.doubt(now, id);
