@@ -10,10 +10,11 @@ use std::time::Instant;
 /// On processes a scenario mostly waits.
 const TOGETHER: usize = 8;
 /// What these ask for, no real process can be made to do, or not within a run's usual limit.
-const NEED_THE_SIMULATOR: [&str; 6] = [
+const NEED_THE_SIMULATOR: [&str; 7] = [
     "14_liars",
     "author_dies_at_commit",
     "clock_ten_years_off",
+    "cut_off_group",
     "receiver_dies",
     "refused_and_expired",
     "suspended_laptop",

@@ -6,6 +6,7 @@
 
 use super::machine::Machine;
 use crate::base::MemberId;
+use crate::base::limits::FAULT_RULES_MAX;
 use crate::faults::{Ends, Fault, Kind, Rule, Spec};
 use crate::scenario::FleetError;
 
@@ -53,6 +54,12 @@ impl Network {
                     )));
                 }
             }
+        }
+        if rules.len() > FAULT_RULES_MAX {
+            let (name, count) = (&machines[index].name, rules.len());
+            return Err(FleetError::Cannot(format!(
+                "{name} would need {count} fault rules and takes {FAULT_RULES_MAX}, so this needs the simulator"
+            )));
         }
         Ok(rules)
     }
