@@ -2,6 +2,7 @@
 
 pub(super) mod bench;
 mod hostile;
+mod lists;
 mod look;
 mod radio;
 mod rings;
