@@ -20,7 +20,9 @@ fn neighbours() -> Vec<Vec<MemberId>> {
         buckets[bucket(id)].push(id);
     }
     buckets.retain(|ids| ids.len() > 1);
-    buckets.iter_mut().for_each(|ids| ids.sort());
+    for ids in &mut buckets {
+        ids.sort();
+    }
     buckets
 }
 
