@@ -10,8 +10,8 @@
 //!
 //! It is another implementation than `membership`'s, on purpose. It cannot cry wolf: only what an event itself shows counts,
 //! and of what was told before only the state and the ticks in it. Reports are timed by the node's own wall clock,
-//! as they are shown; where that was seen to jump, their times are not judged for 15 s. Milliseconds are cut off, so 20 of
-//! them are forgiven.
+//! as they are shown; where that was seen to jump, their times are not judged for 15 s, and where it was set back, one that is
+//! dated after what it led to is not judged either: it stood before that. Milliseconds are cut off, so 20 of them are forgiven.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -42,6 +42,7 @@ struct Observer {
     /// The run's clock less the node's, at its newest event, in milliseconds.
     offset: Option<i64>,
     jumped: Option<Time>,
+    was_set_back: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +64,8 @@ struct Claim<'a> {
     evidence: &'a [Evidence],
     at_ms: u64,
     is_timed: bool,
+    /// The observer's clock was set back in its life: a report can be dated by what it showed before.
+    was_set_back: bool,
 }
 
 impl Verdicts {
@@ -84,6 +87,7 @@ impl Verdicts {
             evidence,
             at_ms: event.at.0,
             is_timed: observer.jumped.is_none_or(|jumped| facts.now.since(jumped) > UNTIMED),
+            was_set_back: observer.was_set_back,
         };
         let before = observer.members.get(id).copied();
         if facts.is_honest_node(node)
@@ -113,6 +117,7 @@ impl Observer {
             && offset.abs_diff(before) > slack.unsigned_abs()
         {
             self.jumped = Some(at);
+            self.was_set_back |= offset > before;
         }
     }
 }
@@ -189,8 +194,13 @@ impl Claim<'_> {
     }
 
     fn is_condemned(&self) -> bool {
-        let stood =
-            |report: &Evidence, ms: u64| !self.is_timed || self.at_ms.saturating_sub(report.at.0) + FORGIVEN_MS >= ms;
+        let is_dated_before_a_jump =
+            |report: &Evidence| self.was_set_back && report.at.0 > self.at_ms.saturating_add(FORGIVEN_MS);
+        let stood = |report: &Evidence, ms: u64| {
+            !self.is_timed
+                || is_dated_before_a_jump(report)
+                || self.at_ms.saturating_sub(report.at.0) + FORGIVEN_MS >= ms
+        };
         let standing: Vec<&Evidence> = self.standing().collect();
         let alone = standing.iter().any(|report| stood(report, ALONE_MS));
         let pair = standing.iter().enumerate().any(|(index, one)| {

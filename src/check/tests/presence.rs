@@ -40,6 +40,12 @@ impl Case {
         self.item(EvidenceKind::Report, by, Some(5))
     }
 
+    /// The clock by which the last thing was told was a minute behind the one by which the story began.
+    fn dates_a_minute_early(&mut self) {
+        let What::Told { event } = &mut self.story.lines.last_mut().unwrap().what else { unreachable!() };
+        event.at = Wall(event.at.0 - 60_000);
+    }
+
     fn tell(&mut self, state: Presence, evidence: Vec<Evidence>) {
         self.story.member("bo", "ana", state, evidence);
     }
@@ -110,10 +116,28 @@ fn a_clock_that_was_set_between_report_and_verdict_excuses_its_time() {
     case.tell(Presence::Suspect, reports.clone());
     case.story.pass(3_000);
     case.tell(Presence::Unreachable, reports);
-    // bo's clock was put back a minute meanwhile.
-    let What::Told { event } = &mut case.story.lines.last_mut().unwrap().what else { unreachable!() };
-    event.at = Wall(event.at.0 - 60_000);
+    case.dates_a_minute_early();
     assert!(!case.is_false());
+}
+
+#[test]
+fn a_report_from_before_its_clock_was_set_back_stood_although_it_is_dated_later() {
+    let is_false = |was_set_back: bool, ahead_ms: u64| {
+        let mut case = Case::new();
+        let reports = vec![Evidence { at: Wall(1_000_000 + ahead_ms), ..case.report("cy") }];
+        case.tell(Presence::Suspect, reports.clone());
+        // Long before the verdict bo tells something by the clock that it has from then on.
+        for (state, after_ms) in [(Presence::Suspect, 1_000), (Presence::Unreachable, 20_000)] {
+            case.story.pass(after_ms);
+            case.tell(state, reports.clone());
+            if was_set_back {
+                case.dates_a_minute_early();
+            }
+        }
+        case.is_false()
+    };
+    assert!(!is_false(true, 0));
+    assert!(is_false(false, 60_000), "no clock was set back: such a date is made up");
 }
 
 #[test]
