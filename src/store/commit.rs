@@ -2,6 +2,7 @@
 //! else, and what leaves the disk's state unknown is final.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::{Connection, Error, ErrorCode, ffi};
 
@@ -105,9 +106,13 @@ impl Committer {
         self.finish(self.begin(), work)
     }
 
-    /// The same for what can be done another time: it waits for another program no longer than SQLite does.
+    /// The same for what can be done another time: it waits for another program for `TRIED_FOR` only.
     fn try_transaction(&self, work: impl FnOnce(&Connection) -> Result<(), RowError>) -> Result<(), CommitError> {
-        match self.run("BEGIN IMMEDIATE") {
+        let within = |span| self.db.busy_timeout(span).map_err(|error| CommitError::Fatal(error.to_string()));
+        within(TRIED_FOR)?;
+        let begun = self.run("BEGIN IMMEDIATE");
+        within(schema::BUSY_TIMEOUT)?;
+        match begun {
             Err(RowError::Sqlite(error)) if is_busy(&error) => Err(CommitError::Held),
             begun => self.finish(begun, work),
         }
@@ -188,6 +193,8 @@ fn write<'r>(db: &Connection, records: impl IntoIterator<Item = &'r Record>) -> 
 /// the write-ahead log when the disk is full, come as these. A failed fsync is not among them.
 const WRITE_ERRORS: [i32; 4] =
     [ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_IOERR_TRUNCATE, ffi::SQLITE_IOERR_SHMSIZE, ffi::SQLITE_IOERR_SHMMAP];
+/// A node that is asked to end waits for this at most twice: for what was begun before, and once more for what is left.
+const TRIED_FOR: Duration = Duration::from_secs(1);
 /// As SQLite's own default.
 const WAL_PAGES_MAX: i64 = 1_000;
 

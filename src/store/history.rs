@@ -184,6 +184,7 @@ fn log_query() -> String {
 
 /// What a person is shown of an id where nothing longer is needed.
 const HANDLE_CHARS_MIN: usize = 4;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -292,7 +292,7 @@ const TABLES: &str = include_str!("schema.sql");
 const INDEX_OF_WORDS: &str = include_str!("search.sql");
 
 /// How long a reader or writer waits for another program that holds the database, before it says so.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Negative is SQLite's way to say KiB. What is written is written once and seldom read back.
 const WRITER_CACHE_KIB: i64 = -2048;
 const READER_CACHE_KIB: i64 = -256;

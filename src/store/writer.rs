@@ -396,11 +396,16 @@ mod tests {
         assert!(!history.is_filed().unwrap());
     }
 
-    #[test]
-    fn nobody_who_asks_in_vain_fills_the_queue() {
+    fn started() -> (tempfile::TempDir, Home, Writer) {
         let dir = tempfile::tempdir().unwrap();
         let home = kit::home(&dir.path().join("home"));
         let writer = Writer::start(&home, Box::new(|| {})).unwrap();
+        (dir, home, writer)
+    }
+
+    #[test]
+    fn nobody_who_asks_in_vain_fills_the_queue() {
+        let (_dir, home, writer) = started();
         let mut settler = writer.settler();
         let jobs = Arc::clone(writer.jobs.as_ref().unwrap());
         let other = schema::open(&home).unwrap();
@@ -420,9 +425,7 @@ mod tests {
 
     #[test]
     fn a_writer_that_has_all_on_the_disk_ends_although_another_program_holds_the_database() {
-        let dir = tempfile::tempdir().unwrap();
-        let home = kit::home(&dir.path().join("home"));
-        let writer = Writer::start(&home, Box::new(|| {})).unwrap();
+        let (_dir, home, writer) = started();
         let mut settler = writer.settler();
         assert_eq!(settler.catch_up(), CaughtUp::Yes);
         let other = schema::open(&home).unwrap();
