@@ -282,7 +282,8 @@ mod tests {
     use crate::crypto::Identity;
     use crate::messaging::{GapRecord, Record};
     use crate::node;
-    use crate::runtime::{Client, Options, socket_in, start};
+    use crate::runtime::start::tests::options;
+    use crate::runtime::{Client, socket_in, start};
     use crate::store::{Home, Room, Writer};
     use crate::wire::{Card, GroupMessage, Prev, Signed};
 
@@ -331,18 +332,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let home = dir.path().join("home");
         let of_before = home_with_a_gap(&home).handle(12);
-        let running = start(&Options {
-            home: home.clone(),
-            nick: None,
-            nick_default: "ana".into(),
-            room: None,
-            ticket: None,
-            dial: Vec::new(),
-            listen: Some("127.0.0.1:0".parse().unwrap()),
-            faults: Vec::new(),
-            scripts: Vec::new(),
-        })
-        .unwrap();
+        let running = start(&options(&home)).unwrap();
         let mut client = Client::connect(&socket_in(&home)).unwrap();
         let Response::Gaps(gaps) = client.ask(Request::Gaps).unwrap() else { panic!() };
         assert_eq!((gaps.len(), gaps[0].first, gaps[0].last, gaps[0].of_earlier_run), (1, 4, 5, false));

@@ -251,7 +251,7 @@ fn waking(waker: &Arc<Waker>) -> impl Fn() + Send + 'static {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::node::api::{Event, EventKind};
     use crate::runtime::Client;
@@ -259,7 +259,8 @@ mod tests {
 
     const SOON: Duration = Duration::from_secs(20);
 
-    fn options(home: &Path) -> Options {
+    /// How a person starts a node that nobody else knows.
+    pub fn options(home: &Path) -> Options {
         Options {
             home: home.to_owned(),
             nick: None,
