@@ -269,7 +269,8 @@ impl Membership {
         for line in held.iter().filter(|line| !line.left) {
             let Some(entry) = self.members.get(&line.member).filter(|entry| entry.run() == line.run) else { continue };
             let is_lost_deaf = entry.presence == Some(Presence::Unreachable) && entry.near().lost_deaf.is_some();
-            if line.unreachable && entry.is_present() && !entry.near().link.is_live(now) {
+            let is_heard_or_tested = entry.near().link.is_live(now) || entry.near().link.is_observed();
+            if line.unreachable && entry.is_present() && !is_heard_or_tested {
                 self.doubt_as_another(now, line.member);
             } else if !line.unreachable && line.tick > 0 && is_lost_deaf && !is_deaf && sought < SOUGHT_PER_LIST_MAX {
                 sought += 1;

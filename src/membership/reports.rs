@@ -395,7 +395,6 @@ impl Membership {
         let wall = step.now.wall;
         let mut basis = vec![Evidence::verdict(via, run, tick, wall), entry.silence_evidence(me, step.now)];
         basis.extend(reports.iter().map(|report| Evidence::report(report.by, via, &report.open, wall)));
-        self.disputed.insert(subject);
         entry.stand(entry.standing().merge(Standing::unreachable(run, tick)));
         debug!(?subject, ?via, tick, "taking over a verdict");
         self.condemn(step, subject, basis, reports.to_vec());

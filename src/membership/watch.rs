@@ -42,8 +42,8 @@ const VOUCHED_WITHIN: Duration = Duration::from_secs(5);
 const DOUBTED_MAX: usize = 512;
 /// Members that this node looks for itself because those who report them are not known to be there.
 const DOUBTED_ON_HEARSAY_MAX: usize = 16;
-/// Members that this node looks for itself because another one calls them unreachable and gives no reports: it may be that one
-/// that was cut off.
+/// Members that this node looks for itself in one heartbeat because another one calls them unreachable and gives no reports: it may
+/// be that one that was cut off, or a liar that would have this node dial everybody.
 const DOUBTED_AS_OTHERS_MAX: usize = 4;
 
 #[derive(Debug)]
@@ -63,6 +63,8 @@ pub struct Watch {
     sweeps_all: bool,
     /// And it has looked for each of them once since then.
     went_round: bool,
+    /// Of whom another one calls unreachable, looked for since the last heartbeat.
+    doubted_as_others: usize,
     sweep_after: Option<MemberId>,
 }
 
@@ -80,6 +82,7 @@ impl Watch {
             sweep_at: Some(now),
             sweeps_all: false,
             went_round: false,
+            doubted_as_others: 0,
             sweep_after: None,
         }
     }
@@ -310,6 +313,7 @@ impl Membership {
         let now = step.now.time;
         let tick = self.own.tick(now);
         self.touch(step, tick);
+        self.watch.doubted_as_others = 0;
         self.watch.wanted.retain(|_, until| *until > now);
         let wanted: Vec<_> = self.watch.wanted.keys().copied().collect();
         for id in wanted {
@@ -434,8 +438,9 @@ impl Membership {
         if self.redial.is_hurried(now) {
             return;
         }
-        let most = if self.deaf.is_deaf() { DOUBTED_MAX } else { DOUBTED_AS_OTHERS_MAX };
-        if self.watch.doubted.len() < most {
+        let has_turn = self.deaf.is_deaf() || self.watch.doubted_as_others < DOUBTED_AS_OTHERS_MAX;
+        if has_turn && self.watch.doubted.len() < DOUBTED_MAX {
+            self.watch.doubted_as_others += 1;
             self.doubt(now, id);
         }
     }

@@ -1,5 +1,7 @@
 //! Comparing views part by part: that a list says all that it is to say, however short the part is.
 
+use std::time::Duration;
+
 use super::super::Output;
 use super::super::view::bucket;
 use super::bench::{Bench, identity, run};
@@ -57,4 +59,23 @@ fn who_lists_a_member_in_no_run_is_shown_all_up_to_it() {
         });
         assert!(shown.count() >= ids.len(), "{:?}", bench.outputs);
     }
+}
+
+#[test]
+fn who_calls_everybody_unreachable_has_a_few_looked_for_with_each_heartbeat() {
+    let mut bench = Bench::crowded();
+    let mut looked_for = |spans: u64| {
+        bench.pass(Duration::from_secs(spans));
+        bench.outputs.clear();
+        for n in 0..80 {
+            let id = identity(&format!("m{n}")).id();
+            let held = vec![HeldMember { unreachable: true, ..line(id, run(100), 3) }];
+            let index = u8::try_from(bucket(id)).unwrap();
+            bench.frame("mal", MembershipFrame::Bucket { index, after: None, done: true, answer: true, held });
+        }
+        bench.outputs.iter().filter(|output| matches!(output, Output::Connect { .. })).count()
+    };
+    assert_eq!(looked_for(0), 4);
+    assert_eq!(looked_for(0), 0, "others wait for the next heartbeat");
+    assert_eq!(looked_for(1), 4);
 }
