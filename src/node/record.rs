@@ -1,6 +1,8 @@
 //! What a node keeps on disk, as values. Owns nothing but the sum of what its subsystems own: each has its
 //! records and the fold that restores it.
 
+use std::borrow::Borrow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{membership, messaging};
@@ -29,10 +31,10 @@ impl Restored {
     }
 
     /// The state after all of `records`, in their order.
-    pub fn fold<'a>(records: impl IntoIterator<Item = &'a Record>) -> Self {
+    pub fn fold(records: impl IntoIterator<Item: Borrow<Record>>) -> Self {
         let mut restored = Self::default();
         for record in records {
-            restored.apply(record);
+            restored.apply(record.borrow());
         }
         restored
     }

@@ -1,6 +1,7 @@
 //! A disk that takes its time. Owns what is durable, what is on its way there, what a crash makes of that, and
 //! copies of it under a name; knows nothing of what the records say.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use crate::base::{Rng, StoreFailed, Time};
 use crate::check::LineNumber;
 use crate::node::{Mark, Record};
+use crate::wire::codec;
 
 /// What a crash does to batches that were submitted and not yet reported durable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,8 +39,13 @@ pub(super) struct Disk {
 #[derive(Clone, Default)]
 struct Durable {
     installed: Arc<Vec<Record>>,
-    stored: Arc<Vec<Record>>,
+    stored: Arc<Stored>,
 }
+
+/// Records one after the other, each behind its length, as the real journal writes them: the larger half of them is that a
+/// member is gone, and takes a quarter so of what it takes as a value.
+#[derive(Clone, Default)]
+struct Stored(Vec<u8>);
 
 /// Records that become durable together.
 pub(super) struct Batch {
@@ -63,8 +70,8 @@ impl Disk {
         }
     }
 
-    pub(super) fn durable(&self) -> impl DoubleEndedIterator<Item = &Record> + Clone {
-        self.durable.installed.iter().chain(self.durable.stored.iter())
+    pub(super) fn durable(&self) -> impl Iterator<Item = Cow<'_, Record>> + Clone {
+        self.durable.installed.iter().map(Cow::Borrowed).chain(self.durable.stored.iter().map(Cow::Owned))
     }
 
     pub(super) fn set_full(&mut self, is_full: bool) {
@@ -87,10 +94,7 @@ impl Disk {
         if self.is_full {
             return (batches, Err(StoreFailed));
         }
-        let durable = Arc::make_mut(&mut self.durable.stored);
-        for batch in &batches {
-            durable.extend_from_slice(&batch.records);
-        }
+        self.durable.add(&batches);
         (batches, Ok(()))
     }
 
@@ -116,10 +120,7 @@ impl Disk {
             }
         };
         open.truncate(if self.is_full { 0 } else { kept });
-        let durable = Arc::make_mut(&mut self.durable.stored);
-        for batch in &open {
-            durable.extend_from_slice(&batch.records);
-        }
+        self.durable.add(&open);
         open
     }
 
@@ -143,6 +144,35 @@ impl Disk {
     /// Puts records on it that no node stored, instead of all that was there.
     pub(super) fn install(&mut self, records: Arc<Vec<Record>>) {
         self.durable = Durable { installed: records, stored: Arc::default() };
+    }
+}
+
+impl Durable {
+    fn add(&mut self, batches: &[Batch]) {
+        let stored = Arc::make_mut(&mut self.stored);
+        for record in batches.iter().flat_map(|batch| &batch.records) {
+            stored.push(record);
+        }
+    }
+}
+
+impl Stored {
+    fn push(&mut self, record: &Record) {
+        let bytes = codec::encode_kept(record);
+        let length = u32::try_from(bytes.len()).expect("no record is that long");
+        self.0.extend_from_slice(&length.to_be_bytes());
+        self.0.extend_from_slice(&bytes);
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Record> + Clone {
+        let mut rest = &self.0[..];
+        std::iter::from_fn(move || {
+            let (length, behind) = rest.split_first_chunk()?;
+            let length = usize::try_from(u32::from_be_bytes(*length)).expect("it was the length of a slice");
+            let (record, behind) = behind.split_at(length);
+            rest = behind;
+            Some(codec::decode_kept(record).expect("it was encoded so"))
+        })
     }
 }
 

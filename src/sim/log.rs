@@ -1,6 +1,7 @@
 //! The log of a machine as a person reads it, from its durable records alone, so that it can be read while
 //! nothing runs. Says the same as `store::History` does of the same records; knows no tables.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use crate::base::{MemberId, MessageId, MessageKey, Run, Seq, Stream, Wall};
@@ -11,11 +12,11 @@ use crate::node::api::{Message, MessageKind};
 use crate::wire::{Card, GroupMessage, PrivateMessage, Signed, decode_layout, layout_id};
 
 /// All messages of `records`, in causal order; `me` and `nick` are whose home it is.
-pub(super) fn log<'a>(records: impl Iterator<Item = &'a Record>, me: MemberId, nick: &str) -> Vec<Message> {
+pub(super) fn log(records: impl Iterator<Item: Borrow<Record>>, me: MemberId, nick: &str) -> Vec<Message> {
     let mut reading = Reading { me, ..Reading::default() };
     reading.nicks.insert(me, nick.to_owned());
     for record in records {
-        match record {
+        match record.borrow() {
             Record::Membership(record) => reading.card(record),
             Record::Messaging(record) => reading.message(record),
         }

@@ -1,6 +1,7 @@
 //! What the simulator promises to stories and checks: truthful lines with truthful causes, the same twice, and
 //! machines that fail as real ones do.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -364,7 +365,7 @@ fn what_a_simulated_disk_tells_of_a_message_is_what_a_real_one_does() {
     assert_eq!(why.stored_since.iter().map(|stored| stored.member).collect::<Vec<_>>(), [world.id("cy")]);
     assert!(!why.not_known.iter().any(|said| said == came_later), "{:?}", why.not_known);
     let home = &world.machines[world.index("ana")].home;
-    let mut records: Vec<_> = home.disk.durable().cloned().collect();
+    let mut records: Vec<_> = home.disk.durable().map(Cow::into_owned).collect();
     for is_pruned in [false, true] {
         let (_dir, history) = with_records("ana", &records);
         for &id in &said {
@@ -402,7 +403,7 @@ fn a_sender_that_restarts_still_knows_what_was_delivered() {
 
 /// The durable records of `name` in a home of the store's.
 fn on_a_real_disk(world: &World, name: &str) -> (tempfile::TempDir, History) {
-    let records: Vec<_> = world.machines[world.index(name)].home.disk.durable().cloned().collect();
+    let records: Vec<_> = world.machines[world.index(name)].home.disk.durable().map(Cow::into_owned).collect();
     with_records(name, &records)
 }
 

@@ -1,6 +1,7 @@
 //! The evidence about a message that a node no longer holds, from the durable records of its machine alone. Says the same as
 //! `store::History` does of the same records; knows no tables.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use super::log::log;
@@ -15,8 +16,8 @@ use crate::node::{Record, refused_because};
 use crate::wire::{Card, GroupMessage, PrivateMessage, Receipt, Signed, decode_layout, layout_id};
 
 /// What `records` tell of `id`; `me` and `nick` are whose home it is. `None` where they have no such message.
-pub(super) fn why<'a>(
-    records: impl Iterator<Item = &'a Record> + Clone,
+pub(super) fn why(
+    records: impl Iterator<Item: Borrow<Record>> + Clone,
     me: MemberId,
     nick: &str,
     id: MessageId,
@@ -25,7 +26,7 @@ pub(super) fn why<'a>(
     let message = messages.iter().find(|message| message.id == id)?;
     let mut reading = Reading::new(message, me, nick);
     for record in records.clone() {
-        match record {
+        match record.borrow() {
             Record::Membership(record) => reading.card(record),
             Record::Messaging(record) => reading.record(record),
         }
@@ -144,11 +145,11 @@ impl Reading {
     }
 
     /// Whose kept receipts cover the message, of those who are not in its roster.
-    fn stored_since<'a>(&self, records: impl Iterator<Item = &'a Record>) -> Vec<StoredSince> {
+    fn stored_since(&self, records: impl Iterator<Item: Borrow<Record>>) -> Vec<StoredSince> {
         let Some(run) = self.run else { return Vec::new() };
         let mut restored = Restored::default();
         for record in records {
-            match record {
+            match record.borrow() {
                 Record::Messaging(record) => restored.apply(record),
                 Record::Membership(_) => {}
             }

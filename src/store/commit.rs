@@ -247,8 +247,8 @@ mod tests {
         limit_pages(&committer, 1_000_000);
         committer.commit([&record(50)]).unwrap();
         drop(committer);
-        let expected = Restored::fold(&[record(1), record(50)]);
-        assert_eq!(Restored::fold(&load(&home).unwrap()), expected);
+        let expected = Restored::fold([record(1), record(50)]);
+        assert_eq!(Restored::fold(load(&home).unwrap()), expected);
     }
 
     #[test]
@@ -269,7 +269,7 @@ mod tests {
         limit_pages(&committer, 1_000_000);
         committer.commit_first([&record(4)]).unwrap();
         drop(committer);
-        assert_eq!(Restored::fold(&load(&home).unwrap()), Restored::fold(&[record(1), record(4)]));
+        assert_eq!(Restored::fold(load(&home).unwrap()), Restored::fold([record(1), record(4)]));
     }
 
     #[test]
@@ -290,7 +290,7 @@ mod tests {
         for name in ["keys.json", "room.json", "moot.db", "moot.db-wal"] {
             fs::copy(home.dir().join(name), after.join(name)).unwrap();
         }
-        assert_eq!(Restored::fold(&load(&reopened).unwrap()), Restored::fold(&records));
+        assert_eq!(Restored::fold(load(&reopened).unwrap()), Restored::fold(&records));
     }
 
     #[test]

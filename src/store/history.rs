@@ -266,6 +266,6 @@ mod tests {
             [kit::card(&bo, "bo", kit::run(5), 1), kit::received(&bo, 1, "hello"), node::Record::Membership(forgotten)];
         write(&home, &records);
         assert_eq!(texts(&History::open(&home).unwrap().log(9).unwrap()), ["bo: hello"]);
-        assert_eq!(Restored::fold(&load(&home).unwrap()), Restored::fold(&records));
+        assert_eq!(Restored::fold(load(&home).unwrap()), Restored::fold(&records));
     }
 }

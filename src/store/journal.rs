@@ -188,7 +188,7 @@ mod tests {
             // Opened anew each time, so that the next process finds one.
         }
         assert_eq!(count(&home, "journal"), 1);
-        assert_eq!(Restored::fold(&load(&home).unwrap()), Restored::fold(&records));
+        assert_eq!(Restored::fold(load(&home).unwrap()), Restored::fold(&records));
         assert_eq!((count(&home, "journal"), count(&home, "messages")), (0, 5));
     }
 

@@ -137,9 +137,9 @@ mod tests {
         live(&home, Lived(5) + MONTH);
         assert_eq!(prune_all(&home, u64::MAX), 1_201);
         live(&home, Lived(6) + MONTH);
-        let before = Restored::fold(&load(&home).unwrap());
+        let before = Restored::fold(load(&home).unwrap());
         assert_eq!(prune_all(&home, u64::MAX), 501);
-        assert_eq!(Restored::fold(&load(&home).unwrap()), before);
+        assert_eq!(Restored::fold(load(&home).unwrap()), before);
     }
 
     /// A private message of one's own, and the receipt for it.
@@ -207,6 +207,6 @@ mod tests {
         let mut all = load(&home).unwrap();
         write(&home, &records);
         all.extend(records);
-        assert_eq!(Restored::fold(&load(&home).unwrap()), Restored::fold(&all));
+        assert_eq!(Restored::fold(load(&home).unwrap()), Restored::fold(&all));
     }
 }

@@ -402,7 +402,7 @@ mod tests {
         .unwrap();
         db.execute_batch("ALTER TABLE messages DROP COLUMN sample_of").unwrap();
         drop(db);
-        let before = node::Restored::fold(&load(&home).unwrap());
+        let before = node::Restored::fold(load(&home).unwrap());
         write(&home, &[kit::received(&bo, 2, "and after it")]);
         assert_eq!(found(&home, "index"), ["before the index"]);
         assert_eq!(found(&home, "it"), ["and after it"]);

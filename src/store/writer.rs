@@ -340,7 +340,7 @@ mod tests {
         let expected: Vec<_> = (1..=1_000).map(|mark| Written::Stored { mark, result: Ok(()) }).collect();
         assert_eq!(results, expected);
         assert!(woken.load(Ordering::Relaxed) < 500, "{woken:?} commits");
-        assert_eq!(Restored::fold(&load(&home).unwrap()), Restored::fold(&records));
+        assert_eq!(Restored::fold(load(&home).unwrap()), Restored::fold(&records));
     }
 
     #[test]

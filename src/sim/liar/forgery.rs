@@ -189,7 +189,7 @@ impl World {
     }
 
     fn room_messages(&self, machine: usize) -> impl Iterator<Item = Signed<GroupMessage>> {
-        self.machines[machine].home.disk.durable().filter_map(|record| match record {
+        self.machines[machine].home.disk.durable().filter_map(|record| match &*record {
             Record::Messaging(
                 messaging::Record::GroupReceived { bytes, .. } | messaging::Record::GroupSent { bytes, .. },
             ) => Signed::open_trusted(bytes).ok(),
@@ -241,7 +241,7 @@ impl World {
     }
 
     fn has_told(&self, machine: usize, id: MessageId) -> bool {
-        self.machines[machine].home.disk.durable().any(|record| match record {
+        self.machines[machine].home.disk.durable().any(|record| match &*record {
             Record::Messaging(messaging::Record::PrivateSent { bytes, .. }) => {
                 decode_layout::<PrivateMessage>(bytes).is_ok() && layout_id::<PrivateMessage>(bytes) == id
             }
@@ -251,12 +251,13 @@ impl World {
 
     /// The newest card of a member on the liar's disk.
     fn card(&self, liar: usize, of: MemberId) -> Option<Card> {
-        self.machines[liar].home.disk.durable().rev().find_map(|record| match record {
+        let cards = self.machines[liar].home.disk.durable().filter_map(|record| match &*record {
             Record::Membership(membership::Record::Card { member, bytes, .. }) if *member == of => {
                 Signed::<Card>::open_trusted(bytes).ok().map(|card| card.value().clone())
             }
             Record::Membership(_) | Record::Messaging(_) => None,
-        })
+        });
+        cards.last()
     }
 
     fn name_of(&self, member: MemberId) -> Name {
