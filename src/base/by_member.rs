@@ -18,13 +18,20 @@ pub struct ByMember<T>(Vec<T>);
 
 /// Room for one more in this many is made at once: a row that doubled would be half empty.
 const GROWTH_DIVISOR: usize = 16;
-/// Room that is made at least.
-const GROWTH_MIN: usize = 4;
+/// Room that is made at least: many rows hold what a few members say of one.
+const GROWTH_MIN: usize = 2;
 /// Guesses at where an id stands: among 10,000 evenly spread ones 4.3 on average, where halving takes 12.
 const GUESSES: usize = 8;
 
 impl<T> Default for ByMember<T> {
     fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> ByMember<T> {
+    #[must_use]
+    pub const fn new() -> Self {
         Self(Vec::new())
     }
 }
@@ -79,6 +86,18 @@ impl<T: OfMember> ByMember<T> {
 
     pub fn remove(&mut self, id: &MemberId) -> Option<T> {
         self.find(id).ok().map(|at| self.0.remove(at))
+    }
+
+    /// Keeps those that `keeps` wants, and no room for others once there are none.
+    pub fn retain(&mut self, keeps: impl FnMut(&mut T) -> bool) {
+        self.0.retain_mut(keeps);
+        if self.0.is_empty() {
+            self.0 = Vec::new();
+        }
+    }
+
+    pub fn clear(&mut self) {
+        self.0 = Vec::new();
     }
 
     #[must_use]

@@ -7,6 +7,7 @@ pub mod limits;
 mod path;
 mod queue;
 mod rng;
+mod seldom;
 mod shared;
 mod step;
 pub mod text;
@@ -17,6 +18,7 @@ pub use ids::{EventNumber, Incarnation, MemberId, MessageId, MessageKey, RoomId,
 pub use path::{DEGRADED_LOSS, Path, PerMille, Presence, Rtt};
 pub use queue::Queue;
 pub use rng::Rng;
+pub use seldom::{AtRest, Seldom};
 pub use shared::SharedId;
 pub use step::{Cause, Step, StoreFailed};
 pub use time::{Lived, Now, Time, Wall};

@@ -190,8 +190,8 @@ impl Membership {
             self.connect_if_wanted(now, id);
             self.wakes.no_later_than(id, now);
         } else if restarted {
-            let mut basis = vec![entry.card_evidence(step.now.wall)];
-            basis[0].detail = format!("restarted: a card of a higher run, before it was {old_run}");
+            let words = format!("restarted: a card of a higher run, before it was {old_run}");
+            let mut basis = vec![Evidence::new(EvidenceKind::Card, id, entry.run(), step.now.wall, words)];
             // An older verdict or leave says nothing of this run; neither does a card that nobody vouches for.
             let presence = if present.is_some() || entry.presence == Some(Presence::Alive) {
                 Presence::Alive
@@ -342,7 +342,7 @@ impl Membership {
         self.reporting.remove(&id);
         let basis = Evidence::new(EvidenceKind::Leave, id, run, step.now.wall, "said goodbye").via(via);
         self.place(step, id, Presence::Left, vec![basis]);
-        self.relay(&[id, via], &frame);
+        self.relay(now, &[id, via], frame);
         self.wakes.no_later_than(id, now + CLOSE_AFTER);
         self.schedule_redial(now);
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::ear::Beats;
 use super::probes::{Loss, PROBES_ALONE_MAX};
-use crate::base::{MemberId, Path, PerMille, Time, Wall};
+use crate::base::{AtRest, MemberId, Path, PerMille, Time, Wall};
 
 /// One heartbeat is due each second; silence begins after it and what the path has shown of jitter.
 const HEARTBEAT_PERIOD: Duration = Duration::from_secs(1);
@@ -93,6 +93,15 @@ pub enum Look {
     Lost { probes: u32 },
     /// Silent, and others said that they hear it: ask whether they still do.
     Ask,
+}
+
+/// That of a member with which nobody has to do.
+static AT_REST: Link = Link::new(Time::ZERO);
+
+impl AtRest for Link {
+    fn at_rest() -> &'static Self {
+        &AT_REST
+    }
 }
 
 impl Link {

@@ -14,9 +14,11 @@ use super::reports::Relayed;
 use super::standing::Standing;
 use super::verdict::{Case, Hearing, OwnVoice, Ruling};
 use super::view::Shown;
-use crate::base::{ByMember, DEGRADED_LOSS, EventNumber, MemberId, Now, OfMember, Presence, Run, Time, Wall};
-use crate::wire::{Card, HeldMember, Leave, Report, Signed};
+use crate::base::{ByMember, DEGRADED_LOSS, EventNumber, MemberId, Now, OfMember, Presence, Run, Seldom, Time, Wall};
+use crate::wire::{Card, HeldMember, Leave, Signed};
 
+/// Why it may be silent and there.
+const EXPLAINED: &str = ", which may be what is lost on the way here";
 /// Items of evidence shown for one member.
 const EVIDENCE_MAX: usize = 24;
 
@@ -55,15 +57,13 @@ pub struct Near {
     /// What its presence rests on.
     basis: Basis,
     pub leave: Option<Signed<Leave>>,
-    pub link: Link,
+    pub link: Seldom<Link>,
     pub case: Case,
     /// The highest tick that the reports name for which it is suspect: a newer one clears it. `None` when it is
     /// suspect because nothing was heard of it yet.
     pub suspected_tick: Option<u64>,
     /// Reports that were taken back since it is suspect.
     pub withdrawals: Vec<Evidence>,
-    /// The reports that made it unreachable, for those who were not told.
-    pub verdict: Vec<Report>,
     pub relayed: Relayed,
     /// Its card came in a handshake, and is passed on with its first tick.
     pub unspread: bool,
@@ -107,12 +107,11 @@ impl Near {
         Self {
             basis: Basis::Nothing,
             leave: None,
-            link: Link::new(Time::ZERO),
+            link: Seldom::resting(),
             case: Case::new(),
             suspected_tick: None,
             withdrawals: Vec::new(),
-            verdict: Vec::new(),
-            relayed: Relayed { run: Run { incarnation: 0, boot: 0 }, tick: 0, count: 0 },
+            relayed: Relayed { tick: 0, count: 0 },
             unspread: false,
             before_deaf: None,
             lost_deaf: None,
@@ -132,7 +131,6 @@ impl Near {
             && self.exchange.mismatches == 0
             && !(self.exchange.met || self.exchange.returned || self.unspread)
             && self.withdrawals.is_empty()
-            && self.verdict.is_empty()
             && self.leave.is_none()
             && self.gone.is_none()
             && self.address.is_none()
@@ -187,7 +185,11 @@ impl Entry {
 
     /// Keeps nothing more than any member is worth, if there is nothing more to keep.
     pub fn rest(&mut self, now: Time) {
-        if let Some(near) = self.nearby().filter(|near| near.is_idle(now)) {
+        let Some(near) = self.nearby() else { return };
+        if near.link.is_unused() {
+            near.link.rest();
+        }
+        if near.is_idle(now) {
             self.rest = Rest::Far(std::mem::take(&mut near.basis));
         }
     }
@@ -283,7 +285,7 @@ impl Entry {
             let watched = near.link.watched;
             *near = Near {
                 basis: std::mem::take(&mut near.basis),
-                link: Link::new(now),
+                link: Link::new(now).into(),
                 gone: near.gone,
                 address: near.address,
                 unspread: near.unspread,
@@ -466,11 +468,8 @@ impl Entry {
             add(heard);
         }
         if self.is_present() && self.near().link.is_missed(now.time) {
-            let mut silence = self.silence_evidence(me, now);
-            if self.near().link.is_explained(now.time, ear.poor) {
-                silence.detail.push_str(", which may be what is lost on the way here");
-            }
-            add(silence);
+            let is_explained = self.near().link.is_explained(now.time, ear.poor);
+            add(self.silence_evidence(me, now, if is_explained { EXPLAINED } else { "" }));
         }
         for item in self.near().case.report_evidence(false) {
             add(item);
@@ -505,13 +504,13 @@ impl Entry {
 
     /// How long it has been silent here, and since when that was too long.
     #[must_use]
-    pub fn silence_evidence(&self, me: MemberId, now: Now) -> Evidence {
-        let detail = match self.near().link.heard {
-            Some((at, _)) => format!("silent for {}", seconds(now.time.since(at))),
-            None => "not heard by this node in this run".to_owned(),
+    pub fn silence_evidence(&self, me: MemberId, now: Now, because: &str) -> Evidence {
+        let words = match self.near().link.heard {
+            Some((at, _)) => format!("silent for {}{because}", seconds(now.time.since(at))),
+            None => format!("not heard by this node in this run{because}"),
         };
         let noticed = ago(now, self.near().link.missed_for(now.time));
-        Evidence::new(EvidenceKind::Silence, me, self.run(), noticed, detail).tick(self.tick)
+        Evidence::new(EvidenceKind::Silence, me, self.run(), noticed, words).tick(self.tick)
     }
 }
 

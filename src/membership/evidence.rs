@@ -1,12 +1,13 @@
 //! What a claim about a member rests on, as data. Owns its kinds and how they are put in words; decides
 //! nothing.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
 use crate::base::{MemberId, Run, SharedId, Wall};
-use crate::wire::{Card, OpenReport};
+use crate::wire::{Card, OpenReport, Report};
 
 /// What is said of a member that this node remembers.
 const RESTORED: &str = "not heard since this node started";
@@ -31,7 +32,18 @@ pub struct Evidence {
     pub verdict: bool,
     /// Set on others' word that made the member alive again, where it is shown later: it is not about what is said now.
     pub brought_back: bool,
-    pub detail: String,
+    pub detail: Detail,
+}
+
+/// What else there is to say of it; [`Evidence::words`] puts it in words.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Detail {
+    Words(Cow<'static, str>),
+    /// The probes that a reporter lost, and by how many milliseconds its own loop was late.
+    Report {
+        probes_lost: u8,
+        lag_ms: u32,
+    },
 }
 
 /// What kind of evidence it is; the words are those that programs read.
@@ -53,7 +65,7 @@ pub enum EvidenceKind {
 
 impl Evidence {
     #[must_use]
-    pub fn new(kind: EvidenceKind, by: MemberId, run: Run, at: Wall, detail: impl Into<String>) -> Self {
+    pub fn new(kind: EvidenceKind, by: MemberId, run: Run, at: Wall, words: impl Into<Cow<'static, str>>) -> Self {
         Self {
             kind,
             by,
@@ -64,7 +76,7 @@ impl Evidence {
             mostly_deaf: false,
             verdict: false,
             brought_back: false,
-            detail: detail.into(),
+            detail: Detail::Words(words.into()),
         }
     }
 
@@ -83,8 +95,8 @@ impl Evidence {
 
     #[must_use]
     pub fn card(card: &Card, at: Wall) -> Self {
-        let detail = format!("signed card, version {}", card.version);
-        Self::new(EvidenceKind::Card, card.member, card.run, at, detail)
+        let words = format!("signed card, version {}", card.version);
+        Self::new(EvidenceKind::Card, card.member, card.run, at, words)
     }
 
     /// It is remembered, and nothing came of it since `at`, when this node started.
@@ -109,16 +121,37 @@ impl Evidence {
 
     #[must_use]
     pub fn report(by: MemberId, via: MemberId, report: &OpenReport, at: Wall) -> Self {
-        let mut detail = format!("did not hear it after tick {}; {} probes lost", report.tick, report.probes_lost);
-        if report.lag_ms > 0 {
-            write!(detail, ", own loop {} ms late", report.lag_ms).expect("a string takes everything");
-        }
-        if report.mostly_deaf {
-            detail.push_str(", hears less than half of its own links");
-        }
-        let mut evidence = Self::new(EvidenceKind::Report, by, report.run, at, detail).tick(report.tick).via(via);
+        let mut evidence = Self::new(EvidenceKind::Report, by, report.run, at, "").tick(report.tick).via(via);
         evidence.mostly_deaf = report.mostly_deaf;
+        evidence.detail = Detail::Report { probes_lost: report.probes_lost, lag_ms: report.lag_ms };
         evidence
+    }
+
+    /// The report on `subject` that this is evidence of, if it is of one.
+    #[must_use]
+    pub fn report_on(&self, subject: MemberId) -> Option<Report> {
+        let Detail::Report { probes_lost, lag_ms } = self.detail else { return None };
+        let (run, tick) = (self.run?, self.tick?);
+        let open = OpenReport { subject, run, tick, probes_lost, lag_ms, mostly_deaf: self.mostly_deaf };
+        Some(Report { by: self.by, open })
+    }
+
+    /// What else there is to say of it, for people.
+    #[must_use]
+    pub fn words(&self) -> Cow<'static, str> {
+        let (probes_lost, lag_ms) = match &self.detail {
+            Detail::Words(words) => return words.clone(),
+            Detail::Report { probes_lost, lag_ms } => (probes_lost, lag_ms),
+        };
+        let tick = self.tick.unwrap_or(0);
+        let mut words = format!("did not hear it after tick {tick}; {probes_lost} probes lost");
+        if *lag_ms > 0 {
+            write!(words, ", own loop {lag_ms} ms late").expect("a string takes everything");
+        }
+        if self.mostly_deaf {
+            words.push_str(", hears less than half of its own links");
+        }
+        words.into()
     }
 }
 
@@ -137,10 +170,26 @@ pub enum Basis {
         tick: u32,
         carded: Carded,
     },
+    /// Reports of its card's run, which made it suspect or unreachable: half of a large room can be gone at once.
+    Reports(Box<[KeptReport]>),
     Items(Box<[Evidence]>),
 }
 
 const _: () = assert!(size_of::<Basis>() <= 24, "there is one for each pair of members of a room");
+
+/// A report that somebody's presence rests on, in as little as it takes beside its card.
+#[derive(Clone, Debug)]
+pub struct KeptReport {
+    by: SharedId,
+    via: Option<SharedId>,
+    tick: u64,
+    at: Wall,
+    lag_ms: u32,
+    probes_lost: u8,
+    mostly_deaf: bool,
+}
+
+const _: () = assert!(size_of::<KeptReport>() <= 40, "there are some for each two members that are cut apart");
 
 /// How long before the word the card came, in milliseconds, if it belongs to the basis: a minute at most.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -156,6 +205,9 @@ impl Basis {
         let least = match &items[..] {
             [] => return Self::Nothing,
             [heard] if heard.kind == EvidenceKind::Heard => Self::word(heard, Some(Carded::Before)),
+            [report, ..] if report.kind == EvidenceKind::Report => {
+                items.iter().map(KeptReport::of).collect::<Option<_>>().map(Self::Reports)
+            }
             [_] => Some(Self::Restored),
             [carded, heard] => Self::word(heard, Carded::between(carded.at, since)),
             _ => None,
@@ -184,8 +236,25 @@ impl Basis {
                 heard.via = via.as_ref().map(SharedId::id);
                 carded.evidence(card, since).into_iter().chain([heard]).collect()
             }
+            Self::Reports(reports) => reports.iter().map(|report| report.evidence(card)).collect(),
             Self::Items(items) => items.to_vec(),
         }
+    }
+}
+
+impl KeptReport {
+    /// The report that the item may be; whether it is shows in what [`KeptReport::evidence`] makes of it.
+    fn of(item: &Evidence) -> Option<Self> {
+        let Report { by, open: OpenReport { tick, probes_lost, lag_ms, mostly_deaf, .. } } = item.report_on(item.by)?;
+        let via = item.via.map(SharedId::from);
+        Some(Self { by: by.into(), via, tick, at: item.at, lag_ms, probes_lost, mostly_deaf })
+    }
+
+    fn evidence(&self, card: &Card) -> Evidence {
+        let &Self { tick, at, lag_ms, probes_lost, mostly_deaf, .. } = self;
+        let open = OpenReport { subject: card.member, run: card.run, tick, probes_lost, lag_ms, mostly_deaf };
+        let by = self.by.id();
+        Evidence::report(by, self.via.as_ref().map_or(by, SharedId::id), &open, at)
     }
 }
 
@@ -226,12 +295,34 @@ mod tests {
     }
 
     #[test]
+    fn a_report_is_put_in_words_and_goes_back_to_what_was_said() {
+        let open = OpenReport { subject: id(1), run: RUN, tick: 5, probes_lost: 3, lag_ms: 7, mostly_deaf: true };
+        let evidence = Evidence::report(id(2), id(3), &open, Wall(9));
+        let words =
+            "did not hear it after tick 5; 3 probes lost, own loop 7 ms late, hears less than half of its own links";
+        assert_eq!(evidence.words(), words);
+        assert_eq!(evidence.report_on(id(1)), Some(Report { by: id(2), open }));
+        let plain = OpenReport { lag_ms: 0, mostly_deaf: false, ..open };
+        assert_eq!(
+            Evidence::report(id(2), id(3), &plain, Wall(9)).words(),
+            "did not hear it after tick 5; 3 probes lost"
+        );
+        assert_eq!(Evidence::verdict(id(2), RUN, 5, Wall(9)).report_on(id(1)), None);
+    }
+
+    #[test]
     fn a_basis_gives_back_the_very_items_and_the_usual_ones_take_no_room_of_their_own() {
         const SINCE: Wall = Wall(100_000);
         let card = card(7);
         let heard = |tick| Evidence::known_tick(id(2), RUN, SINCE, tick);
         let carded = |ms| Evidence::card(&card, Wall(SINCE.0 - ms));
         let restored = Evidence::restored(&card, SINCE);
+        let report = |tick| {
+            let open = OpenReport { subject: id(1), run: RUN, tick, probes_lost: 3, lag_ms: 7, mostly_deaf: tick > 8 };
+            Evidence::report(id(2), id(2), &open, Wall(9))
+        };
+        let mut of_another_run = report(8);
+        of_another_run.run = Some(Run { incarnation: 2, ..RUN });
         let usual = [
             vec![],
             vec![restored.clone()],
@@ -240,6 +331,8 @@ mod tests {
             vec![carded(0), heard(8)],
             vec![carded(65_535), heard(8).via(id(3))],
             vec![carded(5), heard(u32::MAX.into())],
+            vec![report(8)],
+            vec![report(8).via(id(3)), report(u64::MAX)],
         ];
         for items in usual {
             let basis = Basis::of(&card, SINCE, items.clone());
@@ -259,6 +352,9 @@ mod tests {
             vec![heard(8), carded(5)],
             vec![carded(5), Evidence::new(EvidenceKind::Heard, id(2), RUN, SINCE, "on this node's own link").tick(8)],
             vec![carded(5), heard(8), restored],
+            vec![report(8), of_another_run],
+            vec![report(8), heard(8)],
+            vec![Evidence::verdict(id(2), RUN, 8, SINCE), report(8)],
         ];
         for items in unusual {
             let basis = Basis::of(&card, SINCE, items.clone());

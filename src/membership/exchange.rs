@@ -24,6 +24,10 @@ const MISMATCH_AT_REST: u8 = 4;
 const MISMATCH_IN_MOTION: u8 = 1;
 /// A comparison is not begun again within this time: what it mends shows in the next heartbeat but one.
 const COMPARE_SPACING: Duration = Duration::from_millis(1_500);
+/// Where more members than these were lost, each within this time of the one before, views are compared at rest only, and not
+/// with each peer that is met: everybody comes to the same by itself, and those who are lost give everybody new peers.
+const LOSSES_MANY: u32 = 8;
+const LOSSES_APART: Duration = Duration::from_secs(2);
 /// Who was asked first for members that were restored may know no more. Then all others are; after that each further question
 /// waits twice as long.
 const UNVOUCHED_WAIT: Duration = Duration::from_secs(2);
@@ -52,6 +56,29 @@ pub struct Stretch {
     pub index: u8,
     pub after: Option<MemberId>,
     pub done: bool,
+}
+
+/// Members that were lost one after the other.
+#[derive(Default, Debug)]
+pub struct Losses {
+    count: u32,
+    last: Time,
+}
+
+impl Losses {
+    pub fn note(&mut self, now: Time) {
+        self.count = if self.is_over(now) { 1 } else { self.count.saturating_add(1) };
+        self.last = now;
+    }
+
+    /// Whether many were lost, and more may be lost yet.
+    fn are_many(&self, now: Time) -> bool {
+        self.count > LOSSES_MANY && !self.is_over(now)
+    }
+
+    fn is_over(&self, now: Time) -> bool {
+        now >= self.last + LOSSES_APART
+    }
 }
 
 /// Whom to ask next for members that were restored, and when. Heartbeats keep their order, and waits are whole seconds: without a
@@ -158,7 +185,7 @@ impl Membership {
         let weight = if seen == (mine, view) { MISMATCH_AT_REST } else { MISMATCH_IN_MOTION };
         exchange.mismatches = exchange.mismatches.saturating_add(weight);
         let limit = if lower { MISMATCHES_LOWER } else { MISMATCHES_HIGHER };
-        let begins = (first && lower) || exchange.mismatches >= limit;
+        let begins = (first && lower && !self.losses.are_many(now)) || exchange.mismatches >= limit;
         if !begins || exchange.again_at > now {
             return;
         }
@@ -408,8 +435,7 @@ impl Lacking {
         }
         // Ticks that are newer here the other side learns from the list that it gets.
         let tick = entry.standing().tick;
-        if !entry.standing().unreachable || entry.near().verdict.is_empty() || deaf || entry.near().lost_deaf.is_some()
-        {
+        if !entry.standing().unreachable || deaf || entry.near().lost_deaf.is_some() || entry.verdict().is_empty() {
             return;
         }
         let outranks = |line: &HeldMember| line.tick <= tick || !entry.near().link.is_plausible(now, line.tick);
@@ -439,15 +465,34 @@ mod tests {
     use super::super::tests::bench::{card, report_on, run};
     use super::*;
     use crate::base::{Now, Wall};
+    use crate::wire::codec;
     use crate::wire::sealed::WHOLE_FRAME_BYTES_MAX;
-    use crate::wire::{Report, codec};
+
+    #[test]
+    fn losses_are_many_until_none_comes_for_a_while() {
+        let ms = |ms: u64| Time::from_micros(ms * 1000);
+        let mut losses = Losses::default();
+        assert!(!losses.are_many(ms(0)));
+        for n in 1..=u64::from(LOSSES_MANY) {
+            losses.note(ms(10_000 + 1_999 * n));
+        }
+        let last = 10_000 + 1_999 * u64::from(LOSSES_MANY);
+        assert!(!losses.are_many(ms(last)));
+        losses.note(ms(last + 1_999));
+        assert!(losses.are_many(ms(last + 1_999)) && losses.are_many(ms(last + 3_998)));
+        assert!(!losses.are_many(ms(last + 3_999)));
+        losses.note(ms(last + 3_999));
+        assert!(!losses.are_many(ms(last + 3_999)), "it is another one");
+    }
 
     fn verdicts_told(their_tick: u64) -> usize {
         let now = Now { time: Time::ZERO, wall: Wall(0), lag: Duration::ZERO };
         let card = card("bo", run(100), 1);
         let mut entry = Entry::new(card.clone(), now.wall);
         entry.stand(Standing::unreachable(run(100), 9));
-        entry.near_mut().verdict = vec![Report { by: card.value().member, open: report_on("bo", 9) }];
+        let by = card.value().member;
+        let basis = vec![Evidence::report(by, by, &report_on("bo", 9), now.wall)];
+        entry.place(Presence::Unreachable, now.wall, basis);
         let mut lacking = Lacking::default();
         for _ in 0..2 * DISPUTES_PER_LIST_MAX {
             let line = HeldMember { tick: their_tick, left: false, unreachable: false, ..entry.held() };

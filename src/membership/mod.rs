@@ -24,6 +24,7 @@ mod presence;
 mod probes;
 mod record;
 mod redial;
+mod relay;
 mod reports;
 mod stall;
 mod standing;
@@ -52,6 +53,7 @@ pub use self::outbox::{Event, EventKind, Output};
 use self::own::Own;
 pub use self::record::{Record, Restored, RestoredMember};
 use self::redial::{Join, Redial};
+use self::relay::Relay;
 use self::stall::Stalls;
 use self::view::View;
 use self::wakes::Wakes;
@@ -120,6 +122,8 @@ pub struct Membership {
     own_print_shown: u64,
     wakes: Wakes,
     news: News,
+    relay: Relay,
+    losses: exchange::Losses,
     deaf: Deaf,
     /// What this node loses of what anybody sends, if that is much.
     poor_ear: Option<PerMille>,
@@ -165,6 +169,8 @@ impl Membership {
             asking: exchange::Asking::from(step.now.time),
             wakes: Wakes::default(),
             news: News::default(),
+            relay: Relay::default(),
+            losses: exchange::Losses::default(),
             deaf: Deaf::default(),
             poor_ear: None,
             ended: Longest::default(),
@@ -328,6 +334,7 @@ impl Membership {
             }
             self.link_up(step);
             self.tell_news(step);
+            self.pass_on_due(now);
             self.sweep(step);
             self.dial_join(step);
             self.redial(step);
@@ -354,6 +361,7 @@ impl Membership {
             sooner(self.redial.at);
             sooner(self.watch.due());
             sooner(self.news.due());
+            sooner(self.relay.due());
         }
         due
     }

@@ -164,41 +164,37 @@ impl Membership {
             }
             Ruling::Unreachable { by } => {
                 let basis = entry.near().case.report_evidence(true);
-                let told = entry.near().case.told(VERDICT_REPORTS_MAX);
-                let verdict = told.into_iter().map(|(by, open)| Report { by, open }).collect();
                 debug!(?id, reporters = ?by, "unreachable");
-                self.condemn(step, id, basis, verdict);
+                self.condemn(step, id, basis);
             }
         }
     }
 
-    /// Calls a member unreachable on the evidence of `verdict`, and tells the others why.
-    pub(super) fn condemn(&mut self, step: &mut Step, id: MemberId, basis: Vec<Evidence>, verdict: Vec<Report>) {
+    /// Calls a member unreachable on this evidence, and tells the others why.
+    pub(super) fn condemn(&mut self, step: &mut Step, id: MemberId, basis: Vec<Evidence>) {
         let now = step.now.time;
         let me = self.own.id();
         let is_deaf = self.deaf.is_deaf();
-        let Some(frame) = self.change(id, |entry| {
+        self.change(id, |entry| {
             let run = entry.run();
             let tick = entry.standing().tick.max(entry.near().case.accused_tick().unwrap_or(0));
             let is_void = is_deaf && is_word_of_the_deaf(&basis);
             entry.near_mut().lost_deaf = is_void.then(|| entry.near().before_deaf.unwrap_or(entry.standing().tick));
             entry.stand(entry.standing().merge(Standing::unreachable(run, tick)));
-            entry.near_mut().verdict = verdict;
             if entry.near().link.reporting {
                 entry.near_mut().link.reporting = false;
                 entry.near_mut().report_until = Some(now + REPORT_AFTER_VERDICT);
             }
             entry.near_mut().link.contradictors.clear();
-            // From here on the basis and the verdict tell why; half of a room can be gone at once.
+            // From here on the basis tells why; half of a room can be gone at once.
             entry.near_mut().case.close(me);
-            entry.unreachable_frame()
-        }) else {
-            return;
-        };
+        });
+        self.losses.note(now);
         self.place(step, id, Presence::Unreachable, basis);
+        let Some(frame) = self.members.get(&id).map(Entry::unreachable_frame) else { return };
         // Whoever is probably cut off itself has nothing to tell those who are not.
         if !is_deaf {
-            self.relay(&[id], &frame);
+            self.relay(now, &[id], frame);
         }
         self.schedule_redial(now);
     }
@@ -215,7 +211,6 @@ impl Membership {
         if let Some(near) = entry.nearby() {
             near.suspected_tick = None;
             near.withdrawals.clear();
-            near.verdict.clear();
             near.before_deaf = None;
             near.lost_deaf = None;
             if near.report_until.take().is_some() {
@@ -229,7 +224,7 @@ impl Membership {
             if !is_suspect {
                 near.case.drop_reports();
                 // Whoever is alive by somebody else's word is given a full silence before it is reported again.
-                if !near.link.is_live(now) {
+                if near.link.is_observed() && !near.link.is_live(now) {
                     near.link.restart(now);
                 }
             }
@@ -323,12 +318,23 @@ impl Entry {
         Evidence::card(self.card.value(), now)
     }
 
+    /// The reports that made it unreachable, each author's once, for those who were not told.
+    pub(super) fn verdict(&self) -> Vec<Report> {
+        let mut reports: Vec<Report> = Vec::new();
+        for item in self.basis().iter().filter(|item| item.run == Some(self.run())) {
+            let report = item.report_on(self.id());
+            reports.extend(report.filter(|report| reports.iter().all(|other| other.by != report.by)));
+        }
+        reports.truncate(VERDICT_REPORTS_MAX);
+        reports
+    }
+
     pub(super) fn unreachable_frame(&self) -> MembershipFrame {
         MembershipFrame::Unreachable {
             subject: self.id(),
             run: self.run(),
             tick: self.standing().tick,
-            reports: self.near().verdict.clone(),
+            reports: self.verdict(),
         }
     }
 

@@ -133,7 +133,7 @@ impl Membership {
             entry.near_mut().case.unfollow(by);
         }
         // Whoever can contradict answers it instead of passing it on.
-        let relays = newer.is_none() && entry.count_relay(now, run, tick, news);
+        let relays = newer.is_none() && entry.count_relay(now, tick, news);
         self.disputed.insert(subject);
         // Quiet on somebody's word, and now another says the same as this node saw: join at once.
         let joins = entry.near().link.is_tested(now, self.poor_ear)
@@ -149,7 +149,7 @@ impl Membership {
             self.contradict(step, subject, tick, by, via);
         }
         if relays {
-            self.relay(&[via, by, subject], &MembershipFrame::Report(Report { by, open: report }));
+            self.relay(now, &[via, by, subject], MembershipFrame::Report(Report { by, open: report }));
         }
         if joins {
             self.report(step, subject, 0);
@@ -199,7 +199,8 @@ impl Membership {
         let verdict = entry.standing();
         let newer = tick > verdict.tick;
         let refutes = entry.near().case.is_refuted_by(tick);
-        if newer && let Some(near) = entry.nearby() {
+        // Whose silence nobody looks at has no link worth keeping: when that begins, it is counted from then on.
+        if newer && let Some(near) = entry.nearby().filter(|near| near.link.is_observed()) {
             near.link.tell(now, tick);
         }
         entry.learn(tick, false);
@@ -221,7 +222,8 @@ impl Membership {
         }
         let tells = refutes || adopts || (newer && entry.presence != Some(Presence::Alive));
         let is_first = !refutes && !adopts && !is_accused && (entry.is_present() || entry.presence.is_none());
-        let evidence = |kind, detail: &str| Evidence::new(kind, by, run, step.now.wall, detail).tick(tick).via(via);
+        let evidence =
+            |kind, detail: &'static str| Evidence::new(kind, by, run, step.now.wall, detail).tick(tick).via(via);
         match entry.presence {
             None if newer => {
                 let basis =
@@ -261,7 +263,7 @@ impl Membership {
         if self.may_tell_on(step, subject, tick)
             && let Some(run) = self.members.get(&subject).map(Entry::run)
         {
-            self.relay(except, &MembershipFrame::Contradiction { subject, run, tick, by });
+            self.relay(step.now.time, except, MembershipFrame::Contradiction { subject, run, tick, by });
         }
     }
 
@@ -314,7 +316,7 @@ impl Membership {
         self.handle_told(step, subject, run, tick, via, via);
     }
 
-    fn take_back(&mut self, step: &mut Step, by: MemberId, subject: MemberId, detail: &str) {
+    fn take_back(&mut self, step: &mut Step, by: MemberId, subject: MemberId, detail: &'static str) {
         if let Some(accused) = self.accusations.get_mut(&by) {
             accused.remove(&subject);
             if accused.is_empty() {
@@ -393,11 +395,11 @@ impl Membership {
             return;
         }
         let wall = step.now.wall;
-        let mut basis = vec![Evidence::verdict(via, run, tick, wall), entry.silence_evidence(me, step.now)];
+        let mut basis = vec![Evidence::verdict(via, run, tick, wall), entry.silence_evidence(me, step.now, "")];
         basis.extend(reports.iter().map(|report| Evidence::report(report.by, via, &report.open, wall)));
         entry.stand(entry.standing().merge(Standing::unreachable(run, tick)));
         debug!(?subject, ?via, tick, "taking over a verdict");
-        self.condemn(step, subject, basis, reports.to_vec());
+        self.condemn(step, subject, basis);
     }
 
     /// `to` says that this node is silent: it shows that it is not, so often in a second. Says whether it did.
@@ -492,20 +494,11 @@ impl Membership {
             }
         }
     }
-
-    /// Passes `frame` on over the links of those who watch each other: over them everybody is reached, and each
-    /// hears it from several sides.
-    pub(super) fn relay(&mut self, except: &[MemberId], frame: &MembershipFrame) {
-        for id in self.audience().into_iter().filter(|id| !except.contains(id)) {
-            self.send(id, frame.clone());
-        }
-    }
 }
 
-/// Reports on one run and tick that were passed on.
+/// Reports at one tick of the present run that were passed on.
 #[derive(Clone, Copy, Debug)]
 pub struct Relayed {
-    pub run: Run,
     pub tick: u64,
     pub count: u8,
 }
@@ -520,12 +513,12 @@ enum Rides {
 }
 
 impl Entry {
-    /// Whether a report about (run, tick) is passed on: the first two are.
-    fn count_relay(&mut self, now: Time, run: Run, tick: u64, news: bool) -> bool {
+    /// Whether a report at `tick` is passed on: the first two are.
+    fn count_relay(&mut self, now: Time, tick: u64, news: bool) -> bool {
         let known = self.near().relayed;
-        if (known.run, known.tick) < (run, tick) {
-            self.near_mut().relayed = Relayed { run, tick, count: 0 };
-        } else if (known.run, known.tick) > (run, tick) || known.count >= RELAYS_PER_REPORT_MAX {
+        if known.tick < tick {
+            self.near_mut().relayed = Relayed { tick, count: 0 };
+        } else if known.tick > tick || known.count >= RELAYS_PER_REPORT_MAX {
             return false;
         }
         let relays = news && self.near_mut().budget.spend_relay(now);

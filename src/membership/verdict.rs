@@ -6,12 +6,11 @@
 //! their voices differ too: one liar can forge many authors, but is one voice. Alone it makes a member suspect,
 //! and unreachable after the longer time, unless anyone at all hears that member.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::evidence::Evidence;
 use crate::base::limits::REPORTS_PER_SUBJECT_MAX;
-use crate::base::{MemberId, Run, Time, Wall};
+use crate::base::{ByMember, MemberId, OfMember, Run, SharedId, Time, Wall};
 use crate::wire::OpenReport;
 
 /// Two reports must stand for this long. A report and the answer to it cross a room of 1,000, seven hops wide
@@ -31,10 +30,11 @@ const FOLLOWED_LIFE: Duration = Duration::from_millis(2_500);
 /// A report as it is held.
 #[derive(Clone, Debug)]
 pub struct HeldReport {
+    by: SharedId,
     pub report: OpenReport,
     /// Who said it over its own session, first; and, of a report that was passed on, somebody else who did.
-    pub via: MemberId,
-    pub second: Option<MemberId>,
+    via: SharedId,
+    second: Option<SharedId>,
     /// Its author's heartbeats come here, and show when it is taken back.
     followed: bool,
     /// Since when it stands uncontradicted, if it does.
@@ -45,18 +45,19 @@ pub struct HeldReport {
 
 /// A newer tick than a report's, on somebody's word.
 #[derive(Clone, Debug)]
-pub struct HeldContradiction {
-    pub tick: u64,
-    pub via: MemberId,
-    pub renewed: Time,
-    pub at: Wall,
+struct HeldContradiction {
+    by: SharedId,
+    tick: u64,
+    via: SharedId,
+    renewed: Time,
+    at: Wall,
 }
 
 /// All that is said about one member in its current run.
 #[derive(Clone, Debug, Default)]
 pub struct Case {
-    reports: BTreeMap<MemberId, HeldReport>,
-    contradictions: BTreeMap<MemberId, HeldContradiction>,
+    reports: ByMember<HeldReport>,
+    contradictions: ByMember<HeldContradiction>,
 }
 
 /// What this node observes itself.
@@ -94,7 +95,7 @@ pub enum Ruling {
 impl Case {
     #[must_use]
     pub const fn new() -> Self {
-        Self { reports: BTreeMap::new(), contradictions: BTreeMap::new() }
+        Self { reports: ByMember::new(), contradictions: ByMember::new() }
     }
 
     /// Takes a report, or renews it; says whether it is news. A report by somebody heard in person is not
@@ -102,17 +103,18 @@ impl Case {
     /// then on: a room in which news spread from member to member must tell one liar from many witnesses.
     pub fn accuse(&mut self, by: MemberId, via: MemberId, report: OpenReport, now: Time, wall: Wall) -> bool {
         if let Some(held) = self.reports.get_mut(&by) {
-            if held.via == by && via != by {
+            let before = held.via.id();
+            if before == by && via != by {
                 return false;
             }
             if via != by && report.run == held.report.run && report.tick <= held.report.tick {
                 // An echo of what is known: that it is open still says nobody but its author.
-                if via != held.via && report.tick == held.report.tick && held.second.is_none() {
-                    held.second = Some(via);
+                if via != before && report.tick == held.report.tick && held.second.is_none() {
+                    held.second = Some(via.into());
                 }
                 return false;
             }
-            let same = held.report.run == report.run && held.via == via;
+            let same = held.report.run == report.run && before == via;
             let newer = report.tick > held.report.tick;
             held.report = report;
             held.renewed = now;
@@ -124,7 +126,7 @@ impl Case {
                     held.since = None;
                     held.first = wall;
                 }
-                held.via = via;
+                held.via = via.into();
             }
             return !same || newer;
         }
@@ -132,10 +134,16 @@ impl Case {
         if self.reports.len() >= REPORTS_PER_SUBJECT_MAX {
             return false;
         }
-        self.reports.insert(
-            by,
-            HeldReport { report, via, second: None, followed: via == by, since: None, renewed: now, first: wall },
-        );
+        self.reports.insert(HeldReport {
+            by: by.into(),
+            report,
+            via: via.into(),
+            second: None,
+            followed: via == by,
+            since: None,
+            renewed: now,
+            first: wall,
+        });
         true
     }
 
@@ -167,7 +175,7 @@ impl Case {
 
     /// Drops the report of `by` if that was followed: its heartbeats come here no more.
     pub fn lose_sight(&mut self, by: MemberId) {
-        self.reports.retain(|&author, held| author != by || !held.followed);
+        self.reports.retain(|held| held.by.id() != by || !held.followed);
     }
 
     /// Notes that `by` knows a newer tick. Reports of older ones are done with, unless they are followed: their
@@ -177,22 +185,21 @@ impl Case {
         if !known && self.contradictions.len() >= REPORTS_PER_SUBJECT_MAX {
             return;
         }
-        self.reports.retain(|_, held| held.followed || held.report.tick >= tick);
-        let held = self.contradictions.entry(by).or_insert(HeldContradiction { tick, via, renewed: now, at });
-        if tick >= held.tick {
-            *held = HeldContradiction { tick, via, renewed: now, at };
+        self.reports.retain(|held| held.followed || held.report.tick >= tick);
+        if self.contradictions.get(&by).is_none_or(|held| tick >= held.tick) {
+            self.contradictions.insert(HeldContradiction { by: by.into(), tick, via: via.into(), renewed: now, at });
         }
     }
 
     /// Drops what `member` said, and what it passed on.
     pub fn silence(&mut self, member: MemberId) {
-        self.reports.retain(|&by, held| by != member && held.lose_voice(member));
-        self.contradictions.retain(|&by, held| by != member && held.via != member);
+        self.reports.retain(|held| held.by.id() != member && held.lose_voice(member));
+        self.contradictions.retain(|held| held.by.id() != member && held.via.id() != member);
     }
 
     /// The verdict is there: keeps but the report of `me`, which may have to ride on for a while.
     pub fn close(&mut self, me: MemberId) {
-        self.reports.retain(|&by, _| by == me);
+        self.reports.retain(|held| held.by.id() == me);
         self.contradictions.clear();
     }
 
@@ -223,15 +230,12 @@ impl Case {
     /// Whether a report stands since `since` at the latest that its author did not bring here itself.
     #[must_use]
     pub fn is_hearsay(&self, since: Time) -> bool {
-        self.reports.iter().any(|(&by, held)| held.via != by && held.since.is_some_and(|(from, _)| from <= since))
+        self.reports.iter().any(|(&by, held)| held.via.id() != by && held.since.is_some_and(|(from, _)| from <= since))
     }
 
     /// Those who have lately said that they know a tick newer than `tick`.
-    pub fn contradictors(&self, now: Time, tick: u64) -> impl Iterator<Item = (MemberId, &HeldContradiction)> {
-        self.contradictions
-            .iter()
-            .filter(move |(_, held)| held.tick > tick && now < held.renewed + CONTRADICTION_LIFE)
-            .map(|(&by, held)| (by, held))
+    fn contradictors(&self, now: Time, tick: u64) -> impl Iterator<Item = &HeldContradiction> {
+        self.contradictions.values().filter(move |held| held.tick > tick && now < held.renewed + CONTRADICTION_LIFE)
     }
 
     /// The highest tick that a standing report names.
@@ -246,14 +250,16 @@ impl Case {
             return Ruling::Clear;
         }
         let own = |by: MemberId| hearing.own.filter(|own| own.by == by);
-        self.reports.retain(|&by, held| now < held.lapses_at(own(by).is_some()));
+        self.reports.retain(|held| now < held.lapses_at(own(held.by.id()).is_some()));
         let reports = &mut self.reports;
-        self.contradictions.retain(|_, contradiction| {
+        self.contradictions.retain(|contradiction| {
             let holds = now < contradiction.renewed + CONTRADICTION_LIFE;
             if !holds {
                 // Its author is followed no more, or would have said it again since: nobody would ever take it back.
-                reports.retain(|&by, held| {
-                    own(by).is_some() || held.report.tick >= contradiction.tick || held.renewed > contradiction.renewed
+                reports.retain(|held| {
+                    own(held.by.id()).is_some()
+                        || held.report.tick >= contradiction.tick
+                        || held.renewed > contradiction.renewed
                 });
             }
             holds
@@ -298,13 +304,6 @@ impl Case {
         lapses.chain(expires).filter(|&at| at > now).min()
     }
 
-    /// The reports, standing ones first, as they are passed on.
-    #[must_use]
-    pub fn told(&self, max: usize) -> Vec<(MemberId, OpenReport)> {
-        let (stand, fell): (Vec<_>, Vec<_>) = self.reports.iter().partition(|(_, held)| held.since.is_some());
-        stand.into_iter().chain(fell).take(max).map(|(&by, held)| (by, held.report)).collect()
-    }
-
     /// The reports as evidence; standing ones only, or all.
     #[must_use]
     pub fn report_evidence(&self, standing_only: bool) -> Vec<Evidence> {
@@ -313,7 +312,7 @@ impl Case {
             .filter(|(_, held)| !standing_only || held.since.is_some())
             .flat_map(|(&by, held)| {
                 let at = held.since.map_or(held.first, |(_, wall)| wall);
-                let voices = std::iter::once(held.via).chain(held.second);
+                let voices = std::iter::once(&held.via).chain(&held.second).map(SharedId::id);
                 voices.map(move |via| Evidence::report(by, via, &held.report, at))
             })
             .collect()
@@ -323,10 +322,10 @@ impl Case {
     #[must_use]
     pub fn contradiction_evidence(&self, run: Run, now: Time, above: u64) -> Vec<Evidence> {
         self.contradictors(now, above)
-            .map(|(by, held)| {
-                Evidence::new(super::EvidenceKind::Contradiction, by, run, held.at, "has heard a newer tick")
+            .map(|held| {
+                Evidence::new(super::EvidenceKind::Contradiction, held.by.id(), run, held.at, "has heard a newer tick")
                     .tick(held.tick)
-                    .via(held.via)
+                    .via(held.via.id())
             })
             .collect()
     }
@@ -340,20 +339,30 @@ impl HeldReport {
 
     /// Whether two members can have said the two reports, each one of them.
     fn differs_in_voice(&self, other: &Self) -> bool {
-        self.second.is_some() || other.second.is_some() || self.via != other.via
+        self.second.is_some() || other.second.is_some() || self.via.id() != other.via.id()
     }
 
     /// Drops a voice; says whether one is left.
     fn lose_voice(&mut self, voice: MemberId) -> bool {
-        if self.second == Some(voice) {
-            self.second = None;
-        }
-        if self.via != voice {
+        self.second.take_if(|second| second.id() == voice);
+        if self.via.id() != voice {
             return true;
         }
-        let rest = self.second.take();
-        self.via = rest.unwrap_or(voice);
-        rest.is_some()
+        let Some(rest) = self.second.take() else { return false };
+        self.via = rest;
+        true
+    }
+}
+
+impl OfMember for HeldReport {
+    fn member(&self) -> &MemberId {
+        self.by.as_ref()
+    }
+}
+
+impl OfMember for HeldContradiction {
+    fn member(&self) -> &MemberId {
+        self.by.as_ref()
     }
 }
 

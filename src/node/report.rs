@@ -227,8 +227,8 @@ impl Node {
 
     pub(super) fn evidence(&self, item: &membership::Evidence) -> Evidence {
         let detail = match item.via {
-            Some(via) => format!("{} (passed on by {})", item.detail, self.nick(via)),
-            None => item.detail.clone(),
+            Some(via) => format!("{} (passed on by {})", item.words(), self.nick(via)),
+            None => item.words().into_owned(),
         };
         Evidence {
             kind: item.kind,

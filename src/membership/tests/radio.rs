@@ -21,7 +21,7 @@ fn a_member_with_a_bad_radio_calls_nobody_gone_and_is_not_called_gone() {
         let mut world = with_a_bad_radio(seed, &SIX);
         let says_why = world.wait(secs(100), |world| {
             let is_why = |detail: &str| detail.contains("may be what is lost on the way here");
-            world.members("bo").iter().any(|member| member.evidence.iter().any(|item| is_why(&item.detail)))
+            world.members("bo").iter().any(|member| member.evidence.iter().any(|item| is_why(&item.words())))
         });
         assert!(says_why.is_some(), "seed {seed}");
         world.run(secs(100));
