@@ -117,6 +117,11 @@ impl Checker {
                 }
             }
             What::Told { event } => self.told(node, event),
+            What::Fault { .. } => {
+                if let Some(ms) = line.what.clock_jump_ms() {
+                    self.verdicts.handle_clock_jump(facts, node, ms);
+                }
+            }
             What::Began { .. }
             | What::Home { .. }
             | What::Dishonest { .. }
@@ -124,7 +129,6 @@ impl Checker {
             | What::Ended { .. }
             | What::Paused
             | What::Resumed { .. }
-            | What::Fault { .. }
             | What::RolledBack { .. }
             | What::Step { .. }
             | What::Refused { .. }

@@ -155,6 +155,25 @@ pub enum What {
     },
 }
 
+/// What stands before the amount in the text of a fault that lets a wall clock jump.
+const CLOCK_JUMPS: &str = "clock jumps by ";
+const MILLISECONDS: &str = " ms";
+
+impl What {
+    /// The wall clock of a machine jumps by this many milliseconds, forward or back.
+    #[must_use]
+    pub fn clock_jumps(ms: i64) -> Self {
+        Self::Fault { text: format!("{CLOCK_JUMPS}{ms}{MILLISECONDS}"), is_on: true }
+    }
+
+    /// By how much it jumps, where this is such a fault.
+    #[must_use]
+    pub fn clock_jump_ms(&self) -> Option<i64> {
+        let Self::Fault { text, .. } = self else { return None };
+        text.strip_prefix(CLOCK_JUMPS)?.strip_suffix(MILLISECONDS)?.parse().ok()
+    }
+}
+
 /// What ran the nodes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -10,7 +10,7 @@
 //!
 //! It is another implementation than `membership`'s, on purpose. It cannot cry wolf: only what an event itself shows counts,
 //! and of what was told before only the state and the ticks in it. Reports are timed by the node's own wall clock,
-//! as they are shown; where that was seen to jump, their times are not judged for 15 s, and where it was set back, one that is
+//! as they are shown; where that jumped, as the run says or the times that a node shows, their times are not judged for 15 s, and where it was set back, one that is
 //! dated after what it led to is not judged either: it stood before that. Milliseconds are cut off, so 20 of them are forgiven.
 
 use std::collections::BTreeMap;
@@ -72,6 +72,13 @@ impl Verdicts {
     /// A process began: it knows nothing yet.
     pub fn handle_started(&mut self, node: NodeIndex) {
         self.by_node.insert(node, Observer::default());
+    }
+
+    /// The wall clock of a node is set, by what a scenario did: forward and back again shows in nothing that it tells.
+    pub fn handle_clock_jump(&mut self, facts: &Facts, node: NodeIndex, ms: i64) {
+        let observer = self.by_node.entry(node).or_default();
+        observer.jumped = Some(facts.now);
+        observer.was_set_back |= ms < 0;
     }
 
     /// A node tells something.

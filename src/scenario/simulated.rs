@@ -177,10 +177,7 @@ impl Fleet for SimFleet {
                 self.awake(name)?;
                 return self.world.fault(name, &spec).or_else(|error| misuse(error.to_string()));
             }
-            Change::ClockJump { ms } => {
-                self.world.clock_jump(name, ms);
-                self.fault(name, format!("clock jumps by {ms} ms"), true);
-            }
+            Change::ClockJump { ms } => self.world.clock_jump(name, ms),
             Change::ClockDrift { ppm } => {
                 self.world.clock_drift(name, ppm);
                 self.fault(name, format!("clock drifts by {ppm} ppm"), ppm != 0);

@@ -112,7 +112,7 @@ impl World {
     pub fn clock_jump(&mut self, name: &str, ms: i64) {
         let index = self.index(name);
         self.machines[index].clock.jump(ms);
-        self.mark(Some(index), &format!("clock jump {ms}"));
+        self.done(Some(index), None, What::clock_jumps(ms));
     }
 
     /// Lets the clocks of `name` run this much faster than they should from now on.

@@ -141,6 +141,26 @@ fn a_report_from_before_its_clock_was_set_back_stood_although_it_is_dated_later(
 }
 
 #[test]
+fn a_clock_that_was_set_forward_and_back_between_two_words_excuses_a_later_date() {
+    let is_false = |jumps_ms: &[i64]| {
+        let mut case = Case::new();
+        for &ms in jumps_ms {
+            case.story.line(Some("bo"), What::clock_jumps(ms));
+        }
+        // All that bo tells is told by a clock that is right.
+        case.story.pass(20_000);
+        let reports = vec![Evidence { at: Wall(1_060_000), ..case.report("cy") }];
+        case.tell(Presence::Suspect, reports.clone());
+        case.story.pass(20_000);
+        case.tell(Presence::Unreachable, reports);
+        !case.story.found().is_empty()
+    };
+    assert!(!is_false(&[60_000, -60_000]));
+    assert!(is_false(&[60_000]), "a clock that runs ahead dates its verdicts ahead too");
+    assert!(is_false(&[]));
+}
+
+#[test]
 fn a_verdict_is_taken_over_with_its_reports_by_who_is_silent_too() {
     let verdict = |case: &Case| Evidence { verdict: true, ..case.report("dee") };
     let silence = |case: &Case| case.item(EvidenceKind::Silence, "bo", Some(5));
