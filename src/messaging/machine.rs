@@ -205,7 +205,9 @@ impl Messaging {
         if peer.is_reachable() && !was_reachable {
             self.want_frontier(member);
             self.peer_returned(step, member);
-        } else if !presence.is_reachable() {
+        } else if presence.is_reachable() {
+            self.seek_session(step, member);
+        } else {
             self.peer_went(step, member);
             if presence == Presence::Left {
                 self.peer_left(step, member);
@@ -248,6 +250,7 @@ impl Messaging {
         known.giving.clear();
         known.frontier_parts.clear();
         self.peer_went(step, peer);
+        self.seek_session_later(step, peer);
         self.recovery_closed(step, peer);
         self.finish(step);
     }

@@ -124,6 +124,13 @@ impl Messaging {
         }
     }
 
+    /// The same, once the member has had the time to open one itself.
+    pub(super) fn seek_session_later(&mut self, step: &Step, to: MemberId) {
+        if self.peers.get(&to).is_some_and(|peer| !peer.private.is_empty()) {
+            self.timers.set_earlier(Timer::Resend(to), step.now.time + RESEND_EVERY);
+        }
+    }
+
     /// Where a member has not receipted all of a run, the last message of the run is sent: if it holds it, it
     /// receipts all that it holds again; if not, it learns what exists and fetches it. What it lacks between messages
     /// that it did receipt is sent too.
