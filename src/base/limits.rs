@@ -24,6 +24,8 @@ pub const REPORTS_PER_HEARTBEAT_MAX: usize = 16;
 pub const REPORTS_PER_SUBJECT_MAX: usize = 16;
 /// Relays of reports about one (subject, run, tick): two make a verdict.
 pub const RELAYS_PER_REPORT_MAX: u8 = 2;
+/// Words that wait to share a datagram with others; with so many they go at once.
+pub const RELAYS_WAITING_MAX: usize = 512;
 /// Members of a room, oneself included, in which everyone watches everyone: more than the rings come to.
 pub const EVERYONE_WATCHES_MAX: usize = 7;
 /// Rings of a larger room: with two neighbours on each, six heartbeats a second and as many voices.

@@ -38,7 +38,7 @@ pub struct Entry {
     /// The newest tick that was told on, or the highest that fits.
     told_on: u32,
     /// When it came to its presence, and the event that told so.
-    since: Wall,
+    pub since: Wall,
     told: Option<NonZeroU64>,
 }
 

@@ -32,12 +32,12 @@ pub struct Evidence {
     pub verdict: bool,
     /// Set on others' word that made the member alive again, where it is shown later: it is not about what is said now.
     pub brought_back: bool,
-    pub detail: Detail,
+    detail: Detail,
 }
 
 /// What else there is to say of it; [`Evidence::words`] puts it in words.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Detail {
+enum Detail {
     Words(Cow<'static, str>),
     /// The probes that a reporter lost, and by how many milliseconds its own loop was late.
     Report {
@@ -245,9 +245,9 @@ impl Basis {
 impl KeptReport {
     /// The report that the item may be; whether it is shows in what [`KeptReport::evidence`] makes of it.
     fn of(item: &Evidence) -> Option<Self> {
-        let Report { by, open: OpenReport { tick, probes_lost, lag_ms, mostly_deaf, .. } } = item.report_on(item.by)?;
-        let via = item.via.map(SharedId::from);
-        Some(Self { by: by.into(), via, tick, at: item.at, lag_ms, probes_lost, mostly_deaf })
+        let Detail::Report { probes_lost, lag_ms } = item.detail else { return None };
+        let (by, via) = (item.by.into(), item.via.map(SharedId::from));
+        Some(Self { by, via, tick: item.tick?, at: item.at, lag_ms, probes_lost, mostly_deaf: item.mostly_deaf })
     }
 
     fn evidence(&self, card: &Card) -> Evidence {

@@ -12,7 +12,7 @@ use super::entry::Entry;
 use super::evidence::{Evidence, EvidenceKind};
 use super::view::{BUCKETS, bucket, stretch};
 use crate::base::limits::HELD_PER_FRAME_MAX;
-use crate::base::{EventNumber, MemberId, Presence, Run, Step, Time};
+use crate::base::{EventNumber, MemberId, Presence, Run, Step, Time, Wall};
 use crate::wire::{HeldMember, MembershipFrame, ShownCard};
 
 /// Two heartbeats in a row with another fingerprint, of views that stand still, and views are compared: the lower
@@ -24,10 +24,13 @@ const MISMATCH_AT_REST: u8 = 4;
 const MISMATCH_IN_MOTION: u8 = 1;
 /// A comparison is not begun again within this time: what it mends shows in the next heartbeat but one.
 const COMPARE_SPACING: Duration = Duration::from_millis(1_500);
-/// Where more members than these were lost, each within this time of the one before, views are compared at rest only, and not
-/// with each peer that is met: everybody comes to the same by itself, and those who are lost give everybody new peers.
+/// Where more members than these were lost, each within this time of the one before, views are not compared with each peer that
+/// is met (guesses: more than one crash and its neighbours; as long as a verdict by one voice may come after one by two): everybody
+/// comes to the same by itself, and those who are lost give everybody new peers.
 const LOSSES_MANY: u32 = 8;
 const LOSSES_APART: Duration = Duration::from_secs(2);
+/// Who is alive for no longer than this may know what nobody else does, or nothing (a guess).
+const LATELY: Duration = Duration::from_secs(5);
 /// Who was asked first for members that were restored may know no more. Then all others are; after that each further question
 /// waits twice as long.
 const UNVOUCHED_WAIT: Duration = Duration::from_secs(2);
@@ -167,13 +170,15 @@ impl Membership {
         };
         let exchange = &mut entry.near_mut().exchange;
         let first = !exchange.met;
-        exchange.met = true;
         let seen = std::mem::replace(&mut exchange.seen, (mine, view));
         self.ask_for_unvouched(step, peer);
         let Some(entry) = self.members.get_mut(&peer) else {
             return;
         };
+        // Who came lately, or came back, is no stranger that is met because others are lost. With such a one it is put off.
+        let is_put_off = first && lower && self.losses.are_many(now) && !came_lately(entry, step.now.wall);
         let exchange = &mut entry.near_mut().exchange;
+        exchange.met = view == mine || !is_put_off;
         if view == mine {
             exchange.mismatches = 0;
             // Whoever left while this member was gone, or this node was cut off, shows in no fingerprint.
@@ -185,7 +190,7 @@ impl Membership {
         let weight = if seen == (mine, view) { MISMATCH_AT_REST } else { MISMATCH_IN_MOTION };
         exchange.mismatches = exchange.mismatches.saturating_add(weight);
         let limit = if lower { MISMATCHES_LOWER } else { MISMATCHES_HIGHER };
-        let begins = (first && lower && !self.losses.are_many(now)) || exchange.mismatches >= limit;
+        let begins = (first && lower && !is_put_off) || exchange.mismatches >= limit;
         if !begins || exchange.again_at > now {
             return;
         }
@@ -390,6 +395,12 @@ fn close_stretch(lines: &mut Vec<HeldMember>, end: Bound<MemberId>) {
 type Range = (Bound<MemberId>, Bound<MemberId>);
 
 /// Whether an id lies within.
+/// Whether a member is alive, and not for long, by this node's wall clock.
+fn came_lately(entry: &Entry, now: Wall) -> bool {
+    let since = Duration::from_millis(now.0.abs_diff(entry.since.0));
+    entry.presence == Some(Presence::Alive) && since <= LATELY
+}
+
 fn within(range: Range, id: MemberId) -> bool {
     range.contains(&id)
 }
@@ -435,7 +446,7 @@ impl Lacking {
         }
         // Ticks that are newer here the other side learns from the list that it gets.
         let tick = entry.standing().tick;
-        if !entry.standing().unreachable || deaf || entry.near().lost_deaf.is_some() || entry.verdict().is_empty() {
+        if !entry.standing().unreachable || deaf || entry.near().lost_deaf.is_some() {
             return;
         }
         let outranks = |line: &HeldMember| line.tick <= tick || !entry.near().link.is_plausible(now, line.tick);
@@ -464,7 +475,7 @@ mod tests {
     use super::super::standing::Standing;
     use super::super::tests::bench::{card, report_on, run};
     use super::*;
-    use crate::base::{Now, Wall};
+    use crate::base::Now;
     use crate::wire::codec;
     use crate::wire::sealed::WHOLE_FRAME_BYTES_MAX;
 

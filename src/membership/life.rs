@@ -8,6 +8,7 @@ use tracing::debug;
 use super::outbox::{EventKind, Output};
 use super::own::Met;
 use super::record::Record;
+use super::relay::Relay;
 use super::{Membership, exchange};
 use crate::base::{MemberId, Run, Step, StoreFailed, Time};
 use crate::wire::{Leave, MembershipFrame, Signed};
@@ -61,11 +62,14 @@ impl Membership {
             Time::from_micros(now.as_micros().saturating_sub(u64::try_from(stall.as_micros()).unwrap_or(u64::MAX)));
         self.reporting.clear();
         self.accusations.clear();
+        self.relay = Relay::default();
         for entry in self.members.values_mut() {
             if let Some(near) = entry.nearby() {
                 near.case.drop_reports();
-                near.link.restart(now);
-                near.link.reporting = false;
+                if !near.link.is_unused() {
+                    near.link.restart(now);
+                    near.link.reporting = false;
+                }
                 near.report_until = None;
                 near.exchange.mismatches = exchange::MISMATCHES_HIGHER;
             }
@@ -169,6 +173,7 @@ impl Membership {
         let leave = Leave { room: own.room(), member: own.id(), run: own.run() };
         let leave = Signed::sign(leave, own.identity());
         debug!(run = %own.run(), "leaving");
+        self.pass_on_all(step.now.time);
         self.leaving = Some(Leaving { leave, said: 0, at: step.now.time });
         self.say_goodbye(step);
     }

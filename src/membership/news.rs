@@ -14,7 +14,7 @@ use crate::base::{MemberId, Step, Time};
 use crate::wire::MembershipFrame;
 
 /// How long news wait. Over the seven hops that a room of 1,000 is wide (`witness.rs` tests it) it is 140 ms; a report,
-/// or what refutes one, does not wait.
+/// or what refutes one, waits for less (`relay.rs`).
 const GATHER: Duration = Duration::from_millis(20);
 /// With so many waiting they go at once.
 const WAITING_MAX: usize = 512;

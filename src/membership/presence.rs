@@ -175,6 +175,10 @@ impl Membership {
         let now = step.now.time;
         let me = self.own.id();
         let is_deaf = self.deaf.is_deaf();
+        // A liar can name ever newer ticks of one who is gone.
+        if self.members.get(&id).is_some_and(Entry::is_present) {
+            self.losses.note(now);
+        }
         self.change(id, |entry| {
             let run = entry.run();
             let tick = entry.standing().tick.max(entry.near().case.accused_tick().unwrap_or(0));
@@ -185,11 +189,12 @@ impl Membership {
                 entry.near_mut().link.reporting = false;
                 entry.near_mut().report_until = Some(now + REPORT_AFTER_VERDICT);
             }
-            entry.near_mut().link.contradictors.clear();
+            if !entry.near().link.contradictors.is_empty() {
+                entry.near_mut().link.contradictors.clear();
+            }
             // From here on the basis tells why; half of a room can be gone at once.
             entry.near_mut().case.close(me);
         });
-        self.losses.note(now);
         self.place(step, id, Presence::Unreachable, basis);
         let Some(frame) = self.members.get(&id).map(Entry::unreachable_frame) else { return };
         // Whoever is probably cut off itself has nothing to tell those who are not.

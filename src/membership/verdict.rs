@@ -14,7 +14,7 @@ use crate::base::{ByMember, MemberId, OfMember, Run, SharedId, Time, Wall};
 use crate::wire::OpenReport;
 
 /// Two reports must stand for this long. A report and the answer to it cross a room of 1,000, seven hops wide
-/// (`witness.rs` tests it), within 560 ms where a hop takes 40.
+/// (`witness.rs` tests it), within 560 ms where a hop takes 40, and within 700 where so much is said that words wait (`relay.rs`).
 const TWO_VOICES: Duration = Duration::from_millis(800);
 /// One must stand for this long.
 const ONE_VOICE: Duration = Duration::from_millis(2_750);

@@ -18,7 +18,7 @@ use super::evidence::{Evidence, EvidenceKind};
 use super::outbox::Output;
 use super::witness::Rings;
 use crate::base::limits::EVERYONE_WATCHES_MAX;
-use crate::base::{MemberId, Step, Time};
+use crate::base::{MemberId, Presence, Step, Time};
 use crate::wire::MembershipFrame;
 
 /// News come in bursts, and each may move the rings: in a larger room links are made once a burst is over.
@@ -222,6 +222,10 @@ impl Membership {
                 entry.near_mut().link.watched = false;
                 entry.near_mut().link.beats = Beats::new();
                 entry.near_mut().link.contradictors.clear();
+                // What this node found itself speaks no more, and a doubt that nothing else settles is to be asked about.
+                if entry.presence == Some(Presence::Suspect) {
+                    self.disputed.insert(id);
+                }
                 self.wakes.no_later_than(id, now);
             }
             // Watching is mutual: what that member reports open is not taken back here any more.

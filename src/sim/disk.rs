@@ -42,8 +42,8 @@ struct Durable {
     stored: Arc<Stored>,
 }
 
-/// Records one after the other, each behind its length, as the real journal writes them: the larger half of them is that a
-/// member is gone, and takes a quarter so of what it takes as a value.
+/// Records one after the other, each behind its length, in the encoding of the real journal. Most of them say that a member
+/// is gone or back, in 40 bytes where the value takes 160.
 #[derive(Clone, Default)]
 struct Stored(Vec<u8>);
 

@@ -390,6 +390,71 @@ fn what_a_simulated_disk_tells_of_a_message_is_what_a_real_one_does() {
 }
 
 #[test]
+fn in_a_room_of_more_than_64_what_waits_goes_out_once_its_receiver_is_back() {
+    let mut world = World::with(Options { suite: Suite::Plain, ..Options::new(13) });
+    let names: Vec<_> = (0..68).map(|n| format!("n{n}")).collect();
+    for name in &names {
+        world.add(name);
+    }
+    world.acquaint();
+    for name in &names {
+        world.start(name);
+        world.run_for(Duration::from_millis(15));
+    }
+    // Those who are not watched have no session after a silent minute.
+    world.run_for(seconds(75));
+    world.crash("n10", Unsynced::Keep);
+    world.run_for(seconds(8));
+    let said: Vec<_> =
+        names[20..50].iter().map(|name| (name, world.tell(name, "n10", "while you were away"))).collect();
+    world.run_for(seconds(2));
+    let waits = |(name, id): &&(&String, MessageId)| world.outcome(name, *id, "n10") == Some(Outcome::Waiting);
+    assert_eq!(said.iter().filter(waits).count(), said.len());
+    world.start("n10");
+    world.run_for(seconds(5));
+    for (name, id) in said {
+        assert_eq!(world.outcome(name, id, "n10"), Some(Outcome::Delivered), "{name}");
+    }
+}
+
+#[test]
+fn who_comes_while_many_are_lost_sees_all_at_once() {
+    for seed in 0..24 {
+        let mut world = World::with(Options { suite: Suite::Plain, ..Options::new(seed) });
+        let names: Vec<_> = (0..26).map(|n| format!("n{n}")).collect();
+        for name in &names {
+            world.add(name);
+            world.start(name);
+        }
+        world.delay(Duration::from_millis(40), Duration::from_millis(4));
+        assert!(world.run_until(seconds(20), World::converged), "seed {seed}");
+        world.run_for(seconds(5) + Duration::from_millis(41 * seed));
+        for name in &names[16..] {
+            world.crash(name, Unsynced::Keep);
+        }
+        world.run_for(Duration::from_millis(3_200));
+        world.add("newcomer");
+        world.start("newcomer");
+        let sees_all =
+            |world: &World| names[..16].iter().all(|of| world.presence("newcomer", of) == Some(Presence::Alive));
+        assert!(world.run_until(seconds(1), sees_all), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_loop_that_is_late_all_the_time_still_notices_who_dies() {
+    let mut world = World::new(14).members(["ana", "bo", "cy"]);
+    world.stall("ana", Duration::from_millis(300));
+    world.run_for(seconds(10));
+    world.crash("bo", Unsynced::Keep);
+    for _ in 0..200 {
+        world.say("cy", "are you there?");
+        world.run_for(Duration::from_millis(40));
+    }
+    assert_eq!(world.presence("ana", "bo"), Some(Presence::Unreachable));
+}
+
+#[test]
 fn a_sender_that_restarts_still_knows_what_was_delivered() {
     let mut world = World::new(12).members(["ana", "bo"]);
     let id = world.tell("ana", "bo", "hello");
