@@ -16,6 +16,8 @@ use crate::wire::{MessagingFrame, RefusedReason};
 pub(super) const RESEND_EVERY: Duration = Duration::from_secs(60);
 /// A member that was asked this often and receipts no more never will: it came to the room later.
 const GROUP_PROBES_MAX: u8 = 5;
+/// How much later each is asked than one whose id begins with one less: 51 s for all of them (a guess).
+const SPREAD_STEP: Duration = Duration::from_millis(200);
 /// Of what a member lacks between messages that it holds, this much is sent at once.
 const LACKED_AT_ONCE_MAX: usize = 32;
 /// A member that returned fetches what it missed of the room, and receipts it, well within this.
@@ -42,7 +44,9 @@ impl Messaging {
         if let Some(peer) = self.peers.get_mut(&to) {
             peer.group_probes = 0;
         }
-        self.timers.set_earlier(Timer::Resend(to), step.now.time + RESEND_EVERY);
+        // In a large room it may take a session for each of hundreds: not all in one instant.
+        let spread = if self.flood.is_large() { SPREAD_STEP * u32::from(to.0[0]) } else { Duration::ZERO };
+        self.timers.set_earlier(Timer::Resend(to), step.now.time + RESEND_EVERY + spread);
     }
 
     /// Waiting private messages are called sending on disk, and sent then.
@@ -110,6 +114,19 @@ impl Messaging {
             self.resend_group(step, to);
         } else {
             self.seek_session(step, to);
+            self.seek_receipts(step, to);
+        }
+    }
+
+    /// Whoever holds messages to the room without a receipt known here gives it with a new session, which in a large room nobody
+    /// else opens.
+    fn seek_receipts(&mut self, step: &Step, to: MemberId) {
+        let Some(peer) = self.peers.get_mut(&to) else { return };
+        let is_there = peer.presence.is_some_and(Presence::is_reachable);
+        if is_there && peer.session.is_none() && !peer.group.is_empty() && peer.group_probes < GROUP_PROBES_MAX {
+            peer.group_probes += 1;
+            self.out.connect(to);
+            self.timers.set_earlier(Timer::Resend(to), step.now.time + RESEND_EVERY);
         }
     }
 

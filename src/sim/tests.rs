@@ -415,6 +415,24 @@ fn in_a_room_of_more_than_64_what_waits_goes_out_once_its_receiver_is_back() {
     for (name, id) in said {
         assert_eq!(world.outcome(name, id, "n10"), Some(Outcome::Delivered), "{name}");
     }
+    // Of a message to the room that its receiver holds, the receipt is asked for.
+    let others = || names.iter().filter(|name| *name != "n0").cloned();
+    for name in others().take(20) {
+        world.crash_at_commit(&name, Death::AfterReport);
+    }
+    let id = world.say("n0", "who got this?");
+    world.run_for(seconds(15));
+    let died: Vec<_> = others().filter(|name| !world.is_running(name)).collect();
+    for name in &died {
+        world.start(name);
+    }
+    world.run_for(seconds(5));
+    let is_unknown = |name: &&String| world.outcome("n0", id, name) == Some(Outcome::Unknown);
+    assert!(died.iter().filter(is_unknown).count() > 5);
+    world.run_for(seconds(150));
+    for name in others() {
+        assert_eq!(world.outcome("n0", id, &name), Some(Outcome::Delivered), "{name}");
+    }
 }
 
 #[test]
