@@ -225,7 +225,7 @@ pub(super) struct SendArgs {
     /// Wait for the receipts of all who can be reached now, for any one, or only until it is stored here
     #[arg(long, value_name = "WHOM", default_value = "all")]
     pub(super) wait: Wait,
-    /// How long to wait; a delivery itself is tried while its receiver is heard, and without a receipt after 10s it is unknown
+    /// How long to wait once the node has the text; a delivery itself is tried while its receiver is heard, and without a receipt after 10s it is unknown
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = read_span)]
     pub(super) timeout: Duration,
     /// The text, as one word or many; - reads it from standard input
