@@ -211,7 +211,7 @@ mod tests {
     proptest! {
         #[test]
         fn it_holds_what_a_map_holds(
-            steps in proptest::collection::vec((0_u8..3, 0_u8..40, any::<u32>()), 0..200),
+            steps in proptest::collection::vec((0_u8..8, 0_u8..40, any::<u32>()), 0..200),
             ends in ((0_u8..3, 0_u8..20), (0_u8..3, 20_u8..40)),
         ) {
             let (mut row, mut map) = (ByMember::default(), BTreeMap::new());
@@ -223,6 +223,10 @@ mod tests {
                         map.insert(id(n), value);
                     }
                     1 => prop_assert_eq!(row.remove(&id(n)), map.remove(&id(n))),
+                    2 => {
+                        row.retain(|kept| kept.1 % 4 != number % 4);
+                        map.retain(|_, kept: &mut Value| kept.1 % 4 != number % 4);
+                    }
                     _ => prop_assert_eq!(row.get_or_insert_with(&id(n), || value), map.entry(id(n)).or_insert(value)),
                 }
                 prop_assert_eq!(row.get(&id(n)), map.get(&id(n)));

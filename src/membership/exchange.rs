@@ -175,7 +175,7 @@ impl Membership {
         let Some(entry) = self.members.get_mut(&peer) else {
             return;
         };
-        // Who came lately, or came back, is no stranger that is met because others are lost. With such a one it is put off.
+        // Put off with a stranger that is met because others are lost; who came lately, or came back, is none.
         let is_put_off = first && lower && self.losses.are_many(now) && !came_lately(entry, step.now.wall);
         let exchange = &mut entry.near_mut().exchange;
         exchange.met = view == mine || !is_put_off;

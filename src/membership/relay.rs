@@ -70,6 +70,8 @@ impl Membership {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Output;
+    use super::super::tests::bench::{Bench, identity};
     use super::*;
 
     fn ms(ms: u64) -> Time {
@@ -89,5 +91,37 @@ mod tests {
         assert!(!relay.is_free(ms(111)), "nothing overtakes what waits");
         relay.waiting.clear();
         assert!(relay.is_free(ms(110)));
+    }
+
+    /// How many of the words in hand were passed on to bo, by the member that they are about.
+    fn told_bo(bench: &mut Bench) -> Vec<usize> {
+        let bo = identity("bo").id();
+        let told = bench.outputs.drain(..).filter_map(|output| match output {
+            Output::Send { to, frame: MembershipFrame::Buckets(words) } if to == bo => Some(words.len()),
+            _ => None,
+        });
+        told.collect()
+    }
+
+    #[test]
+    fn what_waits_goes_in_its_order_when_the_moment_is_over_or_when_there_is_too_much() {
+        let mut bench = Bench::crowded();
+        bench.pass(Duration::from_millis(50));
+        let word = |n: usize| MembershipFrame::Buckets(vec![0; n]);
+        let say = |bench: &mut Bench, n: usize| bench.call(|machine, step| machine.relay(step.now.time, &[], word(n)));
+        bench.outputs.clear();
+        say(&mut bench, 1);
+        bench.pass(Duration::from_millis(1));
+        say(&mut bench, 2);
+        say(&mut bench, 3);
+        bench.pass(Duration::from_millis(8));
+        assert_eq!(told_bo(&mut bench), [1]);
+        bench.pass(Duration::from_millis(1));
+        assert_eq!(told_bo(&mut bench), [2, 3]);
+        bench.pass(Duration::from_millis(1));
+        for _ in 0..RELAYS_WAITING_MAX {
+            say(&mut bench, 4);
+        }
+        assert_eq!(told_bo(&mut bench).len(), RELAYS_WAITING_MAX);
     }
 }

@@ -26,6 +26,17 @@ fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
+/// So many machines whose homes know each other, in the plain suite; nothing runs yet.
+fn acquainted(seed: u64, size: usize) -> (World, Vec<String>) {
+    let mut world = World::with(Options { suite: Suite::Plain, ..Options::new(seed) });
+    let names: Vec<String> = (0..size).map(|number| format!("n{number}")).collect();
+    for name in &names {
+        world.add(name);
+    }
+    world.acquaint();
+    (world, names)
+}
+
 /// A room through much of what can happen to one.
 fn eventful(seed: u64) -> World {
     let mut world = traced(seed).members(["ana", "bo", "cy"]);
@@ -391,12 +402,7 @@ fn what_a_simulated_disk_tells_of_a_message_is_what_a_real_one_does() {
 
 #[test]
 fn in_a_room_of_more_than_64_what_waits_goes_out_once_its_receiver_is_back() {
-    let mut world = World::with(Options { suite: Suite::Plain, ..Options::new(13) });
-    let names: Vec<_> = (0..68).map(|n| format!("n{n}")).collect();
-    for name in &names {
-        world.add(name);
-    }
-    world.acquaint();
+    let (mut world, names) = acquainted(13, 68);
     for name in &names {
         world.start(name);
         world.run_for(Duration::from_millis(15));
@@ -505,12 +511,7 @@ fn with_records(name: &str, records: &[Record]) -> (tempfile::TempDir, History) 
 
 #[test]
 fn a_room_whose_homes_know_each_other_comes_together_without_joining() {
-    let mut world = World::with(Options { suite: Suite::Plain, ..Options::new(9) });
-    let names: Vec<String> = (0..40).map(|number| format!("n{number}")).collect();
-    for name in &names {
-        world.add(name);
-    }
-    world.acquaint();
+    let (mut world, names) = acquainted(9, 40);
     for name in &names {
         world.start(name);
     }
