@@ -27,7 +27,7 @@ const SPAN: Duration = Duration::from_secs(600);
 const HEADER_BYTES: u64 = 28;
 /// Larger rooms use the plain suite, and begin with homes that know each other's cards.
 const SMALL_MEMBERS_MAX: usize = 200;
-/// Larger rooms are cut apart once for each seed: that alone takes an hour at 5,000.
+/// Larger rooms are cut apart once for each seed: that alone takes half an hour at 2,500.
 const THRICE_MEMBERS_MAX: usize = 1_000;
 
 /// One line for each size.

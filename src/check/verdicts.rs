@@ -10,8 +10,8 @@
 //!
 //! It is another implementation than `membership`'s, on purpose. It cannot cry wolf: only what an event itself shows counts,
 //! and of what was told before only the state and the ticks in it. Reports are timed by the node's own wall clock,
-//! as they are shown; where that jumped, as the run says or the times that a node shows, their times are not judged for 15 s, and where it was set back, one that is
-//! dated after what it led to is not judged either: it stood before that. Milliseconds are cut off, so 20 of them are forgiven.
+//! as they are shown; where that jumped, as the run says or the times that a node shows, their times are not judged for
+//! 15 s, and where it was set back, one that is dated after what it led to is not judged either: it stood before that. Milliseconds are cut off, so 20 of them are forgiven.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
