@@ -20,6 +20,8 @@ pub const DEGRADED_LOSS: PerMille = PerMille(200);
 pub struct Path {
     /// When the last authentic datagram arrived.
     pub heard: Option<Time>,
+    /// Whether that datagram was sent before one that arrived earlier, or may have been.
+    pub overtaken: bool,
     /// When the newest datagram of ours that the peer is known to have received was sent: "hears me".
     pub hears_me: Option<Time>,
     /// Smoothed round trip and its variation (RFC 6298 section 2); `None` before the first sample.
@@ -34,7 +36,7 @@ impl Path {
     /// Nothing was shown yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self { heard: None, hears_me: None, rtt: None, loss_out: None, loss_in: None }
+        Self { heard: None, overtaken: false, hears_me: None, rtt: None, loss_out: None, loss_in: None }
     }
 }
 

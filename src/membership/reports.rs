@@ -41,7 +41,9 @@ impl Membership {
             }
         }
         self.hear_tick(step, peer, tick);
-        let complete = reports.len() < REPORTS_PER_HEARTBEAT_MAX;
+        // One that a report overtook was sent before it, and does not take it back.
+        let is_newest = self.members.get(&peer).is_some_and(|entry| !entry.near().link.path.overtaken);
+        let complete = is_newest && reports.len() < REPORTS_PER_HEARTBEAT_MAX;
         if complete && let Some(before) = self.accusations.get(&peer) {
             let closed: Vec<_> =
                 before.iter().copied().filter(|id| !reports.iter().any(|report| report.subject == *id)).collect();
@@ -506,7 +508,7 @@ pub struct Relayed {
 /// How a report comes here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Rides {
-    /// Its author has it open: it rides each of its heartbeats, and one without it takes it back.
+    /// Its author has it open: it rides each of its heartbeats, and one without it takes it back, unless it was overtaken.
     Open,
     /// It led to a verdict, after which it rides no longer: heartbeats without it take nothing back.
     Closed,

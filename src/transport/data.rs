@@ -149,7 +149,10 @@ impl Transport {
             self.choose(arrival.peer);
         }
         self.follow(index, arrival);
-        if let Some(path) = self.path(arrival.peer) {
+        if let Some(mut path) = self.path(arrival.peer) {
+            // Nothing shows in which order two sessions were used. On the one in use here a datagram may have been overtaken by one
+            // of the other, for as long as both are used: that is left as it is.
+            path.overtaken |= self.peers.get(&arrival.peer).is_some_and(|known| known.current != Some(index));
             self.tell(Event::Heard { peer: arrival.peer, run: arrival.run, path });
         }
         let Some(items) = read_items(items) else {

@@ -58,6 +58,7 @@ impl PathMeter {
     /// An authentic datagram arrived; `newest` says whether its counter is the highest.
     pub(super) fn record_heard(&mut self, now: Time, newest: bool, replay: &ReplayWindow) {
         self.path.heard = Some(now);
+        self.path.overtaken = !newest;
         if newest {
             self.newest_at = now;
         }
@@ -189,6 +190,17 @@ mod tests {
             assert!(meter.handle_echo(at_ms(70), echo_of(counter, 0, arrived)));
             assert_eq!(meter.path().loss_out.unwrap_or_default(), PerMille(0), "{counter}");
         }
+    }
+
+    #[test]
+    fn a_datagram_that_came_behind_a_later_one_was_overtaken() {
+        let (mut meter, mut replay) = (PathMeter::default(), ReplayWindow::new());
+        let overtaken = [0, 2, 1, 3].map(|counter| {
+            let newest = replay.mark(counter);
+            meter.record_heard(at_ms(counter), newest, &replay);
+            meter.path().overtaken
+        });
+        assert_eq!(overtaken, [false, false, true, false]);
     }
 
     #[test]

@@ -98,9 +98,13 @@ impl Bench {
     }
 
     pub fn beat_with(&mut self, name: &str, tick: u64, reports: Vec<OpenReport>) {
+        let heartbeat = self.heartbeat(tick, reports);
+        self.frame(name, heartbeat);
+    }
+
+    pub fn heartbeat(&self, tick: u64, reports: Vec<OpenReport>) -> MembershipFrame {
         let view = self.machine.view();
-        let heartbeat = Heartbeat { tick, view, lag_ms: 0, wants_answer: false, answer: false, reports };
-        self.frame(name, MembershipFrame::Heartbeat(heartbeat));
+        MembershipFrame::Heartbeat(Heartbeat { tick, view, lag_ms: 0, wants_answer: false, answer: false, reports })
     }
 
     /// Has `via` pass the card of `name` on, with a tick that it knows.
@@ -119,11 +123,18 @@ impl Bench {
     }
 
     pub fn frame(&mut self, name: &str, frame: MembershipFrame) {
+        self.frame_on(name, Path::default(), frame);
+    }
+
+    /// As [`Bench::frame`], by a datagram that others overtook.
+    pub fn late_frame(&mut self, name: &str, frame: MembershipFrame) {
+        self.frame_on(name, Path { overtaken: true, ..Path::default() }, frame);
+    }
+
+    fn frame_on(&mut self, name: &str, path: Path, frame: MembershipFrame) {
         let id = identity(name).id();
-        let now = self.now;
-        self.call(|machine, step| {
-            machine.handle_heard(step, id, run(100), Path { heard: Some(now), ..Path::default() });
-        });
+        let path = Path { heard: Some(self.now), ..path };
+        self.call(|machine, step| machine.handle_heard(step, id, run(100), path));
         self.call(|machine, step| machine.handle_frame(step, id, run(100), frame));
     }
 

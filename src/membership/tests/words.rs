@@ -222,6 +222,20 @@ fn heartbeats_that_carry_a_report_no_longer_take_nothing_back_of_a_verdict() {
 }
 
 #[test]
+fn a_heartbeat_that_a_report_overtook_does_not_take_it_back() {
+    let mut bench = Bench::crowded();
+    let far = bench.far();
+    bench.beat("mal", 11);
+    bench.frame("mal", MembershipFrame::Report(Report { by: identity("mal").id(), open: report_on(&far, 3) }));
+    assert_eq!(bench.presence(&far), Some(Presence::Suspect));
+    let heartbeat = bench.heartbeat(12, Vec::new());
+    bench.late_frame("mal", heartbeat);
+    assert_eq!(bench.presence(&far), Some(Presence::Suspect), "it was sent before the report");
+    bench.beat("mal", 13);
+    assert_eq!(bench.presence(&far), Some(Presence::Alive));
+}
+
+#[test]
 fn who_only_suspects_a_member_gives_no_word_for_it() {
     let mut bench = Bench::new();
     bench.beat("bo", 12);

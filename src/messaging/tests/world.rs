@@ -442,6 +442,7 @@ impl World {
         let rtt = Rtt { smoothed: self.link.delay * 2 + self.link.jitter, variation: self.link.jitter / 2 };
         Path {
             heard: Some(self.now),
+            overtaken: false,
             hears_me: Some(self.now),
             rtt: Some(rtt),
             loss_out: Some(self.link.loss),

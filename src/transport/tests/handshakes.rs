@@ -194,11 +194,18 @@ fn a_peer_that_lost_one_of_two_sessions_is_followed_to_the_other() {
     let (ana, bo) = (net.id(0), net.id(1));
     let in_use = net.nodes[1].transport.peers[&ana].current.unwrap();
     net.nodes[1].transport.forget_session(in_use);
+    net.nodes[0].events.clear();
     for _ in 0..8 {
         net.send(0, 1, b"there");
         net.send(1, 0, b"here");
         net.run_for(SECOND / 2);
     }
+    let overtaken = net.nodes[0].events.iter().filter_map(|event| match event {
+        Event::Heard { path, .. } => Some(path.overtaken),
+        _ => None,
+    });
+    let overtaken: Vec<_> = overtaken.collect();
+    assert_eq!((overtaken.first(), overtaken.last()), (Some(&true), Some(&false)), "it may be, until it is followed");
     net.nodes[1].events.clear();
     assert!(net.send(0, 1, b"there"));
     net.run_for(SECOND);
