@@ -11,7 +11,7 @@ use super::peer::Peer;
 use super::record::Answer;
 use super::recovery::{Active, Asked, Offer, Wanted};
 use super::timers::Timer;
-use super::windows::{LOST_TRIES_MAX, PULL_TRIES_MAX, Part, Waits, Window, Windows};
+use super::windows::{LOST_TRIES_MAX, Part, QUEST_TRIES_MAX, SILENT_TRIES_MAX, Waits, Window, Windows};
 use crate::base::{ByMember, Cause, MemberId, Seq, Step};
 use crate::wire::{Lacking, MessagingFrame};
 
@@ -23,7 +23,7 @@ const PULL_TIME_MAX: Duration = Duration::from_secs(10);
 impl Messaging {
     pub(super) fn pull(&mut self, step: &mut Step, peer: MemberId, wanted: Wanted, tries: u32, is_quest: bool) {
         let Wanted { first, last, .. } = wanted;
-        let tries_max = if is_quest { PULL_TRIES_MAX } else { LOST_TRIES_MAX };
+        let tries_max = if is_quest { QUEST_TRIES_MAX } else { LOST_TRIES_MAX };
         let windows = Windows::new(Part { first, last, tries }, tries_max);
         let began = step.now.time;
         self.recovery.active = Some(Active { peer, wanted, windows, began, heard: None, said: Vec::new(), is_quest });
@@ -142,10 +142,10 @@ impl Messaging {
             let Window { part, sent, .. } = window;
             let of = self.log.run(author, run);
             let missing = of.map_or_else(|| vec![(part.first, part.last)], |of| of.missing(part.first, part.last));
-            active.windows.adapt(&part, part.last - part.first + 1);
+            active.windows.adapt(&part, missing.iter().map(|(first, last)| last - first + 1).sum());
             let tries = if window.progressed() { 1 } else { part.tries + 1 };
-            is_silent |= tries >= PULL_TRIES_MAX && active.heard.is_none_or(|heard| heard <= sent);
-            active.windows.again(missing, tries);
+            is_silent |= tries >= SILENT_TRIES_MAX && active.heard.is_none_or(|heard| heard <= sent);
+            active.windows.again_unanswered(missing, tries);
         }
         if is_silent {
             let peer = active.peer;

@@ -7,10 +7,13 @@ use std::time::Duration;
 use crate::base::limits::{RECOVERY_PULLS_MAX, RECOVERY_WINDOW_BYTES, RECOVERY_WINDOWS_MAX};
 use crate::base::{Seq, Time};
 
-/// A peer that answers none of so many tries is not asked any more.
-pub(super) const PULL_TRIES_MAX: u32 = 3;
+/// A peer that answers none of so many tries is not asked any more: at 20 % loss each way a pull or the word that it is over is
+/// lost in every third try, so that one in 450 is taken for silence.
+pub(super) const SILENT_TRIES_MAX: u32 = 6;
+/// What comes in none of so many tries, though the peer answers, is asked of the next one where others can be asked.
+pub(super) const QUEST_TRIES_MAX: u32 = 3;
 /// What comes in none of so many tries, though the peer answers, is not asked for again where nobody else is asked: at 20 % loss
-/// each way a single message fails in every second try, so that one in 250 is given up. A quest goes on to the next peer sooner.
+/// each way a single message fails in every second try, so that one in 250 is given up.
 pub(super) const LOST_TRIES_MAX: u32 = 8;
 
 /// Messages, and how often they were asked for in vain.
@@ -26,6 +29,7 @@ pub(super) struct Part {
 pub(super) struct Window {
     pub part: Part,
     /// What came of it.
+    messages: Seq,
     bytes: usize,
     pub sent: Time,
     due: Time,
@@ -35,6 +39,12 @@ impl Window {
     /// Something of it came since it was asked for.
     pub fn progressed(&self) -> bool {
         self.bytes > 0
+    }
+
+    /// Whether there is nothing to wait for but the word that this was all. Two versions of one message, of an author that forks,
+    /// count twice: then it is asked for again before its time.
+    fn is_whole(&self) -> bool {
+        self.messages > self.part.last - self.part.first
     }
 }
 
@@ -91,13 +101,21 @@ impl Windows {
     }
 
     pub fn sent(&mut self, part: Part, now: Time, waits: Waits) {
-        let due = now + waits.answer * (part.tries + 1);
-        self.asked.push(Window { part, bytes: 0, sent: now, due });
+        self.asked.push(Window { part, messages: 0, bytes: 0, sent: now, due: now + waits.answer });
     }
 
-    /// What was asked for so often, and did not come, is asked for again, or given up.
+    /// What was asked for so often, and was not in the answers, is asked for again, or given up.
     pub fn again(&mut self, ranges: Vec<(Seq, Seq)>, tries: u32) {
-        if tries < self.tries_max { self.ask_first(ranges, tries) } else { self.failed.extend(ranges) }
+        self.ask_again(ranges, tries, self.tries_max);
+    }
+
+    /// The same of what has had no answer.
+    pub fn again_unanswered(&mut self, ranges: Vec<(Seq, Seq)>, tries: u32) {
+        self.ask_again(ranges, tries, self.tries_max.max(SILENT_TRIES_MAX));
+    }
+
+    fn ask_again(&mut self, ranges: Vec<(Seq, Seq)>, tries: u32, tries_max: u32) {
+        if tries < tries_max { self.ask_first(ranges, tries) } else { self.failed.extend(ranges) }
     }
 
     /// What is under way will not be answered: the peer lives a new life. It is asked for as if it had not been.
@@ -129,7 +147,9 @@ impl Windows {
         else {
             return false;
         };
-        self.asked[index].bytes += bytes;
+        let window = &mut self.asked[index];
+        window.messages += 1;
+        window.bytes += bytes;
         self.heard(index, now, waits);
         true
     }
@@ -152,11 +172,12 @@ impl Windows {
         Some(ended)
     }
 
-    /// What follows an answer is behind it in the peer's queue; what was before it should be here.
+    /// What follows an answer is behind it in the peer's queue; what was before it should be here, and so should the end of what
+    /// came whole.
     fn heard(&mut self, index: usize, now: Time, waits: Waits) {
         for (at, window) in self.asked.iter_mut().enumerate() {
-            let due = now + waits.answer * (window.part.tries + 1);
-            window.due = if at >= index { due } else { window.due.min(now + waits.overtaken) };
+            let is_over = at < index || window.is_whole();
+            window.due = if is_over { window.due.min(now + waits.overtaken) } else { now + waits.answer };
         }
     }
 
@@ -272,6 +293,25 @@ mod tests {
         assert_eq!(windows.due(), Some(at(110)));
         let over: Vec<Seq> = windows.overdue(at(110)).iter().map(|window| window.part.first).collect();
         assert_eq!((over, windows.due()), (vec![1], Some(at(500))));
+    }
+
+    #[test]
+    fn each_try_waits_for_as_long() {
+        let mut windows = wanted(1, 2, 0);
+        windows.sent(Part { first: 1, last: 2, tries: 2 }, at(0), WAITS);
+        assert_eq!(windows.due(), Some(at(400)));
+        assert!(windows.comes(1, 300, at(100), WAITS));
+        assert_eq!(windows.due(), Some(at(500)));
+    }
+
+    #[test]
+    fn what_came_whole_waits_no_longer_for_its_end_than_that_may_be_overtaken() {
+        let mut windows = wanted(1, 2, 0);
+        assert_eq!(ask(&mut windows, at(0)), [(1, 2)]);
+        assert!(windows.comes(2, 300, at(60), WAITS));
+        assert_eq!(windows.due(), Some(at(460)));
+        assert!(windows.comes(1, 300, at(61), WAITS));
+        assert_eq!(windows.due(), Some(at(71)));
     }
 
     #[test]
