@@ -12,6 +12,7 @@ mod shared;
 mod step;
 pub mod text;
 mod time;
+mod wall_clock;
 
 pub use by_member::{ByMember, OfMember};
 pub use ids::{EventNumber, Incarnation, MemberId, MessageId, MessageKey, RoomId, Run, Seq, Stream};
@@ -22,3 +23,4 @@ pub use seldom::{AtRest, Seldom};
 pub use shared::SharedId;
 pub use step::{Cause, Step, StoreFailed};
 pub use time::{Lived, Now, Time, Wall};
+pub use wall_clock::WallClock;

@@ -566,6 +566,8 @@ pub struct WhyMember {
     pub nick: String,
     pub state: Presence,
     pub since: Wall,
+    /// For how long, also where the clock was set meanwhile.
+    pub since_ms_ago: u64,
     pub link: Link,
     pub verdict: Verdict,
 }

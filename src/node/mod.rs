@@ -15,7 +15,9 @@ mod why;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use crate::base::{Cause, EventNumber, MemberId, Now, Queue, Rng, RoomId, Run, Step, StoreFailed, Time, Wall, text};
+use crate::base::{
+    Cause, EventNumber, MemberId, Now, Queue, Rng, RoomId, Run, Step, StoreFailed, Time, Wall, WallClock, text,
+};
 use crate::crypto::{Identity, RoomSecret};
 use crate::membership::{self, Membership};
 use crate::messaging::{self, Messaging};
@@ -66,6 +68,7 @@ pub struct Node {
     room_name: String,
     labels_frames: bool,
     started: Time,
+    wall_clock: WallClock,
     transport: Transport,
     membership: Membership,
     messaging: Messaging,
@@ -137,6 +140,7 @@ impl Node {
             room_name: config.room_name,
             labels_frames: config.labels_frames,
             started: now.time,
+            wall_clock: WallClock::new(now),
             transport,
             membership,
             messaging,
@@ -279,7 +283,7 @@ impl Node {
             }
             (Ok(()), Some(since)) => {
                 self.disk_full_since = None;
-                let refused_s = step.now.wall.0.saturating_sub(since.0) / 1_000;
+                let refused_s = self.wall_clock.ms_since(step.now, since) / 1_000;
                 format!("there is room on the disk again, which took nothing for {refused_s} s")
             }
         };
@@ -287,7 +291,8 @@ impl Node {
         self.tell(step.now, n, step.cause, EventKind::Alarm { text });
     }
 
-    fn step(&self, now: Now, cause: Option<Cause>) -> Step {
+    fn step(&mut self, now: Now, cause: Option<Cause>) -> Step {
+        self.wall_clock.read(now);
         Step::new(now, cause, self.told)
     }
 

@@ -106,6 +106,7 @@ impl Node {
             nick: member.nick.clone(),
             state: member.presence,
             since: member.since,
+            since_ms_ago: self.wall_clock.ms_since(now, member.since),
             link: Link {
                 heard_ms_ago: member.heard.map(|heard| millis(now.time, heard)),
                 hears_me,
@@ -138,7 +139,7 @@ impl Node {
             incarnation: member.run.incarnation,
             you: member.id == self.membership.card().value().member,
             state: member.presence,
-            since_ms_ago: now.wall.0.saturating_sub(member.since.0),
+            since_ms_ago: self.wall_clock.ms_since(now, member.since),
             heard_ms_ago: member.heard.map(|heard| millis(now.time, heard)),
             hears_me,
             rtt_us: path.and_then(|path| path.rtt).map(|rtt| micros(rtt.smoothed)),

@@ -567,3 +567,18 @@ fn a_node_says_what_holds_a_message_up_and_that_its_own_faults_may_have_dropped_
     let evidence = world.delivery("ana", waits, "bo").expect("it is held");
     assert_eq!((evidence.delivery.outcome, evidence.held_up), (Outcome::Waiting, Some(HeldUp::NotHeard)));
 }
+
+#[test]
+fn how_long_a_member_has_been_here_goes_by_no_clock_that_was_set() {
+    const YEARS_MS: i64 = 10 * 365 * 86_400_000;
+    let mut world = World::new(15).members(["ana", "bo"]);
+    for jump in [YEARS_MS, -2 * YEARS_MS] {
+        let since = |world: &World| world.view("ana", "bo").expect("it is here").since_ms_ago;
+        let before = since(&world);
+        world.clock_jump("ana", jump);
+        world.run_for(seconds(7));
+        assert_eq!(since(&world), before + 7_000);
+        let why = world.why_member("ana", world.id("bo")).expect("it is here");
+        assert_eq!(why.since_ms_ago, before + 7_000);
+    }
+}

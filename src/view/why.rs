@@ -10,13 +10,12 @@ impl View {
     #[must_use]
     pub fn why_member(&self, why: &WhyMember) -> String {
         let (state, tone) = state_word(why.state);
-        let since = self.now.0.saturating_sub(why.since.0);
         let mut lines = vec![format!(
             "{} is {} since {} ({})",
             self.ink.paint(Tone::Strong, &self.names.named(why.member, &why.nick)),
             self.ink.paint(tone, state),
             self.exact_time(why.since),
-            age(since)
+            age(why.since_ms_ago)
         )];
         let link = if self.names.is_me(why.member) { "this is you".into() } else { link(&why.link, why.state) };
         lines.push(format!("your link: {link}"));
@@ -121,6 +120,7 @@ mod tests {
             nick: "bo".into(),
             state: Presence::Unreachable,
             since: AT,
+            since_ms_ago: 42_000,
             link: Link {
                 heard_ms_ago: Some(46_000),
                 hears_me: Some(false),
@@ -181,7 +181,7 @@ who says that it is there:
         };
         assert_eq!(
             view().why_member(&unheard),
-            "bo is alive since 22:13:20.250 (0.0 s)\nyour link: no direct link\nthe room's verdict: nobody reports anything"
+            "bo is alive since 22:13:20.250 (42 s)\nyour link: no direct link\nthe room's verdict: nobody reports anything"
         );
     }
 }
