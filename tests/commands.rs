@@ -73,11 +73,15 @@ fn a_node_that_stands_still_is_not_waited_for_without_a_word() {
     let ana = Home::new("ana");
     let node = ana.node(&[]);
     stop(&node);
+    let send = ana.spawn(&["send", "--timeout", "1s", "hello"]);
     let mut who = ana.spawn(&["who", "--json"]);
     let mut stderr = BufReader::new(who.stderr.take().expect("piped"));
     let mut line = String::new();
     stderr.read_line(&mut line).expect("read");
     assert!(line.starts_with("moot: the node has not answered for 5 s: it is stopped, or "), "{line}");
+    let send = send.wait_with_output().expect("ended");
+    assert_eq!(send.status.code(), Some(1), "{send:?}");
+    assert_eq!(complaint(&send), "moot: nothing was sent: the node did not answer within 5 s");
     signal(&node, Signal::CONT);
     let told = read_all(who.stdout.take().expect("piped"));
     assert!(told.contains("\"ana\""), "{told}");

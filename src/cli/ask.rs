@@ -30,12 +30,14 @@ const CLEAR: &str = "\u{1b}[H\u{1b}[2J";
 /// A connection to the node of a home.
 pub(super) struct Node {
     pub(super) client: Client,
+    /// How long an answer is waited for.
+    patience: Duration,
 }
 
 impl Node {
     pub(super) fn at(home: &Path) -> Result<Self, Failure> {
         match Client::connect(&super::chat::socket_in(home)) {
-            Ok(client) => Ok(Self { client }),
+            Ok(client) => Ok(Self { client, patience: ANSWER_TIME_MAX }),
             Err(error @ ClientError::NotRunning { .. }) => {
                 Err(anyhow::anyhow!("{error}, or name its home: --home DIR").into())
             }
@@ -43,13 +45,18 @@ impl Node {
         }
     }
 
+    /// Waits for `span` for an answer, but never less than [`SILENT_TIME_MAX`].
+    pub(super) fn patient_for(self, span: Duration) -> Self {
+        Self { patience: span.max(SILENT_TIME_MAX), ..self }
+    }
+
     /// Asks, and takes a refusal as the end of the command.
     pub(super) fn ask(&mut self, request: Request) -> Result<Response, Failure> {
         let id = self.client.hand(request)?;
-        match self.answer(id, ANSWER_TIME_MAX)? {
+        match self.answer(id, self.patience)? {
             Some(Response::Error(error)) => Err(error.into()),
             Some(response) => Ok(response),
-            None => Err(ClientError::Late(ANSWER_TIME_MAX).into()),
+            None => Err(ClientError::Late(self.patience).into()),
         }
     }
 

@@ -49,6 +49,11 @@ impl Failure {
         Self { exit: Exit::None, error: anyhow::Error::msg(sentence.into()) }
     }
 
+    /// The same, with what that means said before it.
+    pub(super) fn context(self, sentence: &'static str) -> Self {
+        Self { error: self.error.context(sentence), ..self }
+    }
+
     /// Says why, in one line on standard error. A reader of the output that went away is no error: it has
     /// read what it wanted.
     pub(super) fn tell(&self) -> Exit {

@@ -24,9 +24,9 @@ pub(super) fn send(home: &Path, send: SendArgs, output: Output) -> Result<Exit, 
     let SendArgs { to, wait, timeout, .. } = send;
     let text = if text == "-" { read_text(io::stdin().lock())? } else { text };
     text::check_message(&text).map_err(|error| Failure::misuse(error.to_string()))?;
-    let mut node = Node::at(home)?;
+    let mut node = Node::at(home)?.patient_for(timeout);
     // Asked first: once the text is handed over, nothing may end this as an error that one tries again on.
-    let names = node.names()?;
+    let names = node.names().map_err(|failure| failure.context("nothing was sent"))?;
     let to = to.map(|to| names.ignoring_case(&to)).transpose().map_err(Failure::misuse)?;
     let sent = hand_over(&mut node, Request::Send { to, text, follow: true }, timeout)?;
     let mut errand = Errand::new(sent, wait);
