@@ -13,7 +13,7 @@ impl View {
     #[must_use]
     pub fn who(&self, members: &[MemberStatus]) -> String {
         let mut table = Table::titled(&["member", "id", "state", "your link", "because"]);
-        for member in members {
+        for member in self.in_order(members) {
             let link = if self.names.is_me(member.id) { "this is you".into() } else { link_in_words(member) };
             table.row([
                 self.member_cell(member),
@@ -29,7 +29,7 @@ impl View {
     /// The members with the numbers of their links.
     pub(super) fn links(&self, members: &[MemberStatus]) -> String {
         let mut table = Table::titled(&["member", "state", "heard", "hears you", "round trip", "loss", "because"]);
-        for member in members {
+        for member in self.in_order(members) {
             let heard = member.heard_ms_ago.map(|ms| format!("{} ago", age(ms)));
             table.row([
                 self.member_cell(member),
@@ -42,6 +42,13 @@ impl View {
             ]);
         }
         table.render(self.ink, self.columns)
+    }
+
+    /// Oneself first, then as one looks names up. States do not count, so that nobody moves while one watches.
+    fn in_order<'a>(&self, members: &'a [MemberStatus]) -> Vec<&'a MemberStatus> {
+        let mut members: Vec<_> = members.iter().collect();
+        members.sort_by_cached_key(|member| (!self.names.is_me(member.id), member.nick.to_lowercase(), member.id));
+        members
     }
 
     fn member_cell(&self, member: &MemberStatus) -> Cell {
@@ -150,6 +157,14 @@ cy         ambq  unreachable      heard 14 s ago, does not hear you  not heard f
 dee        aqca  suspect          never heard here                   not heard since this node started
 eve        aucq  alive            no direct link"
         );
+    }
+
+    #[test]
+    fn one_is_first_oneself_and_names_follow_as_one_looks_them_up() {
+        let named = |n, nick| member(id(n), nick, Presence::Alive, vec![]);
+        let shown = view().who(&[named(3, "zoe"), named(1, "mia"), named(4, "Ben"), named(2, "al")]);
+        let first: Vec<_> = shown.lines().skip(1).filter_map(|line| line.split(' ').next()).collect();
+        assert_eq!(first, ["mia", "al", "Ben", "zoe"]);
     }
 
     #[test]
