@@ -24,7 +24,7 @@ const RECENT_MAX: usize = crate::base::limits::RECOVERY_MESSAGES_MAX;
 /// How late a loop may be for what its disk did, a paused one not counted.
 const LATE_MAX: Duration = Duration::from_secs(10);
 /// How long after a home met others its process may still be finding out what was said before: the node says 10 s, from
-/// when the first of them has said what it holds.
+/// when the first of them has said what it holds, or 30 s from when it met the first, where none says so.
 const COMING_MAX: Duration = Duration::from_mins(1);
 /// A disk that takes more so long after somebody was told of has that one too.
 const MET_KEPT_AFTER: Duration = Duration::from_secs(1);

@@ -11,7 +11,7 @@ use super::own::wall_before;
 use super::peer::{Followed, Peer};
 use super::receive::SEQ_MAX;
 use super::record::Record;
-use super::recovery::{HINTS_MAX, Offer, Wanted, window_first};
+use super::recovery::{HINTS_MAX, Offer, Recovery, Wanted, window_first};
 use super::timers::Timer;
 use crate::base::limits::{
     FRONTIER_ENTRIES_MAX, FRONTIER_RUNS_MAX, OFFERS_PER_PEER_MAX, RECEIPT_RANGES_MAX, RECOVERY_AGE_MAX,
@@ -28,6 +28,9 @@ const DIGEST_REST_FIRST: Duration = Duration::from_secs(2);
 const DIGEST_REST_MAX: Duration = Duration::from_secs(60);
 /// How long a node that is new in the room goes on asking what was said before it came: as long as its first sessions take.
 const COMING: Duration = Duration::from_secs(10);
+/// Who has met others for so long, and was told by nobody what they hold, was cut off or stood still: what was said meanwhile and
+/// what was said before cannot be told apart any more, and is all missing. A frontier is asked for five times until then.
+const UNTOLD_MAX: Duration = Duration::from_secs(30);
 /// While the disk is full it is tried this often, by one message, which tells whether there is room again. A guess: its person
 /// has just made room and looks at the screen.
 pub(super) const DISK_FULL_REST: Duration = Duration::from_secs(5);
@@ -61,6 +64,7 @@ impl Messaging {
 
     /// A session opened, or a silence ended: both sides say what they hold.
     pub(super) fn recovery_opened(&mut self, step: &mut Step, peer: MemberId) {
+        self.recovery.met.get_or_insert(step.now.time);
         self.want_frontier(peer);
         self.send_frontier(step, peer, false);
         self.give_proofs(peer);
@@ -252,7 +256,9 @@ impl Messaging {
 
     /// Whether a node that is new in the room is still finding out what was said before.
     fn is_coming(&self, step: &Step) -> bool {
-        self.is_newcomer && self.recovery.came.is_none_or(|came| step.now.time.since(came) < COMING)
+        let lasts = |from: Option<Time>, span| from.is_none_or(|from| step.now.time.since(from) < span);
+        let Recovery { met, came, .. } = self.recovery;
+        self.is_newcomer && if came.is_some() { lasts(came, COMING) } else { lasts(met, UNTOLD_MAX) }
     }
 
     /// The first message of a run reached a node that is new in the room: what was said before it, and further back

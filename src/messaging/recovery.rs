@@ -54,6 +54,8 @@ pub(super) struct Recovery {
     pub hints: BTreeMap<(MemberId, Run), Seq>,
     /// A peer that holds anything has said what: what is new from here on was said in this node's time.
     pub is_arrived: bool,
+    /// When the first session was open.
+    pub met: Option<Time>,
     /// When the first peer had said all that it holds, were it nothing.
     pub came: Option<Time>,
     pub copied_home_told: bool,

@@ -90,6 +90,25 @@ fn what_a_peer_lacks_is_no_history_for_who_was_in_the_room() {
 }
 
 #[test]
+fn what_was_said_while_a_newcomer_stood_still_is_no_history() {
+    let mut world = World::new(19, &["ana", "bo", "cy"]);
+    world.crash("cy");
+    world.run_for(SEC * 6);
+    // Nothing of what they hold, or say, reaches cy for a minute; then bo alone does, who has not got the first.
+    world.drop_frames(|from, to, frame| to == "cy" || (from == "ana" && seq_of(frame) == Some(1)));
+    world.start("cy");
+    world.run_for(SEC * 50);
+    world.say("ana", "lost to all");
+    world.say("ana", "bo has this one");
+    world.run_for(SEC);
+    world.crash("ana");
+    world.drop_nothing();
+    world.run_for(SEC * 90);
+    assert_eq!(world.screen("cy")[..2], ["gap ana#1-1", "ana: bo has this one"]);
+    world.check_folds();
+}
+
+#[test]
 fn a_peer_that_holds_nothing_does_not_say_what_a_newcomer_missed() {
     let mut world = World::new(65, &["ana", "bo", "cy"]);
     world.crash("bo");
