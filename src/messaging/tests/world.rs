@@ -440,14 +440,8 @@ impl World {
 
     fn path(&self) -> Path {
         let rtt = Rtt { smoothed: self.link.delay * 2 + self.link.jitter, variation: self.link.jitter / 2 };
-        Path {
-            heard: Some(self.now),
-            overtaken: false,
-            hears_me: Some(self.now),
-            rtt: Some(rtt),
-            loss_out: Some(self.link.loss),
-            loss_in: Some(self.link.loss),
-        }
+        let (heard, loss) = (Some(self.now), Some(self.link.loss));
+        Path { heard, overtaken: false, hears_me: heard, rtt: Some(rtt), loss_out: loss, loss_in: loss }
     }
 
     fn wall(&self, index: usize) -> Wall {
