@@ -135,7 +135,10 @@ fn a_private_message_is_proven_by_its_sender_and_not_by_its_receiver() {
     assert_eq!(proof["proves"].as_array().map(Vec::len), Some(1), "{proof:#}");
 
     let told = lines(&homes[1], &["evidence", "export", id, "--out", received]);
-    assert_eq!(told[1], "it proves nothing yet: nobody signed anything about this message");
+    assert_eq!(
+        told[1],
+        "it proves nothing: nothing that anybody signed about this message is here; its receipts go to its author"
+    );
     let output = dir.moot(&["evidence", "verify", received]);
     assert_eq!(output.status.code(), Some(4), "{output:?}");
     assert!(String::from_utf8(output.stdout).expect("UTF-8").contains("\nit proves nothing\n"));

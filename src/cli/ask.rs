@@ -309,9 +309,12 @@ pub(super) fn tail(home: &Path, output: Output) -> Result<Exit, Failure> {
 }
 
 pub(super) fn leave(home: &Path, output: Output) -> Result<Exit, Failure> {
-    Node::at(home)?.ask(Request::Leave)?;
+    let mut node = Node::at(home)?;
+    node.ask(Request::Leave)?;
+    // It hangs up when it ends, so that whoever starts one on this home next finds it free.
+    let has_ended = matches!(node.client.next_event_within(SILENT_TIME_MAX), Err(ClientError::Gone));
     if output.form == Form::Text {
-        out::line("said goodbye; the node ends")?;
+        out::line(if has_ended { "said goodbye; the node has ended" } else { "said goodbye; the node ends" })?;
     }
     Ok(Exit::Well)
 }

@@ -62,9 +62,8 @@ impl View {
         let path = text::sanitize(path);
         let mut lines = vec![format!("wrote {path}: the message, {receipts} and {cards}")];
         if proof.proves.is_empty() {
-            lines.push(
-                self.ink.paint(Tone::Caution, "it proves nothing yet: nobody signed anything about this message"),
-            );
+            let why = "it proves nothing: nothing that anybody signed about this message is here; its receipts go to its author";
+            lines.push(self.ink.paint(Tone::Caution, why));
         }
         lines.push(format!("anybody can check it: moot evidence verify {path}"));
         if !file.later.is_empty() {
@@ -84,12 +83,15 @@ impl View {
 fn quoted(said: &str) -> Vec<String> {
     let shown = text::sanitize(said);
     let mut lines: Vec<String> = shown.lines().map(|line| format!("{QUOTED}{line}")).collect();
-    let hidden = said.chars().count() - shown.chars().count();
-    if hidden > 0 {
-        let hidden = count(u64::try_from(hidden).unwrap_or(u64::MAX), "character", "characters");
-        lines.push(format!("  {hidden} left out here that cannot be shown; --json has the text as it was signed"));
-    }
+    lines.extend(left_out(said).map(|left_out| format!("  {left_out}; --json has the text as it was signed")));
     lines
+}
+
+/// How much of a text is not in what is shown of it.
+pub(super) fn left_out(said: &str) -> Option<String> {
+    let hidden = said.chars().count() - text::sanitize(said).chars().count();
+    let hidden = u64::try_from(hidden).ok().filter(|&hidden| hidden > 0)?;
+    Some(format!("{} left out here that cannot be shown", count(hidden, "character", "characters")))
 }
 
 fn named(signer: &Signer) -> String {

@@ -85,7 +85,7 @@ fn hears_cell(member: &MemberStatus) -> Cell {
 fn link_in_words(member: &MemberStatus) -> String {
     let Some(ms) = member.heard_ms_ago else {
         let is_vouched = member.state == Presence::Alive;
-        return if is_vouched { "no direct link" } else { "never heard here" }.into();
+        return if is_vouched { "no direct link" } else { "not heard since this start" }.into();
     };
     let hears = match member.hears_me {
         Some(true) => ", hears you",
@@ -154,7 +154,7 @@ member     id    state            your link                          because
 ana (you)  aeaq  alive            this is you
 bo         aiba  alive, degraded  heard 0.4 s ago, hears you         its link loses 25 %
 cy         ambq  unreachable      heard 14 s ago, does not hear you  not heard for 14 s; reported by you and bo
-dee        aqca  suspect          never heard here                   not heard since this node started
+dee        aqca  suspect          not heard since this start         not heard since this node started
 eve        aucq  alive            no direct link"
         );
     }

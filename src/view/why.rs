@@ -86,7 +86,7 @@ fn facts(item: &Evidence) -> String {
 }
 
 fn link(link: &Link, state: Presence) -> String {
-    let unheard = if state == Presence::Alive { "no direct link" } else { "never heard" };
+    let unheard = if state == Presence::Alive { "no direct link" } else { "not heard since this start" };
     let mut facts = vec![link.heard_ms_ago.map_or_else(|| unheard.into(), |ms| format!("heard {} ago", age(ms)))];
     match link.hears_me {
         Some(true) => facts.push("hears you".into()),

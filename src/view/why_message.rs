@@ -2,6 +2,7 @@
 //! can know. Says what follows from the evidence and no more.
 
 use super::events::{SENT_LATE_MS_MIN, is_private};
+use super::proof::left_out;
 use super::{Tone, View, age, count, latency};
 use crate::base::{Incarnation, MemberId, Wall, text};
 use crate::node::api::{
@@ -28,6 +29,7 @@ impl View {
         let mut lines = vec![format!("{handle} is {manner} from {from}{to}: #{seq}{to} of {run}")];
         if let Some(said) = &why.text {
             lines.push(format!("  it says: {}", text::sanitize(said).replace('\n', "\n    ")));
+            lines.extend(left_out(said).map(|left_out| format!("    {left_out}; --json has the text")));
         }
         if let Some(said_at) = why.said_at {
             let claims = if self.names.is_me(why.from) { "you said" } else { &format!("{from} claims to have said") };
@@ -146,7 +148,7 @@ impl View {
         let is_later = evidence.receipt.as_ref().is_some_and(|receipt| receipt.may_be_later);
         let after = match evidence.delivery.latency_us {
             Some(us) if is_later => format!(", of which its first receipt came after {}", latency(us)),
-            Some(us) => format!(" after {}", latency(us)),
+            Some(us) => format!(", of which its receipt came after {}", latency(us)),
             None => String::new(),
         };
         let how = match (evidence.delivery.attempts, evidence.delivery.tries_may_be_missing) {
@@ -208,7 +210,7 @@ impl View {
         let way = |manner: &str, times: Vec<String>| {
             (!times.is_empty()).then(|| format!("{manner}, {lately}at {}", times.join(", ")))
         };
-        let place = evidence.address.map(|address| format!("it is at {address} now"));
+        let place = evidence.address.map(|address| format!("it was last at {address}"));
         let told = [way("passed on by neighbours", of(true)), way("sent straight to it", of(false)), place];
         Some(format!("    {}", told.into_iter().flatten().collect::<Vec<_>>().join("; ")))
     }
@@ -225,7 +227,9 @@ impl View {
         let late = late.map(|ms| format!(", {} after that", age(ms))).unwrap_or_default();
         let again = match source.duplicates {
             None | Some(0) => String::new(),
-            Some(n) => format!(", and {} came later and {} not shown", count(n, "copy", "copies"), were(n)),
+            Some(n) => {
+                format!(", and {} came since this node started and {} not shown", count(n, "copy", "copies"), were(n))
+            }
         };
         format!("  {how} {via} at {}{late}{again}", self.exact_time(source.at))
     }
@@ -287,8 +291,9 @@ fn sent(delivery: &Delivery) -> String {
     match delivery.attempts {
         0 if earlier => EARLIER_TRIES.into(),
         0 => "not sent yet".into(),
-        1 => with_earlier("sent once".into(), earlier),
-        n => with_earlier(format!("sent {n} times"), earlier),
+        // Copies of one try are not counted.
+        1 => with_earlier("tried once".into(), earlier),
+        n => with_earlier(format!("tried {n} times"), earlier),
     }
 }
 
@@ -372,10 +377,10 @@ mod tests {
             "\
 k7f3 is a message to the room from you: #12 of your run 1
   you said it at 22:12:38.250
-  bo: stored on its disk after 23 ms, 1 try; bo signed the receipt for #10 to #14 that came at 22:13:20.250, in its run 17.ab12, and the signature holds
-    sent straight to it, at 22:13:21.250; it is at 192.168.1.6:4460 now
-  cy: unknown: sent 4 times, no receipt; whether the message was lost, the receipt was lost or cy is down cannot be told apart
-    sent straight to it, lately at 22:13:22.250, 22:13:23.250 when it asked, 22:13:24.250; it is at 192.168.1.6:4460 now
+  bo: stored on its disk, of which its receipt came after 23 ms, 1 try; bo signed the receipt for #10 to #14 that came at 22:13:20.250, in its run 17.ab12, and the signature holds
+    sent straight to it, at 22:13:21.250; it was last at 192.168.1.6:4460
+  cy: unknown: tried 4 times, no receipt; whether the message was lost, the receipt was lost or cy is down cannot be told apart
+    sent straight to it, lately at 22:13:22.250, 22:13:23.250 when it asked, 22:13:24.250; it was last at 192.168.1.6:4460
   dee: waiting: not sent, because it was not reachable; it fetches it once it is
 not known:
   one thing"
@@ -430,8 +435,8 @@ k7f3 is a message to the room from you: #12 of your run 1
   a sample: of 999 others only these 2 were asked for receipts
   bo: stored on its disk, 1 try; bo signed the receipt for #12 that came via cy at 22:13:20.250, in its run 17.ab12, and the signature holds
     passed on by neighbours, at 22:13:20.250
-  dee: unknown: sent 2 times, no receipt; whether the message was lost, the receipt was lost or dee is down cannot be told apart
-    passed on by neighbours, at 22:13:20.250; sent straight to it, at 22:13:22.250; it is at 192.168.1.6:4460 now"
+  dee: unknown: tried 2 times, no receipt; whether the message was lost, the receipt was lost or dee is down cannot be told apart
+    passed on by neighbours, at 22:13:20.250; sent straight to it, at 22:13:22.250; it was last at 192.168.1.6:4460"
         );
         let source = Source { via: id(3), nick: "cy".into(), at: AT, recovered: false, duplicates: Some(2) };
         let passed_on = WhyMessage { said_at: None, ..message(2, vec![], vec![source]) };
@@ -439,7 +444,7 @@ k7f3 is a message to the room from you: #12 of your run 1
             view().why_message(&passed_on),
             "\
 k7f3 is a message to the room from bo: #12 of its run 1
-  it was passed on by cy at 22:13:20.250, and 2 copies came later and were not shown"
+  it was passed on by cy at 22:13:20.250, and 2 copies came since this node started and were not shown"
         );
     }
 
@@ -456,7 +461,7 @@ k7f3 is a message to the room from bo: #12 of its run 1
             "\
 k7f3 is a message to the room from you: #12 of your run 1
   you said it at 22:12:38.250
-  bo: sending: sent 4 times, no receipt yet; it is not heard now, so it is not sent again until it is
+  bo: sending: tried 4 times, no receipt yet; it is not heard now, so it is not sent again until it is
   fault injection is on at this node: it may drop what is sent from here, and the receipts"
         );
         let waits = vec![held_up(Outcome::Waiting, 0, HeldUp::NoDirectLink)];
@@ -569,7 +574,7 @@ k7f3 is a message to the room from you: #12 of your run 1
                 "\
 k7f3 is a message to the room from bo: #12 of its run 1
   bo claims to have said it at 22:12:38.250
-  it came from bo at 22:13:20.250, 42 s after that, and 1 copy came later and was not shown
+  it came from bo at 22:13:20.250, 42 s after that, and 1 copy came since this node started and was not shown
   it was recovered via cy at 22:13:20.250, 42 s after that
   warning: bo signed another message under the same number, {rival}: it told different people different things"
             )
