@@ -88,6 +88,17 @@ fn a_node_that_stands_still_is_not_waited_for_without_a_word() {
     assert_eq!(who.wait().expect("ended").code(), Some(0));
 }
 
+#[test]
+fn a_home_is_free_for_the_next_node_once_leave_has_ended() {
+    let ana = Home::new("ana");
+    for _ in 0..5 {
+        let _node = ana.node(&[]);
+        let left = ana.moot(&["leave"]);
+        assert_eq!(left.status.code(), Some(0), "{left:?}");
+        assert_eq!(String::from_utf8_lossy(&left.stdout), "said goodbye; the node has ended\n");
+    }
+}
+
 /// Stops a node, and waits until it stands: one of its threads takes the signal, and on a busy machine the others run on until
 /// that one's turn.
 fn stop(node: &Node) {

@@ -22,7 +22,8 @@ use crate::node::api::Event;
 /// The control socket and its clients.
 pub(super) struct Control {
     listener: UnixListener,
-    path: PathBuf,
+    /// Where the socket is; `None` once it is removed.
+    path: Option<PathBuf>,
     registry: Registry,
     connections: BTreeMap<Token, Connection>,
     next_token: Token,
@@ -69,7 +70,7 @@ impl Control {
         registry.register(&mut listener, token, Interest::READABLE).map_err(failed)?;
         Ok(Self {
             listener,
-            path: path.to_owned(),
+            path: Some(path.to_owned()),
             registry,
             connections: BTreeMap::new(),
             next_token: Token(token.0 + 1),
@@ -77,6 +78,13 @@ impl Control {
             ready: None,
             turns: VecDeque::new(),
         })
+    }
+
+    /// Removes the socket: who comes later is told at once that nobody is here. Who is connected stays so until the end.
+    pub fn close_door(&mut self) {
+        if let Some(path) = self.path.take() {
+            let _ = fs::remove_file(path);
+        }
     }
 
     /// The poll says that somebody connects.
@@ -207,9 +215,8 @@ impl Control {
 }
 
 impl Drop for Control {
-    /// The socket goes with its server: who comes later is told at once that nobody is here.
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
+        self.close_door();
     }
 }
 

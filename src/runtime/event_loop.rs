@@ -87,11 +87,12 @@ impl EventLoop {
             self.turn(&events, self.drains_since_lag)?;
         }
         // The node no longer answers; what it accepted still gets to the disk, and then another process may
-        // have the home.
-        drop(self.control);
+        // have the home. Its clients see it end last, so that whoever waited for that finds the home free.
+        self.control.close_door();
         let home = self.clerk.close();
         let failed = self.disk.close().into_iter().find_map(fatal);
         drop(home);
+        drop(self.control);
         failed.map_or(Ok(()), |why| Err(RunError::Store(why)))
     }
 
