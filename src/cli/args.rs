@@ -98,7 +98,9 @@ pub(super) enum Command {
     },
     /// Messages that exist and are missing here, and who was asked for them
     Gaps,
-    /// The newest messages, each with the time that its author claims; what is missing between them stands there too, and with --json in moot gaps only
+    /// The newest messages, each with the time that its author claims
+    ///
+    /// What is missing between them stands there too; with --json it is in moot gaps only.
     Log {
         /// How many
         #[arg(short = 'n', value_name = "N", default_value_t = 50, value_parser = read_count)]

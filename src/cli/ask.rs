@@ -45,9 +45,9 @@ impl Node {
         }
     }
 
-    /// Waits for `span` for an answer, but never less than [`SILENT_TIME_MAX`].
+    /// Waits for `span` for an answer, but never less than [`SILENT_TIME_MAX`], and no longer than anybody does.
     pub(super) fn patient_for(self, span: Duration) -> Self {
-        Self { patience: span.max(SILENT_TIME_MAX), ..self }
+        Self { patience: span.clamp(SILENT_TIME_MAX, ANSWER_TIME_MAX), ..self }
     }
 
     /// Asks, and takes a refusal as the end of the command.
@@ -311,7 +311,7 @@ pub(super) fn tail(home: &Path, output: Output) -> Result<Exit, Failure> {
 pub(super) fn leave(home: &Path, output: Output) -> Result<Exit, Failure> {
     let mut node = Node::at(home)?;
     node.ask(Request::Leave)?;
-    // It hangs up when it ends, so that whoever starts one on this home next finds it free.
+    // It hangs up once its home is free, for whoever starts a node there next.
     let has_ended = matches!(node.client.next_event_within(SILENT_TIME_MAX), Err(ClientError::Gone));
     if output.form == Form::Text {
         out::line(if has_ended { "said goodbye; the node has ended" } else { "said goodbye; the node ends" })?;

@@ -566,7 +566,7 @@ pub struct WhyMember {
     pub nick: String,
     pub state: Presence,
     pub since: Wall,
-    /// For how long, also where the clock was set meanwhile.
+    /// For how long; where the clock was set meanwhile, by how long the node has run.
     pub since_ms_ago: u64,
     pub link: Link,
     pub verdict: Verdict,

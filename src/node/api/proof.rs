@@ -24,7 +24,7 @@ pub struct Proof {
     pub rival: Option<Rival>,
     pub receipts: Vec<Receipted>,
     pub cards: Vec<CardHeld>,
-    /// What follows, in sentences; nothing where nobody signed anything about this message.
+    /// What follows, in sentences; nothing where the file has nothing that anybody signed about this message.
     pub proves: Vec<String>,
     pub does_not_prove: Vec<String>,
 }
