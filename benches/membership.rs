@@ -4,7 +4,8 @@
 //!
 //! `cargo bench --bench membership -- 2 10 100` prints the table for rooms of these sizes; `--seeds 3` for so many
 //! seeds of each, `--only crash,join` these lines of it. Rooms of more than 200 run on the plain suite, and their homes
-//! know each other's cards. The memory of a line is the most that its rooms took.
+//! know each other's cards. The memory of a line is the most that its rooms took. A room of more than 5,000 takes an hour
+//! and more of a core to come together, so one is made, and all its lines are of that one, printed as they are measured.
 #![expect(clippy::disallowed_methods, clippy::print_stdout, reason = "a benchmark reads the clock and prints")]
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,6 +30,8 @@ const HEADER_BYTES: u64 = 28;
 const SMALL_MEMBERS_MAX: usize = 200;
 /// Larger rooms are cut apart once for each seed: that alone takes half an hour at 2,500.
 const THRICE_MEMBERS_MAX: usize = 1_000;
+/// Larger rooms are made once for all their lines.
+const EACH_MEMBERS_MAX: usize = 5_000;
 
 /// One line for each size.
 struct Figure {
@@ -86,6 +89,10 @@ fn main() {
     println!("| members | figure | loss | measured | virtual time | real time | memory |");
     println!("|---:|---|---:|---|---:|---:|---:|");
     for size in sizes {
+        if size > EACH_MEMBERS_MAX {
+            vast(size);
+            continue;
+        }
         for figure in FIGURES {
             let is_wanted = only.is_empty() || only.split(',').any(|name| name == figure.name);
             if is_wanted && size >= figure.members_min {
@@ -100,10 +107,65 @@ fn row(size: usize, figure: &Figure, seeds: u64) {
     forget_peak();
     PASSED_MS.store(0, Ordering::Relaxed);
     let measured = (figure.measure)(size, seeds);
-    let (title, loss) = (figure.title, figure.loss);
-    let (passed, took) = (PASSED_MS.load(Ordering::Relaxed) / 1000, began.elapsed().as_secs());
+    let passed = Duration::from_millis(PASSED_MS.load(Ordering::Relaxed));
+    print(size, figure.title, figure.loss, &measured, passed, began);
+}
+
+fn print(size: usize, title: &str, loss: u32, measured: &str, passed: Duration, began: Instant) {
+    let (passed, took) = (passed.as_secs(), began.elapsed().as_secs());
     let peak = peak_mib().map_or("unknown".to_owned(), |mib| format!("{mib} MiB"));
     println!("| {size} | {title} | {}.{} % | {measured} | {passed} s | {took} s | {peak} |", loss / 10, loss % 10);
+}
+
+/// The lines of one room, one after the other. Its dead stay dead: what a restart costs is part of coming together.
+fn vast(size: usize) {
+    let mut room = None;
+    let mut line = |title, loss, measure: &dyn Fn(&mut Room) -> String| {
+        let began = Instant::now();
+        forget_peak();
+        let from = room.as_ref().map_or(Duration::ZERO, |room: &Room| room.world.elapsed());
+        let room = room.get_or_insert_with(|| Room::new(0, size));
+        room.world.loss(loss);
+        let measured = measure(room);
+        print(size, title, loss, &measured, room.world.elapsed().saturating_sub(from), began);
+    };
+    line("all seen by all, after the last start", 0, &|room| format!("within {} ms", room.together.as_millis()));
+    for loss in [10, 50] {
+        line("crash known to all", loss, &|room| {
+            let crashes = (0..3).map(|_| {
+                room.world.run_for(Duration::from_secs(2));
+                let subject = room.names.pop().expect("more members than crashes");
+                room.world.crash(&subject, Unsynced::Keep);
+                room.wait_for_all_to_hold(&subject, Presence::Unreachable)
+            });
+            spread(crashes.collect())
+        });
+    }
+    line("idle bytes/s sent a node", 0, &|room| {
+        room.world.run_for(Duration::from_secs(90));
+        room.rate(|room| room.world.run_for(Duration::from_secs(80))).to_string()
+    });
+    line("a paused member alive in all views again", 0, &|room| {
+        let pauses = (0..3).map(|turn| {
+            let subject = room.names[turn * 7 + 1].clone();
+            room.world.pause(&subject);
+            room.world.run_for(Duration::from_secs(10));
+            room.world.resume(&subject);
+            room.wait_for_all_to_hold(&subject, Presence::Alive)
+        });
+        spread(pauses.collect())
+    });
+    line("a newcomer seen by all, and all by it", 0, &|room| {
+        let name = "newcomer".to_owned();
+        room.world.add(&name);
+        room.world.start(&name);
+        room.names.push(name);
+        spread(vec![room.wait(World::converged)])
+    });
+    line("a loner shows all as not heard; all equal after it is back", 0, &|room| {
+        let [alone, back] = room.loner();
+        format!("{}; {}", spread(vec![alone]), spread(vec![back]))
+    });
 }
 
 /// Has the system count the most memory anew; where it cannot, the figure is the most so far.
@@ -123,6 +185,8 @@ fn peak_mib() -> Option<u64> {
 struct Room {
     world: World,
     names: Vec<String>,
+    /// How long after the last start all views were equal, at most.
+    together: Duration,
 }
 
 impl Room {
@@ -154,8 +218,10 @@ impl Room {
             world.start(name);
             world.run_for(pause);
         }
-        let mut room = Self { world, names };
+        let mut room = Self { world, names, together: Duration::ZERO };
+        let started = room.world.elapsed();
         assert!(room.comes_together(), "seed {}: {size} members did not come together", options.seed);
+        room.together = room.world.elapsed().saturating_sub(started);
         room.world.run_for(Duration::from_secs(5));
         room
     }
@@ -222,6 +288,17 @@ impl Room {
         let one: Vec<&str> = one.iter().map(String::as_str).collect();
         let other: Vec<&str> = other.iter().map(String::as_str).collect();
         self.world.partition(&one, &other);
+    }
+
+    /// How soon one that is cut off shows all others as not heard, and how soon all are equal after it is back.
+    fn loner(&mut self) -> [Option<Duration>; 2] {
+        let loner = self.names[1].clone();
+        let rest: Vec<_> = self.names.iter().filter(|name| **name != loner).cloned().collect();
+        self.partition(std::slice::from_ref(&loner), &rest);
+        let is_missed = |world: &World, name: &String| world.presence(&loner, name) == Some(Presence::Unreachable);
+        let alone = self.wait(|world| rest.iter().all(|name| is_missed(world, name)));
+        self.world.heal();
+        [alone, self.wait(World::converged)]
     }
 
     fn told(&self) -> Vec<usize> {
@@ -447,15 +524,9 @@ fn heal(size: usize, seeds: u64) -> String {
 fn loner(size: usize, seeds: u64) -> String {
     let (mut alone, mut back) = (Vec::new(), Vec::new());
     for seed in 0..seeds {
-        let mut room = Room::new(seed, size);
-        let loner = room.names[1].clone();
-        let rest: Vec<_> = room.names.iter().filter(|name| **name != loner).cloned().collect();
-        room.partition(std::slice::from_ref(&loner), &rest);
-        alone.push(
-            room.wait(|world| rest.iter().all(|name| world.presence(&loner, name) == Some(Presence::Unreachable))),
-        );
-        room.world.heal();
-        back.push(room.wait(World::converged));
+        let [cut_off, healed] = Room::new(seed, size).loner();
+        alone.push(cut_off);
+        back.push(healed);
     }
     format!("{}; {}", spread(alone), spread(back))
 }
