@@ -2,6 +2,7 @@
 //! outcomes and their rule (forward only, but for what was never sent); knows nothing of windows, retries or sessions.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::RangeBounds;
 use std::sync::Arc;
 
 use super::flood::Reach;
@@ -100,7 +101,8 @@ pub struct ReceiptSeen {
     pub bytes: Arc<[u8]>,
 }
 
-/// How many deliveries stand where.
+/// How many deliveries stand where: of what this run said, and of what was kept when it began. What became of a message is
+/// counted on when the message is forgotten.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OutcomeCounts {
     pub waiting: u64,
@@ -287,6 +289,11 @@ impl Book {
         self.by_place.get(&(run, seq)).copied()
     }
 
+    /// One's own group messages at these places, in that order.
+    pub fn said_in(&self, places: impl RangeBounds<(Run, Seq)>) -> impl Iterator<Item = OutId> {
+        self.by_place.range(places).map(|(_, &out)| out)
+    }
+
     /// The receipts of a member for what was said after `place` in the same run, in that order.
     pub fn receipts_after(&self, (run, seq): (Run, Seq), member: MemberId) -> impl Iterator<Item = &Arc<ReceiptSeen>> {
         let later = self.by_place.range((run, seq.saturating_add(1))..=(run, Seq::MAX));
@@ -394,18 +401,30 @@ impl Book {
         self.refused.contains(&out) && self.messages.get(&out).is_some_and(is_refused)
     }
 
-    /// Forgets a message and how its deliveries stood.
-    pub fn forget(&mut self, out: OutId) -> Option<Outgoing> {
-        let message = self.messages.remove(&out)?;
-        self.by_id.remove(&message.id);
-        match message.key.stream {
-            Stream::Room => drop(self.by_place.remove(&(message.key.run, message.key.seq))),
-            Stream::To(_) => {}
-        }
+    /// Forgets a message that was never sent, as if it had not been said.
+    pub fn undo(&mut self, out: OutId) -> Option<Outgoing> {
+        let message = self.forget(out)?;
         for delivery in message.deliveries.values() {
             *self.counts.of(delivery.outcome) -= 1;
         }
         self.sampled -= u64::from(message.sample_of.is_some());
         Some(message)
+    }
+
+    /// Nothing of it is sent any more, and nobody finds it: it stays until it is forgotten only for its deliveries to end.
+    pub fn let_go(&mut self, out: OutId) {
+        let Some(message) = self.messages.get_mut(&out) else { return };
+        message.bytes = None;
+        self.by_id.remove(&message.id);
+        match message.key.stream {
+            Stream::Room => drop(self.by_place.remove(&(message.key.run, message.key.seq))),
+            Stream::To(_) => {}
+        }
+    }
+
+    /// Forgets a message. How its deliveries ended stays in the counts.
+    pub fn forget(&mut self, out: OutId) -> Option<Outgoing> {
+        self.let_go(out);
+        self.messages.remove(&out)
     }
 }

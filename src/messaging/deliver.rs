@@ -284,10 +284,12 @@ impl Messaging {
             delivery.changing = None;
         }
         let is_sending = delivery.outcome == Outcome::Sending;
-        let bytes = self.book.message(out).and_then(|message| message.bytes.as_ref()).map_or(0, |bytes| bytes.len());
+        let bytes = self.book.message(out).and_then(|message| message.bytes.as_ref()).map(|bytes| bytes.len());
         match outcome {
             Outcome::Waiting | Outcome::Unknown | Outcome::Refused if is_sending => {
-                self.begin_sending(step, to, out, bytes);
+                if let Some(bytes) = bytes {
+                    self.begin_sending(step, to, out, bytes);
+                }
             }
             Outcome::Sending => {
                 self.land(to, out);

@@ -113,6 +113,11 @@ pub(super) enum Pending {
         cause: Option<Cause>,
     },
     Undone,
+    /// Messages of one's own that nobody can be given any more are final, and forgotten.
+    LetGo {
+        gone: Vec<OutId>,
+        cause: Option<Cause>,
+    },
     /// The gap of this author and run that begins here can be told.
     Gap((MemberId, Run, Seq)),
 }
@@ -401,6 +406,7 @@ impl Messaging {
                 self.receipt_stored(step, receiver, &settled, &seen, cause);
             }
             Pending::Undone => self.own.undone_stored(),
+            Pending::LetGo { gone, cause } => self.let_go_stored(step, gone, cause),
             Pending::Gap(_) => {}
         }
     }
@@ -413,6 +419,8 @@ impl Messaging {
             Pending::Delivery { out, to, outcome, .. } => self.delivery_not_stored(step, out, to, outcome),
             Pending::Receipt { receiver, settled, .. } => self.receipt_not_stored(step, receiver, &settled),
             Pending::Undone => self.own.undone_not_stored(),
+            // The disk calls them open still: so do the counts, and the next run.
+            Pending::LetGo { gone, .. } => gone.into_iter().for_each(|out| drop(self.book.forget(out))),
             Pending::Gap(key) => drop(self.refused_gaps.insert(key)),
         }
     }

@@ -320,7 +320,7 @@ impl Messaging {
         if self.own.doomed.remove(&out).is_some() {
             return self.undo_doomed();
         }
-        let Some(message) = self.book.forget(out) else { return };
+        let Some(message) = self.book.undo(out) else { return };
         self.out.tell(step, message.cause, EventKind::Undone { id: message.id });
         match message.key.stream {
             Stream::To(to) => {
@@ -332,7 +332,7 @@ impl Messaging {
                 let Some((_, before)) = self.own.provisional.pop_front() else { return };
                 self.own.head = before;
                 for (after, _) in std::mem::take(&mut self.own.provisional) {
-                    let Some(message) = self.book.forget(after) else { continue };
+                    let Some(message) = self.book.undo(after) else { continue };
                     self.own.doomed.insert(after, message.id);
                     self.out.tell(step, message.cause, EventKind::Undone { id: message.id });
                 }

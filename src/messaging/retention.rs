@@ -1,13 +1,15 @@
 //! What is forgotten, when and how: texts beyond what can be given to others, runs beyond those tracked. Owns
 //! the limits' effect; each thing forgotten is a record, so that a restart forgets it too.
 
-use super::book::{OutId, Outgoing};
+use std::ops::RangeBounds;
+
+use super::book::OutId;
 use super::log::Forgotten;
-use super::machine::Messaging;
-use super::record::Record;
+use super::machine::{Messaging, Pending};
+use super::record::{Outcome, Record};
 use super::timers::Timer;
 use crate::base::limits::{RETAINED_AGE_MAX, RETAINED_BYTES_MAX, RETAINED_MESSAGES_MAX};
-use crate::base::{MemberId, Run, Step};
+use crate::base::{Cause, MemberId, Run, Seq, Step};
 
 impl Messaging {
     /// Prunes if the last message was one too many.
@@ -26,13 +28,14 @@ impl Messaging {
             tracing::debug!(%author, %run, upto, "pruned");
             self.counters.pruned += 1;
             let chain = known.chain.clone();
-            self.out.store(Record::GroupPruned { author, run, upto, chain, lamport: self.clock });
-            if author == self.me {
-                self.forget_own(|of, seq| of == run && seq <= upto);
-                let of_run = |message: &&Outgoing| message.place().is_some_and(|(of, _)| of == run);
-                let kept: Vec<&Outgoing> = self.book.messages().map(|(_, message)| message).filter(of_run).collect();
-                self.receipts.keep(run, |member| kept.iter().any(|message| message.deliveries.contains_key(&member)));
+            let pruned = Record::GroupPruned { author, run, upto, chain, lamport: self.clock };
+            if author != self.me {
+                self.out.store(pruned);
+                continue;
             }
+            self.let_own_go(step, pruned, (run, 0)..=(run, upto));
+            let kept: Vec<OutId> = self.book.said_in((run, 0)..=(run, Seq::MAX)).collect();
+            self.receipts.keep(run, |member| kept.iter().any(|&out| self.book.delivery(out, member).is_some()));
         }
     }
 
@@ -58,11 +61,13 @@ impl Messaging {
         for (run, first, last) in holes {
             self.tell_gap(step, (author, run, first), last, step.cause);
         }
+        let record = Record::RunsForgotten { author, below };
         if author == self.me {
             self.receipts.forget_runs(below);
-            self.forget_own(|run, _| run < below);
+            self.let_own_go(step, record, ..(below, 0));
+        } else {
+            self.out.store(record);
         }
-        self.out.store(Record::RunsForgotten { author, below });
     }
 
     /// The same for what was told to this node alone.
@@ -71,15 +76,12 @@ impl Messaging {
         self.out.store(Record::PrivateRunsForgotten { author, below });
     }
 
-    /// Group messages of one's own that nobody can be given any more: how their deliveries stand is final.
-    fn forget_own(&mut self, is_gone: impl Fn(Run, u64) -> bool) {
-        let gone: Vec<OutId> = self
-            .book
-            .messages()
-            .filter(|(_, message)| message.is_durable && message.place().is_some_and(|(run, seq)| is_gone(run, seq)))
-            .map(|(out, _)| out)
-            .collect();
-        for out in gone {
+    /// Group messages of one's own that nobody can be given any more: nothing of them is sent from now on, and with `record` on
+    /// disk how their deliveries stand is final.
+    fn let_own_go(&mut self, step: &Step, record: Record, places: impl RangeBounds<(Run, Seq)>) {
+        let is_durable = |out: &OutId| self.book.message(*out).is_some_and(|message| message.is_durable);
+        let gone: Vec<OutId> = self.book.said_in(places).filter(is_durable).collect();
+        for &out in &gone {
             let Some(message) = self.book.message(out) else { continue };
             let place = message.place();
             let members: Vec<MemberId> = message.deliveries.keys().copied().collect();
@@ -87,6 +89,28 @@ impl Messaging {
                 self.land(member, out);
                 if let (Some(place), Some(peer)) = (place, self.peers.get_mut(&member)) {
                     peer.group.remove(&place);
+                }
+            }
+            self.book.let_go(out);
+        }
+        self.store(record, Pending::LetGo { gone, cause: step.cause });
+    }
+
+    /// It is on disk that these are gone: what was never sent never will be, and of what was sent no receipt can be compared with
+    /// it.
+    pub(super) fn let_go_stored(&mut self, step: &mut Step, gone: Vec<OutId>, cause: Option<Cause>) {
+        for out in gone {
+            let Some(message) = self.book.message(out) else { continue };
+            let deliveries = message.deliveries.iter();
+            let standing: Vec<(MemberId, Outcome)> = deliveries.map(|(&to, delivery)| (to, delivery.outcome)).collect();
+            for (to, outcome) in standing {
+                let last = match outcome {
+                    Outcome::Waiting => Outcome::Expired,
+                    Outcome::Sending => Outcome::Unknown,
+                    Outcome::Unknown | Outcome::Refused | Outcome::Expired | Outcome::Delivered => continue,
+                };
+                if self.book.advance(out, to, last) {
+                    self.tell_delivery(step, out, to, cause);
                 }
             }
             self.book.forget(out);

@@ -9,7 +9,7 @@ use super::book::{Delivery, OutcomeCounts, Outgoing, ReceiptSeen};
 use super::machine::Messaging;
 use super::record::{Answer, GapRecord};
 use crate::base::limits;
-use crate::base::{MemberId, MessageId, MessageKey, Run, Seq, Stream, Wall};
+use crate::base::{MemberId, MessageId, MessageKey, Presence, Run, Seq, Stream, Wall};
 use crate::wire::{GroupMessage, HeldRange, PrivateMessage, Receipt, Signed, decode_layout};
 
 /// A handle is made no longer for more messages than this: places in the log are what others say they are.
@@ -122,6 +122,8 @@ pub enum HeldUp {
     NotHeard,
     /// It is there, and there is no session with it: nobody else passes a message on to it.
     NoDirectLink,
+    /// It said goodbye.
+    Left,
 }
 
 /// How full each table is, beside its limit.
@@ -138,7 +140,7 @@ impl Messaging {
         &self.counters
     }
 
-    /// How many of the deliveries that are kept in memory stand where.
+    /// How many deliveries stand where, of what was said in this run and what was kept when it began.
     #[must_use]
     pub const fn outcomes(&self) -> OutcomeCounts {
         self.book.counts()
@@ -149,7 +151,7 @@ impl Messaging {
         self.book.open().map(|message| (message.id, message.key.stream, &message.deliveries))
     }
 
-    /// Messages of one's own, of those kept in memory, of whose receivers only a sample was asked for receipts.
+    /// Messages of one's own, of the same, of whose receivers only a sample was asked for receipts.
     #[must_use]
     pub const fn sampled(&self) -> u64 {
         self.book.sampled()
@@ -272,6 +274,7 @@ impl Messaging {
         match self.peers.get(&member) {
             Some(peer) if peer.is_reachable() => None,
             Some(peer) if peer.is_present() => Some(HeldUp::NoDirectLink),
+            Some(peer) if peer.presence == Some(Presence::Left) => Some(HeldUp::Left),
             Some(_) | None => Some(HeldUp::NotHeard),
         }
     }

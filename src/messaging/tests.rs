@@ -14,6 +14,7 @@ mod hostile;
 mod load;
 mod privates;
 mod recovery;
+mod retention;
 mod rings;
 mod runs;
 mod seeds;

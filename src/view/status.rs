@@ -80,7 +80,7 @@ impl View {
         ];
         let deliveries =
             std::iter::once(format!("{delivered} delivered")).chain(present(open)).collect::<Vec<_>>().join(", ");
-        let deliveries = format!("{deliveries}, of what is kept of all runs");
+        let deliveries = format!("{deliveries}, since this start and of what was kept then");
         let mut table = Table::untitled();
         table.row([Cell::new(Tone::Faint, "messages"), messages.into()]);
         table.row([Cell::new(Tone::Faint, "deliveries"), deliveries.into()]);
@@ -168,7 +168,7 @@ ana (you)  alive            –          –          –           –
 bo         alive, degraded  0.4 s ago  yes        0.8 ms      25 %  its link loses 25 %
 
 messages    12 in the room, 3 private, 4 duplicates dropped, since this start; 1 gap now
-deliveries  30 delivered, 1 waiting, of what is kept of all runs"
+deliveries  30 delivered, 1 waiting, since this start and of what was kept then"
         );
     }
 
