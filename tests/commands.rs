@@ -69,6 +69,30 @@ fn what_was_handed_to_the_node_is_never_an_error_that_one_tries_again_on() {
 }
 
 #[test]
+fn who_stops_waiting_for_a_message_learns_how_it_stands() {
+    let (ana, bo) = (Home::new("ana"), Home::new("bo"));
+    let mut node = ana.node(&[]);
+    let other = bo.node(&["--join", node.ticket()]);
+    ana.meet(2);
+
+    stop(&other);
+    let send = ana.spawn(&["send", "--timeout", "60s", "--json", "one"]);
+    let handle = node.shows("one")["handle"].as_str().expect("a handle").to_owned();
+    while !catches_interrupts(send.id()) {}
+    let child = i32::try_from(send.id()).ok().and_then(Pid::from_raw).expect("a process");
+    kill_process(child, Signal::INT).expect("signalled");
+    let ended = send.wait_with_output().expect("ended");
+    assert_eq!(ended.status.code(), Some(4), "{ended:?}");
+    assert_eq!(
+        complaint(&ended),
+        format!("moot: not waited for any longer; the node goes on, and moot why {handle} tells")
+    );
+    let sent: Value = serde_json::from_slice(&ended.stdout).expect("JSON");
+    assert_eq!((&sent["stored_here"], &sent["deliveries"][0]["outcome"]), (&true.into(), &"sending".into()));
+    signal(&other, Signal::CONT);
+}
+
+#[test]
 fn a_node_that_stands_still_is_not_waited_for_without_a_word() {
     let ana = Home::new("ana");
     let node = ana.node(&[]);
@@ -105,6 +129,14 @@ fn stop(node: &Node) {
     signal(node, Signal::STOP);
     let stands = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
     waitid(WaitId::Pid(pid(node)), stands).expect("a child").expect("it stands");
+}
+
+/// Whether a process would not just end by an interrupt.
+fn catches_interrupts(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).expect("see proc(5)");
+    let caught = u64::from_str_radix(caught.trim(), 16).expect("a mask");
+    caught & (1 << (Signal::INT.as_raw() - 1)) != 0
 }
 
 fn signal(node: &Node, signal: Signal) {

@@ -3,7 +3,13 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+use serde::Serialize;
+use signal_hook::consts::SIGINT;
+use signal_hook::flag;
 
 use super::args::{SendArgs, Wait};
 use super::ask::{Node, SILENT_TIME_MAX};
@@ -18,6 +24,8 @@ use crate::view::View;
 
 /// How long the node may take to tell the attempts at the end; what its events told stands otherwise. A guess.
 const REFRESH_TIME_MAX: Duration = Duration::from_secs(1);
+/// How soon Ctrl-C is noticed.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 pub(super) fn send(home: &Path, send: SendArgs, output: Output) -> Result<Exit, Failure> {
     let text = send.text();
@@ -30,13 +38,15 @@ pub(super) fn send(home: &Path, send: SendArgs, output: Output) -> Result<Exit, 
     let to = to.map(|to| names.ignoring_case(&to)).transpose().map_err(Failure::misuse)?;
     let sent = hand_over(&mut node, Request::Send { to, text, follow: true }, timeout)?;
     let mut errand = Errand::new(sent, wait);
+    let interrupted = interrupts()?;
     let until = clock::time() + timeout;
     while !errand.is_over() {
         let left = until.since(clock::time());
-        if left.is_zero() {
+        errand.is_interrupted = interrupted.load(Ordering::SeqCst);
+        if left.is_zero() || errand.is_interrupted {
             break;
         }
-        match node.client.next_event_within(left) {
+        match node.client.next_event_within(left.min(LOOK_EVERY)) {
             Ok(Some(event)) => errand.handle_event(&event.kind),
             Ok(None) => (),
             Err(error) => {
@@ -55,6 +65,14 @@ pub(super) fn send(home: &Path, send: SendArgs, output: Output) -> Result<Exit, 
         let _ = writeln!(io::stderr(), "moot: {sentence}");
     }
     Ok(exit)
+}
+
+/// Set by Ctrl-C: one learns what is known of the message so far. A second one ends the program at once.
+fn interrupts() -> io::Result<Arc<AtomicBool>> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    flag::register_conditional_default(SIGINT, Arc::clone(&interrupted))?;
+    flag::register(SIGINT, Arc::clone(&interrupted))?;
+    Ok(interrupted)
 }
 
 /// Hands the message to the node, and waits at least [`SILENT_TIME_MAX`] for what it says: without that there is not even
@@ -104,6 +122,17 @@ struct Errand {
     has_no_link: bool,
     /// Why no more is heard of it.
     cut_off: Option<String>,
+    /// Nobody waits for more.
+    is_interrupted: bool,
+}
+
+/// The JSON of `send`.
+#[derive(Debug, Serialize)]
+struct SentJson<'a> {
+    #[serde(flatten)]
+    sent: &'a Sent,
+    /// It is on this node's own disk; `false` where that was not known yet when the command ended.
+    stored_here: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,7 +145,15 @@ enum State {
 
 impl Errand {
     fn new(sent: Sent, wait: Wait) -> Self {
-        Self { sent, wait, state: State::Accepted, reason: None, has_no_link: false, cut_off: None }
+        Self {
+            sent,
+            wait,
+            state: State::Accepted,
+            reason: None,
+            has_no_link: false,
+            cut_off: None,
+            is_interrupted: false,
+        }
     }
 
     /// Takes the attempts as they stand now: events tell changes of outcome, not each try. Where the node cannot be
@@ -207,6 +244,9 @@ impl Errand {
     fn doubt(&self) -> Option<String> {
         let handle = &self.sent.handle;
         match (&self.state, &self.cut_off) {
+            (State::Durable, None) if self.is_interrupted && self.count(Outcome::Sending) > 0 => {
+                Some(format!("not waited for any longer; the node goes on, and moot why {handle} tells"))
+            }
             (State::Undone(_), _) | (State::Durable, None) => None,
             (State::Accepted, None) => Some(format!(
                 "{handle} is not on this node's disk yet, so whether it was sent is unknown; moot why {handle} tells"
@@ -223,7 +263,9 @@ impl Errand {
     fn print(&self, view: &View, form: Form) -> Result<(), Failure> {
         let Sent { handle, deliveries, sample_of, .. } = &self.sent;
         match (form, &self.state) {
-            (Form::Json, _) => out::json(&self.sent)?,
+            (Form::Json, state) => {
+                out::json(&SentJson { sent: &self.sent, stored_here: *state == State::Durable })?;
+            }
             // There is nothing to say of its deliveries yet.
             (Form::Text, State::Accepted) => (),
             (Form::Text, State::Durable) if self.has_no_link && deliveries.len() == 1 => {
