@@ -18,7 +18,9 @@ use crate::base::{ByMember, DEGRADED_LOSS, EventNumber, MemberId, Now, OfMember,
 use crate::wire::{Card, HeldMember, Leave, Signed};
 
 /// Why it may be silent and there.
-const EXPLAINED: &str = ", which may be what is lost on the way here";
+/// As long as a silence lasts, beside the time when it was noticed.
+const SO_FAR: &str = " by now";
+const EXPLAINED: &str = " by now, which may be what is lost on the way here";
 /// Items of evidence shown for one member.
 const EVIDENCE_MAX: usize = 24;
 
@@ -469,7 +471,7 @@ impl Entry {
         }
         if self.is_present() && self.near().link.is_missed(now.time) {
             let is_explained = self.near().link.is_explained(now.time, ear.poor);
-            add(self.silence_evidence(me, now, if is_explained { EXPLAINED } else { "" }));
+            add(self.silence_evidence(me, now, if is_explained { EXPLAINED } else { SO_FAR }));
         }
         for item in self.near().case.report_evidence(false) {
             add(item);
@@ -483,7 +485,7 @@ impl Entry {
                 by,
                 self.run(),
                 ago(now, now.time.since(self.near().link.word_at)),
-                "its word alone keeps this node from reporting it",
+                "its word keeps this node from reporting it",
             );
             let is_said = |other: &Evidence| other.kind == EvidenceKind::Contradiction && !other.brought_back;
             if !items.iter().any(|other| is_said(other) && other.by == by) {

@@ -107,6 +107,7 @@ impl Node {
             state: member.presence,
             since: member.since,
             since_ms_ago: self.wall_clock.ms_since(now, member.since),
+            degraded: member.degraded,
             link: Link {
                 heard_ms_ago: member.heard.map(|heard| millis(now.time, heard)),
                 hears_me,

@@ -44,6 +44,7 @@ impl Node {
                 held_up: self.messaging.held_up(&known, member).map(|held_up| match held_up {
                     messaging::HeldUp::NotHeard => HeldUp::NotHeard,
                     messaging::HeldUp::NoDirectLink => HeldUp::NoDirectLink,
+                    messaging::HeldUp::Left => HeldUp::Left,
                 }),
                 receipt: receipt.map(|seen| of(seen)),
             }
@@ -244,7 +245,7 @@ impl WhyMessage {
             ));
         }
         if self.kind == MessageKind::Group && !of(&[Outcome::Waiting, Outcome::Expired]).is_empty() {
-            not.push("whether who waits has it from another member by now: its receipt would say so".into());
+            not.push("whether those for whom it waits or is expired have it from another member by now: their receipts would say so".into());
         }
         if self.kind == MessageKind::Group && self.from == me && self.deliveries.is_empty() {
             not.push(

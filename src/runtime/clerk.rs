@@ -204,9 +204,13 @@ impl Desk {
                     "no message that is kept here is {what}, and no gap names it; moot log lists messages, moot gaps what is missing"
                 ),
             })),
-            ([], earlier) => Err(RequestError::usage(format!(
+            ([], [one]) => Err(RequestError::usage(format!(
                 "no message of the newest run known here is {what}; of an earlier run there is this, write its handle if you \
-                 mean it: {}",
+                 mean it: {one}"
+            ))),
+            ([], earlier) => Err(RequestError::usage(format!(
+                "no message of the newest run known here is {what}; of earlier runs there are these, write the handle of the \
+                 one that you mean: {}",
                 earlier.join("; ")
             ))),
             (_, several) => Err(RequestError::usage(format!(

@@ -16,6 +16,7 @@ mod status;
 mod table;
 mod who;
 mod why;
+mod why_delivery;
 mod why_message;
 
 use jiff::tz::TimeZone;

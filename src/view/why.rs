@@ -2,7 +2,7 @@
 
 use super::who::state_word;
 use super::{Tone, View, age, latency, percent};
-use crate::base::{Presence, text};
+use crate::base::{DEGRADED_LOSS, Presence, text};
 use crate::node::api::{Evidence, EvidenceKind, Link, WhyMember};
 
 impl View {
@@ -10,13 +10,16 @@ impl View {
     #[must_use]
     pub fn why_member(&self, why: &WhyMember) -> String {
         let (state, tone) = state_word(why.state);
-        let mut lines = vec![format!(
-            "{} is {} since {} ({})",
-            self.ink.paint(Tone::Strong, &self.names.named(why.member, &why.nick)),
-            self.ink.paint(tone, state),
-            self.exact_time(why.since),
-            age(why.since_ms_ago)
-        )];
+        let name = self.ink.paint(Tone::Strong, &self.names.named(why.member, &why.nick));
+        let (since, span) = (self.exact_time(why.since), age(why.since_ms_ago));
+        let mut lines = vec![match why.state {
+            Presence::Left => format!("{name} {} at {since} ({span} ago)", self.ink.paint(tone, "left")),
+            _ => format!("{name} is {} since {since} ({span})", self.ink.paint(tone, state)),
+        }];
+        if why.degraded {
+            let because = self.degraded_because(why);
+            lines.push(format!("it counts as {}: {because}", self.ink.paint(Tone::Caution, "degraded")));
+        }
         let link = if self.names.is_me(why.member) { "this is you".into() } else { link(&why.link, why.state) };
         lines.push(format!("your link: {link}"));
         let verdict = &why.verdict;
@@ -46,6 +49,20 @@ impl View {
             }
         }
         lines.join("\n")
+    }
+
+    /// What speaks against a member that is there.
+    fn degraded_because(&self, why: &WhyMember) -> String {
+        let said = |kind: EvidenceKind| why.verdict.reports.iter().any(|item| item.kind == kind);
+        let loss = why.link.loss_in.max(why.link.loss_out).filter(|&loss| loss > DEGRADED_LOSS);
+        let facts = [
+            self.names.is_me(why.member).then(|| "you hear fewer than half of your links".to_owned()),
+            loss.map(|loss| format!("its link loses {}", percent(loss))),
+            said(EvidenceKind::Report).then(|| "it is reported".to_owned()),
+            said(EvidenceKind::Silence).then(|| "you do not hear it".to_owned()),
+        ];
+        let facts: Vec<String> = facts.into_iter().flatten().collect();
+        if facts.is_empty() { "others alone hear it".to_owned() } else { facts.join("; ") }
     }
 
     fn item(&self, item: &Evidence, is_vouched: bool) -> String {
@@ -121,6 +138,7 @@ mod tests {
             state: Presence::Unreachable,
             since: AT,
             since_ms_ago: 42_000,
+            degraded: false,
             link: Link {
                 heard_ms_ago: Some(46_000),
                 hears_me: Some(false),
@@ -164,6 +182,22 @@ the room's verdict rests on:
 who says that it is there:
   heard of by cy at 22:13:20.000: has heard a newer tick"
         );
+        let losing = WhyMember {
+            degraded: true,
+            link: Link { loss_in: Some(PerMille(230)), ..why.link.clone() },
+            verdict: Verdict {
+                reports: vec![evidence(EvidenceKind::Silence, 1, "ana", "silent for 4.1 s by now")],
+                contradictions: vec![],
+                evidence: vec![],
+            },
+            ..alive.clone()
+        };
+        let second = |why: &WhyMember| view().why_member(why).lines().nth(1).map(str::to_owned);
+        assert_eq!(second(&losing).as_deref(), Some("it counts as degraded: its link loses 23 %; you do not hear it"));
+        let kept = WhyMember { degraded: true, ..alive.clone() };
+        assert_eq!(second(&kept).as_deref(), Some("it counts as degraded: others alone hear it"));
+        let left = WhyMember { state: Presence::Left, ..why.clone() };
+        assert_eq!(view().why_member(&left).lines().next(), Some("bo left at 22:13:20.250 (42 s ago)"));
         let oneself = WhyMember { member: id(1), nick: "ana".into(), ..why.clone() };
         assert_eq!(view().why_member(&oneself).lines().nth(1), Some("your link: this is you"));
         let unheard = WhyMember {

@@ -3,19 +3,14 @@
 
 use super::events::{SENT_LATE_MS_MIN, is_private};
 use super::proof::left_out;
-use super::{Tone, View, age, count, latency};
+use super::{Tone, View, age, count};
 use crate::base::{Incarnation, MemberId, Wall, text};
-use crate::node::api::{
-    Delivery, DeliveryEvidence, HeldUp, MessageKind, Outcome, OwnFaults, ReceiptEvidence, Remembered, SignatureState,
-    Source, StoredSince, Try, WhyMessage, WhyMissing,
-};
+use crate::node::api::{DeliveryEvidence, Outcome, OwnFaults, Remembered, Source, WhyMessage, WhyMissing};
 
 /// Seconds since 1970 by which no node can have been started: lower ones are counts.
 const SECONDS_MIN: Incarnation = 1_000_000_000;
 /// Characters of an id that stands alone: as much as tells messages apart anywhere.
 const ID_CHARS: usize = 12;
-/// The disk has the count of the last change of the outcome only.
-const EARLIER_TRIES: &str = "an earlier run's tries may not be counted";
 
 impl View {
     /// What happened to a message: a line or two a receiver, then how it came here, then what is not known.
@@ -121,100 +116,6 @@ impl View {
         lines.join("\n")
     }
 
-    fn receiver(&self, kind: MessageKind, evidence: &DeliveryEvidence) -> String {
-        let delivery = &evidence.delivery;
-        let who = self.names.named(delivery.member, &delivery.nick);
-        let (said, tone) = match delivery.outcome {
-            Outcome::Delivered => (self.stored(&who, evidence), Tone::Good),
-            Outcome::Sending => (sending(evidence), Tone::Caution),
-            Outcome::Waiting => (waiting(kind, evidence), Tone::Caution),
-            Outcome::Unknown => (
-                format!(
-                    "unknown: {}, no receipt; whether the message was lost, the receipt was lost or {who} is down cannot be told apart",
-                    sent(delivery)
-                ),
-                Tone::Caution,
-            ),
-            Outcome::Refused => {
-                let why = evidence.reason.as_ref().map(|why| format!(": {}", text::sanitize(why))).unwrap_or_default();
-                (format!("refused: {who} said no after {}{why}", tries(delivery)), Tone::Bad)
-            }
-            Outcome::Expired => (expired(kind).into(), Tone::Bad),
-        };
-        format!("  {}", self.ink.paint(tone, &format!("{who}: {said}")))
-    }
-
-    fn stored(&self, who: &str, evidence: &DeliveryEvidence) -> String {
-        let is_later = evidence.receipt.as_ref().is_some_and(|receipt| receipt.may_be_later);
-        let after = match evidence.delivery.latency_us {
-            Some(us) if is_later => format!(", of which its first receipt came after {}", latency(us)),
-            Some(us) => format!(", of which its receipt came after {}", latency(us)),
-            None => String::new(),
-        };
-        let how = match (evidence.delivery.attempts, evidence.delivery.tries_may_be_missing) {
-            (0, false) => "it has it from another member".into(),
-            (0, true) => EARLIER_TRIES.into(),
-            (_, _) => tries(&evidence.delivery),
-        };
-        let signed = match &evidence.receipt {
-            Some(receipt) => self.signed(who, receipt),
-            None => "; its receipt is no longer kept".into(),
-        };
-        format!("stored on its disk{after}, {how}{signed}")
-    }
-
-    fn since(&self, stored: &StoredSince) -> String {
-        let who = self.names.named(stored.member, &stored.nick);
-        let receipt = &stored.receipt;
-        let said = format!(
-            "{who}: stored on its disk by {}: it was not known to be in the room when this was said, and a receipt that it signed \
-             later{} covers it{}, in its run {}{}",
-            self.exact_time(receipt.at),
-            covered(receipt),
-            self.via(receipt),
-            receipt.run,
-            state(receipt.signature),
-        );
-        let tone = if stored.receipt.signature == SignatureState::Broken { Tone::Bad } else { Tone::Good };
-        format!("  {}", self.ink.paint(tone, &said))
-    }
-
-    fn signed(&self, who: &str, receipt: &ReceiptEvidence) -> String {
-        let (what, via, state) = (covered(receipt), self.via(receipt), state(receipt.signature));
-        let at = self.exact_time(receipt.at);
-        let signed = if receipt.may_be_later {
-            format!("; of its receipts the newest is kept: {who} signed one{what} that came{via}")
-        } else {
-            format!("; {who} signed the receipt{what} that came{via}")
-        };
-        format!("{signed} at {at}, in its run {}{state}", receipt.run)
-    }
-
-    fn via(&self, receipt: &ReceiptEvidence) -> String {
-        let via = receipt.via.as_ref();
-        via.map(|hop| format!(" via {}", self.names.named(hop.member, &hop.nick))).unwrap_or_default()
-    }
-
-    /// When each try was made, and which way.
-    fn tries(&self, evidence: &DeliveryEvidence) -> Option<String> {
-        let first = evidence.tries.first()?;
-        let tried = |tried: &Try| {
-            let asked = if tried.asked_for { " when it asked" } else { "" };
-            format!("{}{asked}", self.exact_time(tried.at))
-        };
-        // Older attempts are not kept, so the first one known need not be the first one made.
-        let lately = if first.attempt == 1 { "" } else { "lately " };
-        let of = |flooded: bool| -> Vec<String> {
-            evidence.tries.iter().filter(|tried| tried.flooded == flooded).map(tried).collect()
-        };
-        let way = |manner: &str, times: Vec<String>| {
-            (!times.is_empty()).then(|| format!("{manner}, {lately}at {}", times.join(", ")))
-        };
-        let place = evidence.address.map(|address| format!("it was last at {address}"));
-        let told = [way("passed on by neighbours", of(true)), way("sent straight to it", of(false)), place];
-        Some(format!("    {}", told.into_iter().flatten().collect::<Vec<_>>().join("; ")))
-    }
-
     fn source(&self, why: &WhyMessage, source: &Source) -> String {
         let via = self.names.named_or_you(source.via, &source.nick);
         let how = match source.recovered {
@@ -235,85 +136,16 @@ impl View {
     }
 }
 
-fn covered(receipt: &ReceiptEvidence) -> String {
-    match (receipt.first, receipt.last) {
-        (Some(first), Some(last)) if first != last => format!(" for #{first} to #{last}"),
-        (Some(first), _) => format!(" for #{first}"),
-        (None, _) => " for its hash".into(),
-    }
-}
-
-const fn state(signature: SignatureState) -> &'static str {
-    match signature {
-        SignatureState::Holds => ", and the signature holds",
-        SignatureState::HeldWhenItCame => ", and the signature held when it came",
-        SignatureState::Broken => ", but what is kept of it does not verify: this proves nothing any more",
-    }
-}
-
-fn sending(evidence: &DeliveryEvidence) -> String {
-    let paused = match evidence.held_up {
-        None => "",
-        Some(HeldUp::NotHeard) => "; it is not heard now, so it is not sent again until it is",
-        Some(HeldUp::NoDirectLink) => "; there is no direct link to it now, so it is not sent again until there is",
-    };
-    format!("sending: {}, no receipt yet{paused}", sent(&evidence.delivery))
-}
-
-fn waiting(kind: MessageKind, evidence: &DeliveryEvidence) -> String {
-    let delivery = &evidence.delivery;
-    if (kind, evidence.held_up, delivery.attempts) == (MessageKind::Private, Some(HeldUp::NoDirectLink), 0) {
-        return "waiting: not sent, because there is no direct link to it from here, and private messages are not passed on; \
-                it is sent once there is one"
-            .into();
-    }
-    let then = match kind {
-        MessageKind::Group => "it fetches it once it is",
-        MessageKind::Private => "it is sent once it is",
-    };
-    match delivery.attempts {
-        0 => format!("waiting: not sent, because it was not reachable; {then}"),
-        _ => format!("waiting: {}, and it was not reachable; {then}", sent(delivery)),
-    }
-}
-
-const fn expired(kind: MessageKind) -> &'static str {
-    match kind {
-        MessageKind::Group => {
-            "expired: never sent; its life of 7 days is over, or its text is no longer kept for others"
-        }
-        MessageKind::Private => "expired: never sent, and its life of 7 days is over",
-    }
-}
-
-fn sent(delivery: &Delivery) -> String {
-    let earlier = delivery.tries_may_be_missing;
-    match delivery.attempts {
-        0 if earlier => EARLIER_TRIES.into(),
-        0 => "not sent yet".into(),
-        // Copies of one try are not counted.
-        1 => with_earlier("tried once".into(), earlier),
-        n => with_earlier(format!("tried {n} times"), earlier),
-    }
-}
-
 fn were(n: u64) -> &'static str {
     if n == 1 { "was" } else { "were" }
 }
 
-fn tries(delivery: &Delivery) -> String {
-    with_earlier(count(delivery.attempts.into(), "try", "tries"), delivery.tries_may_be_missing)
-}
-
-fn with_earlier(counted: String, earlier: bool) -> String {
-    if earlier { format!("{counted} ({EARLIER_TRIES})") } else { counted }
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::base::{MessageId, Run};
     use crate::node::api::{Answer, Asked, Gap, Hop};
+    use crate::node::api::{Delivery, HeldUp, MessageKind, ReceiptEvidence, SignatureState, StoredSince, Try};
     use crate::view::events::tests::{delivery, view};
     use crate::view::names::tests::id;
 
@@ -324,7 +156,11 @@ mod tests {
         attempts.map(|attempt| Try { at: at(attempt), attempt, asked_for: attempt == 3, flooded: false }).collect()
     }
 
-    fn evidence(delivery: Delivery, tries: Vec<Try>, receipt: Option<ReceiptEvidence>) -> DeliveryEvidence {
+    pub(in crate::view) fn evidence(
+        delivery: Delivery,
+        tries: Vec<Try>,
+        receipt: Option<ReceiptEvidence>,
+    ) -> DeliveryEvidence {
         let address = Some("192.168.1.6:4460".parse().unwrap()).filter(|_| !tries.is_empty());
         DeliveryEvidence { delivery, reason: None, tries, address, held_up: None, receipt }
     }
