@@ -54,7 +54,9 @@ fn what_was_handed_to_the_node_is_never_an_error_that_one_tries_again_on() {
     let cut_off = send.wait_with_output().expect("ended");
     assert_eq!(cut_off.status.code(), Some(4), "{cut_off:?}");
     // The node tells its own output and `send` on two ways: which of them it still got to is not for this test to say.
-    let durable = format!("moot: the node has ended; {handle} is on its disk, and is sent on once the node runs again");
+    let durable = format!(
+        "moot: the node has ended; {handle} is on its disk, and who lacks it fetches it once the node runs again"
+    );
     let unknown = format!(
         "moot: the node has ended; whether {handle} was sent is unknown, and moot why {handle} tells once the node runs again"
     );

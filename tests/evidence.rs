@@ -62,7 +62,7 @@ fn what_was_said_is_found_by_its_words_also_after_a_restart() {
 
     for (args, sentence) in [
         (&["search", "!?"][..], "\"!?\" holds no word to look for; a word has letters or digits"),
-        (&["search", "--from", "zoe", "hi"], "nobody here is or was called zoe; moot who lists the members"),
+        (&["search", "--from", "zoe", "hi"], "nobody known here is called zoe now; moot who lists the members"),
     ] {
         let refused = homes[1].moot(args);
         assert_eq!((refused.status.code(), complaint(&refused)), (Some(2), format!("moot: {sentence}")));

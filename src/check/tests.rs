@@ -261,6 +261,7 @@ impl Story {
                 uptime_ms: 0,
                 probably_cut_off: false,
                 disk_full_since: None,
+                silent_since: None,
             },
             members: members.collect(),
             messages: MessageCounts::default(),

@@ -113,7 +113,11 @@ impl Node {
     /// Asks, and prints the answer in words.
     fn tell(&mut self, request: Request, counters: Counters, output: Output) -> Result<(), Failure> {
         let response = self.ask(request)?;
-        let view = output.view(self.names()?);
+        let status = self.status()?;
+        let view = output.view(names_in(&status));
+        if let Some(since) = status.node.silent_since {
+            out::line(&view.silent(since))?;
+        }
         if let Some(text) = repl::answer(&view, &response, counters) {
             out::line(&text)?;
         }
@@ -138,7 +142,8 @@ pub(super) fn who(home: &Path, watch: bool, output: Output) -> Result<Exit, Fail
         Form::Text => {
             let status = node.status()?;
             let view = output.view(names_in(&status));
-            let warning = status.node.probably_cut_off.then(|| view.cut_off());
+            let silent = status.node.silent_since.map(|since| view.silent(since));
+            let warning = silent.or_else(|| status.node.probably_cut_off.then(|| view.cut_off()));
             Ok(warning.into_iter().chain([view.who(&status.members)]).collect::<Vec<_>>().join("\n"))
         }
     })
@@ -200,7 +205,11 @@ pub(super) fn gaps(home: &Path, output: Output) -> Result<Exit, Failure> {
     match output.form {
         Form::Text => {
             let status = node.status()?;
-            out::line(&output.view(names_in(&status)).gaps(&gaps, status.node.disk_full_since))?;
+            out::line(&output.view(names_in(&status)).gaps(
+                &gaps,
+                status.node.disk_full_since,
+                status.node.silent_since,
+            ))?;
         }
         Form::Json => out::json(&gaps)?,
     }
@@ -223,7 +232,10 @@ pub(super) fn log(home: &Path, last: u64, output: Output) -> Result<Exit, Failur
         Form::Json => {
             out::json(&messages)?;
             if left_out > 0 {
-                let _ = writeln!(io::stderr(), "moot: {left_out} older messages did not fit one answer; ask for fewer");
+                let _ = writeln!(
+                    io::stderr(),
+                    "moot: {left_out} older messages did not fit one answer; moot search finds them by their words"
+                );
             }
         }
     }
@@ -310,11 +322,13 @@ pub(super) fn tail(home: &Path, output: Output) -> Result<Exit, Failure> {
 
 pub(super) fn leave(home: &Path, output: Output) -> Result<Exit, Failure> {
     let mut node = Node::at(home)?;
+    let was_silent = node.status()?.node.silent_since.is_some();
     node.ask(Request::Leave)?;
     // It hangs up once its home is free, for whoever starts a node there next.
     let has_ended = matches!(node.client.next_event_within(SILENT_TIME_MAX), Err(ClientError::Gone));
     if output.form == Form::Text {
-        out::line(if has_ended { "said goodbye; the node has ended" } else { "said goodbye; the node ends" })?;
+        let goodbye = if was_silent { "it had fallen silent and said no goodbye" } else { "said goodbye" };
+        out::line(&format!("{goodbye}; the node {}", if has_ended { "has ended" } else { "ends" }))?;
     }
     Ok(Exit::Well)
 }

@@ -51,9 +51,9 @@ The states, as this node judges them:
   unreachable  two members report that they do not hear it, or one for longer, and nobody
                contradicts: it is down, or cut off
   left         it said goodbye
-  degraded     beside alive: only others' word keeps it from being reported, somebody reports it,
-               or its link loses more than a fifth; of yourself: you hear fewer than half of your
-               links
+  degraded     beside alive or suspect: only others' word keeps it from being reported, somebody
+               reports it, or its link loses more than a fifth; of yourself: you hear fewer than half
+               of your links, in a room of four or more: with fewer that says nothing
 
 Because says why in a few words, and moot why NICK shows all of the evidence. In --json your own
 row has \"you\": true.";

@@ -36,9 +36,9 @@ pub(super) fn send(home: &Path, send: SendArgs, output: Output) -> Result<Exit, 
     // Asked first: once the text is handed over, nothing may end this as an error that one tries again on.
     let names = node.names().map_err(|failure| failure.context("nothing was sent"))?;
     let to = to.map(|to| names.ignoring_case(&to)).transpose().map_err(Failure::misuse)?;
+    let interrupted = interrupts()?;
     let sent = hand_over(&mut node, Request::Send { to, text, follow: true }, timeout)?;
     let mut errand = Errand::new(sent, wait);
-    let interrupted = interrupts()?;
     let until = clock::time() + timeout;
     while !errand.is_over() {
         let left = until.since(clock::time());
@@ -254,9 +254,14 @@ impl Errand {
             (State::Accepted, Some(error)) => Some(format!(
                 "{error}; whether {handle} was sent is unknown, and moot why {handle} tells once the node runs again"
             )),
-            (State::Durable, Some(error)) => {
-                Some(format!("{error}; {handle} is on its disk, and is sent on once the node runs again"))
-            }
+            (State::Durable, Some(error)) => Some(match self.sent.kind {
+                MessageKind::Private => {
+                    format!("{error}; {handle} is on its disk, and is sent on once the node runs again")
+                }
+                MessageKind::Group => {
+                    format!("{error}; {handle} is on its disk, and who lacks it fetches it once the node runs again")
+                }
+            }),
         }
     }
 

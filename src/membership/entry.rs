@@ -17,9 +17,9 @@ use super::view::Shown;
 use crate::base::{ByMember, DEGRADED_LOSS, EventNumber, MemberId, Now, OfMember, Presence, Run, Seldom, Time, Wall};
 use crate::wire::{Card, HeldMember, Leave, Signed};
 
-/// Why it may be silent and there.
 /// As long as a silence lasts, beside the time when it was noticed.
 const SO_FAR: &str = " by now";
+/// Why it may be silent and there.
 const EXPLAINED: &str = " by now, which may be what is lost on the way here";
 /// Items of evidence shown for one member.
 const EVIDENCE_MAX: usize = 24;

@@ -144,7 +144,11 @@ impl Evidence {
             Detail::Report { probes_lost, lag_ms } => (probes_lost, lag_ms),
         };
         let tick = self.tick.unwrap_or(0);
-        let mut words = format!("did not hear it after tick {tick}; {probes_lost} probes lost");
+        let mut words = match (tick, probes_lost) {
+            (0, 0) => "did not hear it since it looks for it".to_owned(),
+            (0, lost) => format!("did not hear it since it looks for it; {lost} probes lost"),
+            (tick, lost) => format!("did not hear it after tick {tick}; {lost} probes lost"),
+        };
         if *lag_ms > 0 {
             write!(words, ", own loop {lag_ms} ms late").expect("a string takes everything");
         }

@@ -394,13 +394,13 @@ fn close_stretch(lines: &mut Vec<HeldMember>, end: Bound<MemberId>) {
 
 type Range = (Bound<MemberId>, Bound<MemberId>);
 
-/// Whether an id lies within.
 /// Whether a member is alive, and not for long, by this node's wall clock.
 fn came_lately(entry: &Entry, now: Wall) -> bool {
     let since = Duration::from_millis(now.0.abs_diff(entry.since.0));
     entry.presence == Some(Presence::Alive) && since <= LATELY
 }
 
+/// Whether an id lies within.
 fn within(range: Range, id: MemberId) -> bool {
     range.contains(&id)
 }

@@ -101,7 +101,7 @@ pub struct ReceiptSeen {
     pub bytes: Arc<[u8]>,
 }
 
-/// How many deliveries stand where: of what this run said, and of what was kept when it began. What became of a message is
+/// How many deliveries stand where: of what this run said, and of what was on the disk when it began. What became of a message is
 /// counted on when the message is forgotten.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OutcomeCounts {
@@ -198,7 +198,8 @@ impl Outcome {
 }
 
 impl OutcomeCounts {
-    fn of(&mut self, outcome: Outcome) -> &mut u64 {
+    /// How many are so.
+    pub const fn of(&mut self, outcome: Outcome) -> &mut u64 {
         match outcome {
             Outcome::Waiting => &mut self.waiting,
             Outcome::Sending => &mut self.sending,
@@ -226,6 +227,11 @@ pub(super) struct Book {
 }
 
 impl Book {
+    /// An empty one; `ended` is how deliveries stand of messages that an earlier run let go.
+    pub fn with(ended: OutcomeCounts) -> Self {
+        Self { counts: ended, ..Self::default() }
+    }
+
     pub fn add(
         &mut self,
         id: MessageId,
@@ -290,8 +296,9 @@ impl Book {
     }
 
     /// One's own group messages at these places, in that order.
-    pub fn said_in(&self, places: impl RangeBounds<(Run, Seq)>) -> impl Iterator<Item = OutId> {
-        self.by_place.range(places).map(|(_, &out)| out)
+    pub fn said_in(&self, places: &impl RangeBounds<(Run, Seq)>) -> impl Iterator<Item = OutId> {
+        let bounds = (places.start_bound().cloned(), places.end_bound().cloned());
+        self.by_place.range(bounds).map(|(_, &out)| out)
     }
 
     /// The receipts of a member for what was said after `place` in the same run, in that order.

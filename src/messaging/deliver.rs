@@ -189,7 +189,7 @@ impl Messaging {
         self.expect_fetch(step, to);
     }
 
-    /// Stores a new outcome; it is told once it is on disk.
+    /// Stores a new outcome; it is told once it is on disk. Of a message that was let go nothing changes any more.
     pub(super) fn change(
         &mut self,
         step: &mut Step,
@@ -201,6 +201,9 @@ impl Messaging {
         let Some(message) = self.book.message_mut(out) else { return 0 };
         let (id, key) = (message.id, message.key);
         let cause = step.cause.or(message.shown.map(Cause::Event));
+        if message.bytes.is_none() {
+            return 0;
+        }
         let Some(delivery) = message.deliveries.get_mut(&to) else { return 0 };
         delivery.changing = Some(outcome);
         let group = match key.stream {

@@ -113,12 +113,22 @@ impl Messaging {
     pub(super) fn give(&mut self, step: &mut Step, to: MemberId) {
         let settled = self.settled_upto;
         while let Some(peer) = self.peers.get_mut(&to).filter(|peer| peer.session.is_some() && peer.is_queue_empty())
-            && let Some(Giving { after, what, .. }) = peer.giving.front()
+            && let Some(Giving { pull, after, what, .. }) = peer.giving.front()
         {
             let own = match what {
                 Given::Message(_, _, own) => *own,
                 Given::End(_) => None,
             };
+            let (author, run, _, _) = *pull;
+            if let Given::Message(seq, id, _) = what
+                && self.log.kept((author, run, *seq), *id).is_none()
+            {
+                // It was pruned meanwhile; what is asked for again hears so.
+                if let Some(peer) = self.peers.get_mut(&to) {
+                    peer.giving.pop_front();
+                }
+                continue;
+            }
             // It may have been given up meanwhile, and wait again.
             let is_first = |out: &OutId| self.book.delivery(*out, to).is_some_and(Delivery::was_never_sent);
             let after = match own.filter(|out| *after <= settled && is_first(out)) {
@@ -137,11 +147,7 @@ impl Messaging {
             let (author, run, first, last) = *pull;
             let (bytes, frame) = match what {
                 Given::Message(seq, id, _) => {
-                    let Some(kept) = self.log.kept((author, run, *seq), *id) else {
-                        // It was pruned meanwhile; what is asked for again hears so.
-                        peer.giving.pop_front();
-                        continue;
-                    };
+                    let Some(kept) = self.log.kept((author, run, *seq), *id) else { return };
                     (kept.bytes.len(), MessagingFrame::Recovered(kept.bytes.to_vec()))
                 }
                 Given::End(lacking) => {

@@ -32,7 +32,7 @@ pub(super) struct Author {
     pub floor: Option<Run>,
     pub runs: BTreeMap<Run, RunLog>,
     /// Committed, and not told yet because something before it is missing.
-    pub untold: BTreeMap<(Run, Seq), Untold>,
+    pub untold: BTreeMap<(Run, Seq), HeldBack>,
     pub deadlines: BTreeSet<(Time, Run, Seq)>,
     /// What is told next, in this order.
     pub telling: VecDeque<Telling>,
@@ -45,12 +45,20 @@ pub(super) struct Untold {
     pub cause: Option<Cause>,
 }
 
+/// A group message that waits for those before it, with its text: it may be let go meanwhile, and is told all the same.
+#[derive(Debug)]
+pub(super) struct HeldBack {
+    pub untold: Untold,
+    /// The message, and others of its place that came while it waited.
+    pub versions: Vec<Kept>,
+}
+
 /// Something to be told about an author, in its turn.
 #[derive(Debug)]
 pub(super) enum Telling {
     Message {
         place: Place,
-        id: MessageId,
+        kept: Kept,
         cause: Option<Cause>,
         late: bool,
     },
@@ -231,8 +239,9 @@ impl Log {
         });
         let holes = holes.collect();
         let chains = gone.iter().map(|(&run, of)| (run, of.chain.clone())).collect();
-        let forgotten = Forgotten { below, chains, holes };
-        known.untold = known.untold.split_off(&(below, 0));
+        let stay = known.untold.split_off(&(below, 0));
+        let untold = std::mem::replace(&mut known.untold, stay);
+        let forgotten = Forgotten { below, chains, holes, untold };
         known.deadlines.retain(|&(_, run, _)| run >= below);
         for kept in
             gone.into_values().flat_map(|run| run.kept.into_values().chain(run.forks.into_iter().map(|fork| fork.1)))
@@ -289,7 +298,7 @@ impl Log {
     }
 
     /// What must go so that the rest keeps to the limits, as (author, run, up to): a sixteenth more than
-    /// needed, so that pruning is rare; and whatever came before `oldest`.
+    /// needed, so that pruning is rare; and whatever came before `oldest`. What waits to be told holds its text itself.
     pub fn prune(&mut self, oldest: Lived) -> BTreeMap<(MemberId, Run), Seq> {
         let mut pruned = BTreeMap::new();
         let over = self.arrived.len() > RETAINED_MESSAGES_MAX || self.bytes > RETAINED_BYTES_MAX;
@@ -394,7 +403,7 @@ impl Log {
 }
 
 /// What was forgotten of an author to make room for a newer run.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Debug)]
 pub(super) struct Forgotten {
     /// Runs below are not tracked any more.
     pub below: Run,
@@ -402,6 +411,8 @@ pub(super) struct Forgotten {
     pub chains: BTreeMap<Run, Chain>,
     /// What was missing of them, and was not told yet.
     pub holes: Vec<(Run, Seq, Seq)>,
+    /// What was held back of them.
+    pub untold: BTreeMap<(Run, Seq), HeldBack>,
 }
 
 /// The run is below those that are tracked of its author.

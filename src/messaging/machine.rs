@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::book::{Book, OutId};
+use super::book::{Book, OutId, OutcomeCounts};
 use super::flood::Flood;
 use super::log::Log;
 use super::outbox::{Outbox, Output};
@@ -41,6 +41,8 @@ pub struct Settings {
     pub rng: Rng,
     /// The home has met another member before: what was said since is no history.
     pub has_met: bool,
+    /// How deliveries stand of messages that are on the disk, and that earlier runs let go.
+    pub ended: OutcomeCounts,
 }
 
 /// Subsystem 3 of one node.
@@ -79,6 +81,8 @@ pub struct Messaging {
     pub(super) recovery: Recovery,
     /// How often a message that is on its way to the disk came again: those that did not are not here.
     pub(super) early_copies: BTreeMap<MessageId, u64>,
+    /// Messages of one's own that nobody can be given any more, and of which the disk refused to hear so.
+    pub(super) let_go_again: Vec<OutId>,
     pub(super) counters: Counters,
     /// The disk took nothing of the last batch.
     pub(super) is_disk_full: bool,
@@ -170,13 +174,14 @@ impl Messaging {
             gaps: BTreeMap::new(),
             refused_gaps: BTreeSet::new(),
             own: Own::default(),
-            book: Book::default(),
+            book: Book::with(settings.ended),
             peers: ByMember::default(),
             dirty: BTreeSet::new(),
             receipts: ReceiptsDue::default(),
             flood: Flood::default(),
             recovery: Recovery::default(),
             early_copies: BTreeMap::new(),
+            let_go_again: Vec::new(),
             counters: Counters::default(),
             is_disk_full: false,
             gated: BTreeSet::new(),
@@ -419,8 +424,8 @@ impl Messaging {
             Pending::Delivery { out, to, outcome, .. } => self.delivery_not_stored(step, out, to, outcome),
             Pending::Receipt { receiver, settled, .. } => self.receipt_not_stored(step, receiver, &settled),
             Pending::Undone => self.own.undone_not_stored(),
-            // The disk calls them open still: so do the counts, and the next run.
-            Pending::LetGo { gone, .. } => gone.into_iter().for_each(|out| drop(self.book.forget(out))),
+            // The disk calls them open still, and so do the counts, until a record that covers them is on it.
+            Pending::LetGo { gone, .. } => self.let_go_again.extend(gone),
             Pending::Gap(key) => drop(self.refused_gaps.insert(key)),
         }
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::log::{Place, Telling, Untold};
+use super::log::{HeldBack, Place, Telling, Untold};
 use super::machine::{Messaging, Pending, PrivateArrival};
 use super::outbox::{EventKind, Shown};
 use super::privates::HeldMessage;
@@ -38,8 +38,10 @@ impl Messaging {
     pub(super) fn show_in_turn(&mut self, step: &mut Step, place: Place, cause: Option<Cause>) {
         let (author, run, seq) = place;
         let deadline = step.now.time + HOLD;
+        let Some(kept) = self.log.run(author, run).and_then(|of| of.kept.get(&seq)).cloned() else { return };
         let Some(known) = self.log.author_mut(author) else { return };
-        known.untold.insert((run, seq), Untold { deadline, cause });
+        let held_back = HeldBack { untold: Untold { deadline, cause }, versions: vec![kept] };
+        known.untold.insert((run, seq), held_back);
         known.deadlines.insert((deadline, run, seq));
         self.advance_author(step, author);
     }
@@ -80,7 +82,7 @@ impl Messaging {
             let Some(known) = self.log.author(author) else { return Turn::Nothing };
             let (told, restored) = known.runs.get(&run).map_or((0, 0), |of| (of.told, of.restored));
             let is_passed = known.runs.range(run..).skip(1).any(|(_, later)| later.told > 0);
-            let cause = known.untold.get(&(run, seq)).and_then(|untold| untold.cause);
+            let cause = known.untold.get(&(run, seq)).and_then(|held_back| held_back.untold.cause);
             let late = seq <= told || seq < restored || is_passed;
             let missing = if seq <= told { None } else { self.missing_before(step, (author, run, seq)) };
             match missing {
@@ -100,16 +102,20 @@ impl Messaging {
     fn take_turn(&mut self, place: Place, late: bool) {
         let (author, run, seq) = place;
         let Some(known) = self.log.author_mut(author) else { return };
-        let Some(untold) = known.untold.remove(&(run, seq)) else { return };
-        known.deadlines.remove(&(untold.deadline, run, seq));
-        let Some(of) = known.runs.get_mut(&run) else { return };
-        of.told = of.told.max(seq);
-        if let Some(id) = of.kept.get(&seq).map(|kept| kept.id) {
-            known.telling.push_back(Telling::Message { place, id, cause: untold.cause, late });
+        let Some(held_back) = known.untold.remove(&(run, seq)) else { return };
+        known.deadlines.remove(&(held_back.untold.deadline, run, seq));
+        if let Some(of) = known.runs.get_mut(&run) {
+            of.told = of.told.max(seq);
         }
-        // Others of its place came while it waited.
-        for (_, fork) in of.forks.iter().filter(|(at, _)| *at == seq) {
-            known.telling.push_back(Telling::Message { place, id: fork.id, cause: untold.cause, late: true });
+        self.tell_next(place, held_back, late);
+    }
+
+    /// What was held back is told next of its author.
+    pub(super) fn tell_next(&mut self, place: Place, held_back: HeldBack, late: bool) {
+        let Some(known) = self.log.author_mut(place.0) else { return };
+        let HeldBack { untold: Untold { cause, .. }, versions } = held_back;
+        for (number, kept) in versions.into_iter().enumerate() {
+            known.telling.push_back(Telling::Message { place, kept, cause, late: late || number > 0 });
         }
     }
 
@@ -124,7 +130,8 @@ impl Messaging {
         if seq != 1 {
             return None;
         }
-        let signed = Signed::<GroupMessage>::open_trusted(&of.kept.get(&1)?.bytes).ok()?;
+        let first = of.kept.get(&1).or_else(|| self.log.author(author)?.untold.get(&(run, 1))?.versions.first())?;
+        let signed = Signed::<GroupMessage>::open_trusted(&first.bytes).ok()?;
         let Prev::Earlier { run: earlier, seq: last, .. } = signed.value().prev else { return None };
         let known = self.log.author(author)?;
         if known.floor.is_some_and(|floor| earlier < floor) {
@@ -271,12 +278,11 @@ impl Messaging {
                         self.out.tell(step, cause, EventKind::Gap(GapRecord { first, last, ..gap.clone() }));
                     }
                 }
-                Some(Telling::Message { place, id, cause, late }) => {
-                    let Some(kept) = self.log.kept(place, id) else { continue };
-                    let bytes = kept.bytes.clone();
+                Some(Telling::Message { kept, cause, late, .. }) => {
                     let via = (kept.via != author, kept.via, kept.recovered);
-                    let signed = Signed::<GroupMessage>::open_trusted(&bytes).expect("it was verified when it came");
-                    self.show_group(step, id, signed.value(), Some(via), late, cause);
+                    let signed =
+                        Signed::<GroupMessage>::open_trusted(&kept.bytes).expect("it was verified when it came");
+                    self.show_group(step, kept.id, signed.value(), Some(via), late, cause);
                     if via.2 {
                         self.recovery_got(step, via.1, 1, cause);
                     }
@@ -304,11 +310,14 @@ impl Messaging {
 
     /// A second message of one place shows beside the first: at once, or with it.
     pub(super) fn tell_fork(&mut self, step: &mut Step, place: Place, id: MessageId, cause: Option<Cause>) {
-        let known = self.log.author_mut(place.0);
-        if let Some(known) = known.filter(|known| !known.untold.contains_key(&(place.1, place.2))) {
-            known.telling.push_back(Telling::Message { place, id, cause, late: true });
-            self.tell_author(step, place.0);
+        let Some(kept) = self.log.kept(place, id).cloned() else { return };
+        let Some(known) = self.log.author_mut(place.0) else { return };
+        if let Some(held_back) = known.untold.get_mut(&(place.1, place.2)) {
+            held_back.versions.push(kept);
+            return;
         }
+        known.telling.push_back(Telling::Message { place, kept, cause, late: true });
+        self.tell_author(step, place.0);
     }
 
     /// `source`: whether it came from another than its author, from whom, and because it was asked for.
@@ -359,10 +368,13 @@ impl Messaging {
     /// is not told as a gap: nothing proves that it exists, and its author sends it again if it does.
     pub(super) fn show_private_in_turn(&mut self, step: &mut Step, message: &PrivateMessage, arrival: PrivateArrival) {
         let (author, run, seq) = (message.author, message.run, message.seq);
-        let stream = self.privates.stream_mut(author, run);
-        let late = seq <= stream.told;
         let waits = self.privates.held.get(&author).is_some_and(|held| !held.untold.is_empty());
-        let stream = self.privates.stream_mut(author, run);
+        let Some(stream) = self.privates.stream_mut(author, run) else {
+            // Its run was forgotten while it was on its way to the disk.
+            self.show_private(step, arrival.id, message, true, arrival.cause);
+            return;
+        };
+        let late = seq <= stream.told;
         if late || (seq == stream.told + 1 && !waits) {
             stream.told = stream.told.max(seq);
             self.show_private(step, arrival.id, message, late, arrival.cause);
@@ -384,14 +396,17 @@ impl Messaging {
         {
             let overdue = held.deadlines.first().is_some_and(|&(deadline, _, _)| deadline <= now)
                 || held.untold.len() > HELD_BACK_MESSAGES_MAX;
-            let told = self.privates.stream_mut(author, run).told;
+            // Nothing more comes of a run that was forgotten.
+            let told = self.privates.stream_mut(author, run).map_or(seq, |stream| stream.told);
             if seq > told + 1 && !overdue {
                 break;
             }
             let Some(held) = self.privates.held.get_mut(&author) else { break };
             let Some(message) = held.untold.remove(&(run, seq)) else { break };
             held.deadlines.remove(&(message.untold.deadline, run, seq));
-            self.privates.stream_mut(author, run).told = told.max(seq);
+            if let Some(stream) = self.privates.stream_mut(author, run) {
+                stream.told = told.max(seq);
+            }
             let private: PrivateMessage = decode_layout(&message.bytes).expect("it was decoded when it came");
             let id = crate::wire::layout_id::<PrivateMessage>(&message.bytes);
             self.show_private(step, id, &private, false, message.untold.cause);

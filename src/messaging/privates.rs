@@ -126,7 +126,7 @@ impl Privates {
         if let Some(below) = below {
             self.forget_runs(author, below);
         }
-        self.stream_mut(author, run);
+        self.streams.entry((author, run)).or_default();
         Ok(below)
     }
 
@@ -138,8 +138,9 @@ impl Privates {
         self.floors.get(&author).is_some_and(|&floor| run < floor)
     }
 
-    pub fn stream_mut(&mut self, author: MemberId, run: Run) -> &mut Stream {
-        self.streams.entry((author, run)).or_default()
+    /// `None` of a run that was forgotten: made anew, it would know nothing of what was seen.
+    pub fn stream_mut(&mut self, author: MemberId, run: Run) -> Option<&mut Stream> {
+        self.streams.get_mut(&(author, run))
     }
 
     /// The order of a message that arrives now: not after one that its author sent later, on disk or on its way there.
@@ -155,15 +156,15 @@ impl Privates {
     }
 
     pub fn commit(&mut self, author: MemberId, run: Run, seq: Seq, kept: PrivateKept) {
-        let stream = self.streams.entry((author, run)).or_default();
+        let Some(stream) = self.streams.get_mut(&(author, run)) else { return };
         stream.incoming.remove(&seq);
         stream.seen.insert(seq);
         self.keep(author, run, seq, kept);
     }
 
     fn keep(&mut self, author: MemberId, run: Run, seq: Seq, kept: PrivateKept) {
+        let Some(stream) = self.streams.get_mut(&(author, run)) else { return };
         self.by_id.insert(kept.id, (author, run, seq));
-        let stream = self.streams.entry((author, run)).or_default();
         if stream.ids.insert(seq, kept).is_none() {
             self.ids += 1;
             *self.ids_by_author.entry(author).or_default() += 1;
@@ -282,6 +283,7 @@ mod tests {
         id[..8].copy_from_slice(&seq.to_be_bytes());
         id[8..16].copy_from_slice(&run.boot.to_be_bytes());
         let kept = PrivateKept { id: MessageId(id), order, at: Wall(1), duplicates: 0 };
+        assert!(privates.admit_run(MemberId([author; 32]), run).is_ok());
         privates.commit(MemberId([author; 32]), run, seq, kept);
         MessageId(id)
     }
@@ -298,6 +300,10 @@ mod tests {
         }
         assert_eq!(privates.admit_run(author, run(3)), Ok(Some(run(2).next())));
         let id = MessageId([7; 32]);
+        assert_eq!(privates.known(author, run(2), 1, id), KnownPrivate::Below);
+        // What was on its way to the disk when its run was forgotten does not bring the run back.
+        privates.commit(author, run(2), 2, PrivateKept { id, order: 2, at: Wall(1), duplicates: 0 });
+        assert!(privates.stream_mut(author, run(2)).is_none());
         assert_eq!(privates.known(author, run(2), 1, id), KnownPrivate::Below);
         assert_eq!(privates.admit_run(author, run(1)), Err(RunTooOld));
         // Never seen, and newer than what was forgotten.

@@ -295,7 +295,7 @@ impl Messaging {
         match self.privates.known(peer, run, seq, id) {
             KnownPrivate::Held => {
                 self.counters.duplicates += 1;
-                if let Some(kept) = self.privates.stream_mut(peer, run).ids.get_mut(&seq) {
+                if let Some(kept) = self.privates.stream_mut(peer, run).and_then(|of| of.ids.get_mut(&seq)) {
                     kept.duplicates += 1;
                 }
                 self.private_receipt_repeated(step, peer, id);
@@ -325,7 +325,9 @@ impl Messaging {
         let at = step.now.wall;
         self.provisional_messages += 1;
         self.provisional_bytes += bytes.len();
-        self.privates.stream_mut(author, run).incoming.insert(seq, PrivateIncoming { id, order });
+        if let Some(stream) = self.privates.stream_mut(author, run) {
+            stream.incoming.insert(seq, PrivateIncoming { id, order });
+        }
         let arrival = PrivateArrival { id, bytes: bytes.clone(), order, at, cause: step.cause };
         self.store(Record::PrivateReceived { bytes, order, at }, Pending::Private(arrival));
     }
@@ -356,7 +358,9 @@ impl Messaging {
         self.provisional_bytes -= arrival.bytes.len();
         self.early_copies.remove(&arrival.id);
         let message: PrivateMessage = decode_layout(&arrival.bytes).expect("it was decoded when it came");
-        self.privates.stream_mut(message.author, message.run).incoming.remove(&message.seq);
+        if let Some(stream) = self.privates.stream_mut(message.author, message.run) {
+            stream.incoming.remove(&message.seq);
+        }
         let refused = MessagingFrame::Refused { id: arrival.id, reason: RefusedReason::DiskFull };
         self.out.send(message.author, refused);
     }

@@ -3,7 +3,7 @@
 
 use std::ops::RangeBounds;
 
-use super::book::OutId;
+use super::book::{Delivery, OutId, Outgoing};
 use super::log::Forgotten;
 use super::machine::{Messaging, Pending};
 use super::record::{Outcome, Record};
@@ -34,7 +34,7 @@ impl Messaging {
                 continue;
             }
             self.let_own_go(step, pruned, (run, 0)..=(run, upto));
-            let kept: Vec<OutId> = self.book.said_in((run, 0)..=(run, Seq::MAX)).collect();
+            let kept: Vec<OutId> = self.book.said_in(&((run, 0)..=(run, Seq::MAX))).collect();
             self.receipts.keep(run, |member| kept.iter().any(|&out| self.book.delivery(out, member).is_some()));
         }
     }
@@ -53,13 +53,17 @@ impl Messaging {
     /// Room was made for a newer run: what was known of those below is gone, but for what is missing of them. That is a gap, and
     /// stays one.
     pub(super) fn runs_forgotten(&mut self, step: &mut Step, author: MemberId, forgotten: Forgotten) {
-        let Forgotten { below, chains, holes } = forgotten;
+        let Forgotten { below, chains, holes, untold } = forgotten;
         self.counters.pruned += 1;
         for (run, chain) in chains {
             self.cut_gaps_to(author, run, &chain);
         }
         for (run, first, last) in holes {
             self.tell_gap(step, (author, run, first), last, step.cause);
+        }
+        for ((run, seq), held_back) in untold {
+            self.tell_next((author, run, seq), held_back, true);
+            self.gated.insert(author);
         }
         let record = Record::RunsForgotten { author, below };
         if author == self.me {
@@ -78,21 +82,33 @@ impl Messaging {
 
     /// Group messages of one's own that nobody can be given any more: nothing of them is sent from now on, and with `record` on
     /// disk how their deliveries stand is final.
-    fn let_own_go(&mut self, step: &Step, record: Record, places: impl RangeBounds<(Run, Seq)>) {
+    fn let_own_go(&mut self, step: &mut Step, record: Record, places: impl RangeBounds<(Run, Seq)>) {
         let is_durable = |out: &OutId| self.book.message(*out).is_some_and(|message| message.is_durable);
-        let gone: Vec<OutId> = self.book.said_in(places).filter(is_durable).collect();
+        let mut gone: Vec<OutId> = self.book.said_in(&places).filter(is_durable).collect();
         for &out in &gone {
             let Some(message) = self.book.message(out) else { continue };
-            let place = message.place();
-            let members: Vec<MemberId> = message.deliveries.keys().copied().collect();
-            for member in members {
+            let stands_unsent = |delivery: &Delivery| {
+                delivery.changing.unwrap_or(delivery.outcome) == Outcome::Sending && delivery.was_never_sent()
+            };
+            let deliveries = message.deliveries.iter();
+            let members: Vec<_> = deliveries.map(|(&to, delivery)| (to, stands_unsent(delivery))).collect();
+            for (member, is_unsent) in members {
                 self.land(member, out);
-                if let (Some(place), Some(peer)) = (place, self.peers.get_mut(&member)) {
-                    peer.group.remove(&place);
+                // It stood in the queue, and never will leave it.
+                if is_unsent {
+                    self.change(step, out, member, Outcome::Waiting, None);
                 }
             }
             self.book.let_go(out);
         }
+        for peer in self.peers.values_mut() {
+            peer.group.retain(|place, _| !places.contains(place));
+        }
+        let is_covered = |out: &mut OutId| {
+            let place = self.book.message(*out).and_then(Outgoing::place);
+            place.is_some_and(|place| places.contains(&place))
+        };
+        gone.extend(self.let_go_again.extract_if(.., is_covered));
         self.store(record, Pending::LetGo { gone, cause: step.cause });
     }
 

@@ -140,7 +140,7 @@ impl Messaging {
         &self.counters
     }
 
-    /// How many deliveries stand where, of what was said in this run and what was kept when it began.
+    /// How many deliveries stand where, of what was said in this run and what was on the disk when it began.
     #[must_use]
     pub const fn outcomes(&self) -> OutcomeCounts {
         self.book.counts()
@@ -273,7 +273,8 @@ impl Messaging {
         }
         match self.peers.get(&member) {
             Some(peer) if peer.is_reachable() => None,
-            Some(peer) if peer.is_present() => Some(HeldUp::NoDirectLink),
+            // Others hear it; one that is doubted may be gone.
+            Some(peer) if peer.presence == Some(Presence::Alive) => Some(HeldUp::NoDirectLink),
             Some(peer) if peer.presence == Some(Presence::Left) => Some(HeldUp::Left),
             Some(_) | None => Some(HeldUp::NotHeard),
         }

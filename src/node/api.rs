@@ -316,9 +316,8 @@ pub struct Undelivered {
 pub struct Counted {
     /// Since this run of the process began; of `counters` all but those that end in `_used`.
     pub since_start: Vec<String>,
-    /// What stands now, of all runs on this disk: of gaps those that are open, of deliveries those of what was said since this
-    /// start and of what the node had kept before it. What an earlier run settled and let go is on the disk alone, and not
-    /// among them.
+    /// What stands now, of all runs on this disk: of gaps those that are open, of `undelivered` what can still change. The
+    /// disk keeps messages for a year and up to 1 GiB; what it drops is among the deliveries until the next start.
     pub of_all_runs: Vec<String>,
 }
 
@@ -347,11 +346,16 @@ pub struct NodeStatus {
     pub addr: String,
     pub room: String,
     pub uptime_ms: u64,
-    /// Set while more than half of this node's links are silent: it is probably the one cut off.
+    /// Set while more than half of this node's links are silent, for 10 minutes at most: it is probably the one cut off. With
+    /// fewer than three links one cannot tell, and it is never set.
     pub probably_cut_off: bool,
     /// Since when the disk took no write, for want of room; `null` while it takes them.
     #[serde(default)]
     pub disk_full_since: Option<Wall>,
+    /// Since when this node hears and says nothing, because another process runs with a copy of its home: whatever it answers is of
+    /// then. `null` while it takes part.
+    #[serde(default)]
+    pub silent_since: Option<Wall>,
 }
 
 /// A member as this node sees it: the link and the verdict, apart. What is not known is `null`.
@@ -390,7 +394,7 @@ pub struct MessageCounts {
     pub sampled: u64,
 }
 
-/// Deliveries of what was said since this start, and of what was kept then: also of messages that are forgotten since.
+/// Deliveries of all that was said since this start, and of what was on the disk then.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutcomeCounts {
     pub waiting: u64,

@@ -44,6 +44,8 @@ pub struct Config {
     pub addresses: Vec<SocketAddr>,
     /// Whether each datagram says which frames it carries; it costs a hash a message.
     pub labels_frames: bool,
+    /// How deliveries stand of messages that are on its disk, and that earlier runs let go.
+    pub ended: messaging::OutcomeCounts,
 }
 
 /// What the driver is to do.
@@ -79,6 +81,8 @@ pub struct Node {
     ledger: Ledger,
     /// Since when the disk has refused all that it was given.
     disk_full_since: Option<Wall>,
+    /// Since when it hears and says nothing, because another process runs with a copy of its home.
+    silent_since: Option<Wall>,
     /// Whether its driver injects faults, and when it last ended that.
     has_faults: bool,
     faults_ended: Option<Wall>,
@@ -125,6 +129,7 @@ impl Node {
                 room: config.room,
                 rng: rng.split("messaging"),
                 has_met,
+                ended: config.ended,
             },
             restored.messaging,
             &mut step,
@@ -149,6 +154,7 @@ impl Node {
             outputs: Queue::default(),
             ledger: Ledger::default(),
             disk_full_since: None,
+            silent_since: None,
             has_faults: false,
             faults_ended: None,
             frames_undecodable: 0,

@@ -35,6 +35,7 @@ impl Node {
                 uptime_ms: millis(now.time, self.started),
                 probably_cut_off: self.membership.deaf(),
                 disk_full_since: self.disk_full_since,
+                silent_since: self.silent_since,
             },
             members: self.membership.members(now).map(|member| self.member_status(now, member)).collect(),
             messages: self.message_counts(),

@@ -123,7 +123,10 @@ impl Node {
                 step.cause = outer;
             }
             membership::Output::Links { neighbours, is_large } => self.messaging.handle_links(neighbours, is_large),
-            membership::Output::Silent => self.phase = Phase::Silent,
+            membership::Output::Silent => {
+                self.phase = Phase::Silent;
+                self.silent_since = self.silent_since.or(Some(step.now.wall));
+            }
             membership::Output::Event(event) => self.on_membership_event(step.now, event),
         }
     }

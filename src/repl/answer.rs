@@ -26,7 +26,7 @@ pub fn answer(view: &View, response: &Response, counters: Counters) -> Option<St
                 lines.join("\n")
             })
         }
-        Response::Gaps(gaps) => Some(view.gaps(gaps, None)),
+        Response::Gaps(gaps) => Some(view.gaps(gaps, None, None)),
         Response::Sent(sent) => Some(view.sampled_delivery(&sent.handle, &sent.deliveries, sent.sample_of, None)),
         Response::Invite { ticket, .. } => Some(format!("moot join {ticket}")),
         Response::Faults(faults) if faults.is_empty() => Some("faults are off".into()),
@@ -41,7 +41,8 @@ pub fn answer(view: &View, response: &Response, counters: Counters) -> Option<St
 /// Messages of the past, and what is missing among them.
 #[must_use]
 pub fn log(view: &View, messages: &[Message], left_out: u64, gaps: &[Gap]) -> String {
-    let older = (left_out > 0).then(|| format!("({left_out} older messages did not fit; ask for fewer)"));
+    let older = (left_out > 0)
+        .then(|| format!("({left_out} older messages did not fit; moot search finds them by their words)"));
     let lines = (!messages.is_empty()).then(|| view.log(messages, gaps));
     let all: Vec<String> = older.into_iter().chain(lines).collect();
     if all.is_empty() { "no message was said here yet".into() } else { all.join("\n") }
@@ -63,7 +64,7 @@ mod tests {
     #[test]
     fn nothing_to_show_is_said_too() {
         let said = |response| shown(&response).unwrap();
-        assert_eq!(said(Response::Gaps(vec![])), "no gaps: nothing is known to be missing here");
+        assert_eq!(said(Response::Gaps(vec![])), "no gaps: nothing was asked for in vain");
         assert_eq!(said(Response::Log { messages: vec![], left_out: 0 }), "no message was said here yet");
         assert_eq!(said(Response::Faults(vec![])), "faults are off");
         assert_eq!(said(Response::Faults(vec!["loss=5%".into()])), "faults are on: loss=5%");

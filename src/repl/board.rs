@@ -10,7 +10,9 @@ use super::complete::Words;
 use super::tally::{Standing, Tally, merge};
 use crate::base::limits::{COMPLETED_HANDLES_MAX, SCREEN_EVENTS_MAX};
 use crate::base::{MemberId, MessageId, Presence, Wall};
-use crate::node::api::{Delivery, Event, EventKind, Evidence, MemberStatus, Message, MessageKind, Sent, WhyMessage};
+use crate::node::api::{
+    Delivery, Event, EventKind, Evidence, MemberStatus, Message, MessageKind, Outcome, Sent, WhyMessage,
+};
 use crate::view::{Names, View, is_rename, is_restored};
 
 /// What a prompt ends with: as it is, with faults on, and where either changed since it was drawn. A drawn
@@ -83,6 +85,8 @@ pub(super) struct Board {
     cut_off: bool,
     /// Messages of one's own that were not typed here, and what was told of them: the node knows the rest.
     unknown: BTreeMap<MessageId, Standing>,
+    /// By receiver: handles of messages that waited and never will be sent, from one batch of events.
+    expired: BTreeMap<MemberId, Vec<String>>,
 }
 
 impl Shared {
@@ -164,6 +168,7 @@ impl Board {
             earlier_from: None,
             cut_off: false,
             unknown: BTreeMap::new(),
+            expired: BTreeMap::new(),
         }
     }
 
@@ -190,6 +195,8 @@ impl Board {
     /// Takes a batch of events and returns the lines for the screen.
     pub(super) fn handle_events(&mut self, events: &[Event]) -> Vec<String> {
         let mut lines: Vec<String> = events.iter().filter_map(|event| self.event(event)).collect();
+        let expired = std::mem::take(&mut self.expired);
+        lines.extend(expired.iter().map(|(&to, handles)| self.view.expired(to, handles)));
         lines.extend(self.standings());
         lines
     }
@@ -349,7 +356,7 @@ impl Board {
                     Changed::Arrived => Some(self.view.arrived(&name)),
                     Changed::State => Some(self.view.event(event)),
                 };
-                let renamed = old.map(|old| self.view.renamed(&old, &name));
+                let renamed = old.map(|old| self.view.renamed(*id, &old, &name));
                 let lines: Vec<String> = renamed.into_iter().chain(line).collect();
                 return Some(lines.join("\n")).filter(|lines| !lines.is_empty());
             }
@@ -373,6 +380,13 @@ impl Board {
             }
             EventKind::Delivery { id, handle, delivery, reason } => {
                 self.view.names.learn(delivery.member, &delivery.nick);
+                if delivery.outcome == Outcome::Expired {
+                    // Many go at once where more was said than is kept: one line is enough of all that was told to be waiting.
+                    if self.tally.deliveries(*id).is_none() || self.tally.handle_expired(*id, delivery) {
+                        self.expired.entry(delivery.member).or_default().push(handle.clone());
+                        return None;
+                    }
+                }
                 if !self.tally.handle_delivery(*id, handle, delivery, reason.as_deref()) {
                     self.note_unknown(*id, handle, Some(delivery), reason.as_deref());
                 }

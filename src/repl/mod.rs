@@ -149,11 +149,18 @@ fn open(
         Response::Faults(faults) => faults,
         other => return Err(ClientError::unexpected(&other)),
     };
+    let gaps = match node.ask(Request::Gaps)? {
+        Response::Gaps(gaps) => gaps,
+        other => return Err(ClientError::unexpected(&other)),
+    };
     let mut board = board.lock();
     board.handle_opening(asked_at, &members);
     if let EventKind::Ready { id, nick, room, addr, ticket, .. } = &ready.kind {
         let opening = Opening { id: *id, nick, room, addr, ticket, program, members: &members, answered };
         write(&(board.view.opening(&opening) + "\n"));
+    }
+    if !gaps.is_empty() {
+        write(&(board.view.missing(&gaps) + "\n"));
     }
     if !faults.is_empty() {
         write(&(board.view.fault_banner(&faults) + "\n"));

@@ -79,7 +79,10 @@ impl Session {
         let mut board = self.board.lock();
         board.view.now = clock::wall();
         let text = match &response {
-            Response::Gaps(gaps) => Some(board.view.gaps(gaps, node.and_then(|node| node.disk_full_since))),
+            Response::Gaps(gaps) => {
+                let (full, silent) = node.map_or((None, None), |node| (node.disk_full_since, node.silent_since));
+                Some(board.view.gaps(gaps, full, silent))
+            }
             _ => answer(&board.view, &response, counters),
         };
         let warning = cut_off.then(|| board.view.cut_off());

@@ -97,6 +97,28 @@ impl Tally {
         true
     }
 
+    /// What was said to wait never will be sent. Says whether the message was told before, and then tells it no more for this.
+    pub(super) fn handle_expired(&mut self, id: MessageId, delivery: &Delivery) -> bool {
+        let Some(open) = self.open.get_mut(&id).filter(|open| open.told.is_some() && !open.is_news()) else {
+            return false;
+        };
+        merge(&mut open.deliveries, delivery);
+        open.told = Some(open.outcomes());
+        if open.is_final() {
+            self.end(id);
+        }
+        true
+    }
+
+    /// Follows a message no longer.
+    fn end(&mut self, id: MessageId) {
+        let Some(open) = self.open.remove(&id) else { return };
+        self.ended.push_back((id, open.deliveries));
+        if self.ended.len() > TALLIED_MESSAGES_MAX {
+            self.ended.pop_front();
+        }
+    }
+
     /// The messages of which nothing is in flight, where that was not told before; oldest first. What can
     /// change no more is forgotten.
     pub(super) fn settle(&mut self) -> Vec<Standing> {
@@ -126,11 +148,7 @@ impl Tally {
             reason: open.reason.clone(),
         };
         if open.is_final() {
-            self.open.remove(&id);
-            self.ended.push_back((id, standing.deliveries.clone()));
-            if self.ended.len() > TALLIED_MESSAGES_MAX {
-                self.ended.pop_front();
-            }
+            self.end(id);
         }
         Some(standing)
     }

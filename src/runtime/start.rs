@@ -26,7 +26,7 @@ use crate::host::Host;
 use crate::lua::{ScriptError, Scripts, Source};
 use crate::node::api::Command;
 use crate::node::{Config, Node, Restored};
-use crate::store::{self, Home, Room, StoreError, Writer};
+use crate::store::{self, History, Home, Room, StoreError, Writer};
 use crate::wire::Ticket;
 
 /// What a node is started with.
@@ -154,6 +154,7 @@ fn build(
     let signals = watch_signals(&poll)?;
 
     let restored = Restored::fold(&store::load(&home)?);
+    let ended = History::open(&home)?.ended()?;
     let is_newcomer = restored.messaging.lamport == 0;
     home.note_database()?;
     let writer = Writer::start(&home, Box::new(waking(waker)))?;
@@ -167,6 +168,7 @@ fn build(
         nick: home.nick().to_owned(),
         addresses: addresses.clone(),
         labels_frames: false,
+        ended,
     };
     let node = Node::new(config, restored, rng.split("node").bytes(), now);
     let mut host = Host::new(node, rng.split("faults").bytes(), now).with_scripts(scripts);

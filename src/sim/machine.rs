@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::clock::Clock;
 use super::disk::Disk;
 use super::drive::Because;
+use super::ended::ended;
 use super::liar::Lies;
 use super::recorder::Lines;
 use crate::base::{MemberId, Now, Rng, RoomId, StoreFailed, Time};
@@ -198,6 +199,7 @@ impl Machine {
             nick: self.home.nick.clone(),
             addresses: vec![self.address],
             labels_frames,
+            ended: ended(self.home.disk.durable(), self.home.id),
         };
         Node::new(config, Restored::fold(self.home.disk.durable()), rng.split("node").bytes(), now)
     }

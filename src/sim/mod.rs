@@ -5,6 +5,7 @@ mod ask;
 mod clock;
 mod disk;
 mod drive;
+mod ended;
 mod liar;
 mod life;
 mod log;

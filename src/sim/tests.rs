@@ -249,6 +249,8 @@ fn a_home_that_goes_back_or_is_copied_begins_an_epoch() {
     world.run_for(seconds(10));
     let warned = |name: &str| world.told(name).iter().any(|event| matches!(event.kind, EventKind::Alarm { .. }));
     assert!(warned("ana") || warned("cy"), "two processes with one home are told");
+    let is_silent = |name: &str| world.status(name).node.silent_since.is_some();
+    assert!(is_silent("ana") != is_silent("cy"), "one falls silent, and says so");
 }
 
 #[test]
@@ -379,6 +381,9 @@ fn what_a_simulated_disk_tells_of_a_message_is_what_a_real_one_does() {
     let mut records: Vec<_> = home.disk.durable().map(Cow::into_owned).collect();
     for is_pruned in [false, true] {
         let (_dir, history) = with_records("ana", &records);
+        let ended = history.ended().unwrap();
+        assert_eq!(super::ended::ended(records.iter(), home.id), ended);
+        assert!(ended.delivered > 0 && (ended.expired > 0) == is_pruned, "{ended:?}");
         for &id in &said {
             let simulated = super::why::why(records.iter(), home.id, &home.nick, id).unwrap();
             let mut real = history.why(id).unwrap().unwrap();

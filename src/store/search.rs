@@ -38,7 +38,7 @@ pub struct Matches {
 pub enum SearchError {
     #[error("{0:?} holds no word to look for; a word has letters or digits")]
     NoWords(String),
-    #[error("nobody here is or was called {0}; moot who lists the members")]
+    #[error("nobody known here is called {0} now; moot who lists the members")]
     Nobody(String),
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -286,7 +286,7 @@ mod tests {
         assert_eq!(by(Some(By::Nick("bo".into())), 3), (bos, true));
         assert_eq!(by(Some(By::Member(ana.id())), 3).0, ["a day of mine"]);
         let nobody = history.search(&Search { by: Some(By::Nick("zoe".into())), ..search("day") }).unwrap_err();
-        assert_eq!(nobody.to_string(), "nobody here is or was called zoe; moot who lists the members");
+        assert_eq!(nobody.to_string(), "nobody known here is called zoe now; moot who lists the members");
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! What the disk alone can tell about a message: who it was for, how each delivery ended, with which receipt, and from whom
-//! it came. Owns those statements; the sentences are `node`'s.
+//! What the disk alone can tell about messages: who one was for, how each delivery ended, with which receipt, and from whom
+//! it came; and how many of those that were let go ended how. Owns those statements; the sentences are `node`'s.
 
 use std::collections::BTreeMap;
 
@@ -9,6 +9,7 @@ use super::StoreError;
 use super::columns::{Num, Word};
 use super::history::History;
 use crate::base::{MemberId, MessageId, Wall};
+use crate::messaging::OutcomeCounts;
 use crate::node::api::{
     Delivery, DeliveryEvidence, MessageKind, ReceiptEvidence, Remembered, SignatureState, Source, StoredSince,
     WhyMessage,
@@ -23,6 +24,28 @@ impl History {
     /// [`StoreError`].
     pub fn why(&self, id: MessageId) -> Result<Option<WhyMessage>, StoreError> {
         self.read_why(id).map_err(|error| self.sort(error))
+    }
+
+    /// How deliveries stand of messages that the machine let go. Looks at all of them.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn ended(&self) -> Result<OutcomeCounts, StoreError> {
+        self.read_ended().map_err(|error| self.sort(error))
+    }
+
+    fn read_ended(&self) -> rusqlite::Result<OutcomeCounts> {
+        let mut statement = self.db.prepare(
+            "SELECT outcome, count(*) FROM deliveries JOIN messages ON messages.n = deliveries.message
+             WHERE messages.retained = 0 GROUP BY outcome",
+        )?;
+        let mut counts = OutcomeCounts::default();
+        let mut rows = statement.query(())?;
+        while let Some(row) = rows.next()? {
+            let (Word(outcome), Num(count)) = (row.get(0)?, row.get(1)?);
+            *counts.of(outcome) += count;
+        }
+        Ok(counts)
     }
 
     fn read_why(&self, id: MessageId) -> rusqlite::Result<Option<WhyMessage>> {

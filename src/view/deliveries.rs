@@ -1,7 +1,7 @@
 //! How the deliveries of a message stand, in one line. Owns the words for outcomes and what they rest on.
 
 use super::{Tone, View, count, list};
-use crate::base::text;
+use crate::base::{MemberId, text};
 use crate::node::api::{Delivery, Outcome};
 
 impl View {
@@ -16,6 +16,17 @@ impl View {
     pub fn on_its_way(&self, handle: &str, deliveries: &[Delivery]) -> String {
         let who: Vec<String> = deliveries.iter().map(|to| self.names.named(to.member, &to.nick)).collect();
         self.ink.paint(Tone::Faint, &format!("{handle} stored here, on its way to {}", some_of(&who)))
+    }
+
+    /// `31 messages, k7f3 to 2xqa, expired for bo: never sent`.
+    #[must_use]
+    pub fn expired(&self, to: MemberId, handles: &[String]) -> String {
+        let which = match handles {
+            [] => return String::new(),
+            [one] => one.clone(),
+            [first, .., last] => format!("{} messages, {first} to {last},", handles.len()),
+        };
+        self.ink.paint(Tone::Bad, &format!("{which} expired for {}: never sent", self.names.named(to, "")))
     }
 
     /// Of a private message to somebody who is alive, and to whom only others have a link.

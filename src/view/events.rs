@@ -172,7 +172,7 @@ impl View {
     fn member_change(&self, id: MemberId, nick: &str, state: Presence, evidence: &[Evidence]) -> String {
         let name = self.names.named(id, nick);
         if let Some(old) = old_nick(evidence) {
-            return self.renamed(&old, &name);
+            return self.renamed(id, &old, &name);
         }
         if is_restored(state, evidence) {
             return self.looking_for(&[name]);
@@ -201,10 +201,10 @@ impl View {
         self.ink.paint(Tone::Good, &format!("{name} is here"))
     }
 
-    /// `bo is now bobby`.
+    /// `bo is now bobby`: with a mark where somebody else is called bo.
     #[must_use]
-    pub fn renamed(&self, old: &str, new: &str) -> String {
-        self.ink.paint(Tone::Faint, &format!("{} is now {new}", text::sanitize(old)))
+    pub fn renamed(&self, id: MemberId, old: &str, new: &str) -> String {
+        self.ink.paint(Tone::Faint, &format!("{} is now {new}", self.names.named(id, old)))
     }
 
     /// `looking for bo and ana`: known from before, not heard yet.

@@ -51,6 +51,10 @@ impl View {
             line.push('\n');
             line.push_str(&self.cut_off());
         }
+        if let Some(since) = node.silent_since {
+            line.push('\n');
+            line.push_str(&self.silent(since));
+        }
         if let Some(since) = node.disk_full_since {
             line.push('\n');
             line.push_str(&self.disk_full(since));
@@ -80,7 +84,7 @@ impl View {
         ];
         let deliveries =
             std::iter::once(format!("{delivered} delivered")).chain(present(open)).collect::<Vec<_>>().join(", ");
-        let deliveries = format!("{deliveries}, since this start and of what was kept then");
+        let deliveries = format!("{deliveries}, of all runs on this disk");
         let mut table = Table::untitled();
         table.row([Cell::new(Tone::Faint, "messages"), messages.into()]);
         table.row([Cell::new(Tone::Faint, "deliveries"), deliveries.into()]);
@@ -135,6 +139,7 @@ mod tests {
                 uptime_ms: 754_000,
                 probably_cut_off: false,
                 disk_full_since: None,
+                silent_since: None,
             },
             members: room().into_iter().take(2).collect(),
             messages: MessageCounts {
@@ -168,7 +173,7 @@ ana (you)  alive            –          –          –           –
 bo         alive, degraded  0.4 s ago  yes        0.8 ms      25 %  its link loses 25 %
 
 messages    12 in the room, 3 private, 4 duplicates dropped, since this start; 1 gap now
-deliveries  30 delivered, 1 waiting, since this start and of what was kept then"
+deliveries  30 delivered, 1 waiting, of all runs on this disk"
         );
     }
 

@@ -3,7 +3,10 @@
 use super::who::state_word;
 use super::{Tone, View, age, latency, percent};
 use crate::base::{DEGRADED_LOSS, Presence, text};
-use crate::node::api::{Evidence, EvidenceKind, Link, WhyMember};
+use crate::node::api::{Evidence, EvidenceKind, Link, Verdict, WhyMember};
+
+/// How a leave ends that this node remembers from before it started.
+const BEFORE_START: &str = ", before this node started";
 
 impl View {
     /// Why a member counts as it does: my link and the room's verdict, apart.
@@ -13,6 +16,9 @@ impl View {
         let name = self.ink.paint(Tone::Strong, &self.names.named(why.member, &why.nick));
         let (since, span) = (self.exact_time(why.since), age(why.since_ms_ago));
         let mut lines = vec![match why.state {
+            Presence::Left if is_from_before(&why.verdict) => {
+                format!("{name} {} before this node started {span} ago", self.ink.paint(tone, "left"))
+            }
             Presence::Left => format!("{name} {} at {since} ({span} ago)", self.ink.paint(tone, "left")),
             _ => format!("{name} is {} since {since} ({span})", self.ink.paint(tone, state)),
         }];
@@ -77,6 +83,9 @@ impl View {
             EvidenceKind::Contradiction => "contradicted by",
             EvidenceKind::Withdrawal => "withdrawn by",
             EvidenceKind::Card => "card signed by",
+            EvidenceKind::Leave if is_kept(item) => {
+                return format!("  leave signed by {by}: {}", text::sanitize(&item.detail));
+            }
             EvidenceKind::Leave => "leave signed by",
             // The member says nothing here: this node remembers it.
             EvidenceKind::Restored => {
@@ -92,6 +101,15 @@ impl View {
         }
         line + &facts(item)
     }
+}
+
+/// Whether a leave was kept from an earlier run: when it came is not known any more.
+fn is_kept(leave: &Evidence) -> bool {
+    leave.kind == EvidenceKind::Leave && leave.detail.ends_with(BEFORE_START)
+}
+
+fn is_from_before(verdict: &Verdict) -> bool {
+    verdict.evidence.iter().any(is_kept)
 }
 
 /// The tick and the run that it is about.
@@ -198,6 +216,11 @@ who says that it is there:
         assert_eq!(second(&kept).as_deref(), Some("it counts as degraded: others alone hear it"));
         let left = WhyMember { state: Presence::Left, ..why.clone() };
         assert_eq!(view().why_member(&left).lines().next(), Some("bo left at 22:13:20.250 (42 s ago)"));
+        let remembered = evidence(EvidenceKind::Leave, 2, "bo", "said goodbye, before this node started");
+        let verdict = Verdict { reports: vec![], contradictions: vec![], evidence: vec![remembered] };
+        let left = view().why_member(&WhyMember { verdict, ..left });
+        assert_eq!(left.lines().next(), Some("bo left before this node started 42 s ago"));
+        assert_eq!(left.lines().last(), Some("  leave signed by bo: said goodbye, before this node started"));
         let oneself = WhyMember { member: id(1), nick: "ana".into(), ..why.clone() };
         assert_eq!(view().why_member(&oneself).lines().nth(1), Some("your link: this is you"));
         let unheard = WhyMember {

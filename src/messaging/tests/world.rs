@@ -170,7 +170,8 @@ impl World {
         node.disk.numbered = 0;
         let mut step = Step::new(Now { time: now, wall, lag: Duration::ZERO }, None, 0);
         let rng = self.rng.split(&format!("{name} {}", node.life));
-        let settings = Settings { identity: node.identity.clone(), room: room(), rng, has_met: false };
+        let ended = crate::messaging::OutcomeCounts::default();
+        let settings = Settings { identity: node.identity.clone(), room: room(), rng, has_met: false, ended };
         let mut machine = Messaging::new(settings, restored, &mut step);
         machine.handle_run(&mut step, run);
         if self.rings.is_some() {

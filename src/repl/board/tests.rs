@@ -346,3 +346,22 @@ fn a_message_that_the_disk_refused_has_no_handle_whether_the_answer_came_first_o
     board.finish_send(Some(&sent(8, &[(2, Sending)])));
     assert!(board.note == Note::Nothing && board.is_settled());
 }
+
+#[test]
+fn what_expires_in_crowds_is_one_line_for_each_receiver() {
+    use Outcome::{Expired, Waiting};
+    let mut board = board(Typed::Visible);
+    for id in 7..10 {
+        board.begin_send();
+        board.finish_send(Some(&sent(id, &[(2, Waiting), (3, Delivered)])));
+        let lines = board.handle_events(&[said(id, 1, None, "hello")]);
+        assert_eq!(lines, [format!("h{id} stored by 1 of 2, bo waiting")]);
+    }
+    let many = [changed(7, 2, Expired), changed(8, 2, Expired), changed(30, 3, Expired)];
+    assert_eq!(
+        board.handle_events(&many),
+        ["2 messages, h7 to h8, expired for bo: never sent", "h30 expired for cy: never sent"]
+    );
+    assert!(board.unknown().is_empty());
+    assert_eq!(board.handle_events(&[changed(9, 2, Expired)]), ["h9 expired for bo: never sent"]);
+}

@@ -22,12 +22,12 @@ impl Rows<'_> {
         )
     }
 
-    /// A private message that is settled is not opened again: only a receipt says more about it then.
+    /// A message that was let go is not opened again: of a private one a receipt may still say more.
     pub(super) fn change_delivery(&self, delivery: &DeliveryRecord) -> Result<(), RowError> {
         let kind = if delivery.group.is_some() { "group" } else { "private" };
         self.run(
             "UPDATE deliveries SET outcome = ?4, attempts = ?5, reason = ?6, at = ?7
-             WHERE message = (SELECT n FROM messages WHERE id = ?1 AND kind = ?2 AND (kind = 'group' OR retained = 1))
+             WHERE message = (SELECT n FROM messages WHERE id = ?1 AND kind = ?2 AND retained = 1)
              AND member = ?3",
             (
                 Word(delivery.message),
