@@ -396,3 +396,13 @@ fn a_member_that_dies_while_another_stood_still_is_missed_all_the_same() {
         assert!(world.run_until(seconds(5), |world| world.presence("cy", "ana") == Some(Presence::Alive)));
     });
 }
+
+#[test]
+fn a_clock_that_is_set_makes_nobody_forgotten() {
+    let mut world = World::new(16).members(["ana", "bo"]);
+    world.crash("bo", Unsynced::Keep);
+    world.run_for(seconds(2 * 60 * 60));
+    world.clock_jump("ana", 200 * 60 * 60 * 1_000);
+    world.run_for(seconds(3 * 60 * 60));
+    assert_eq!(world.presence("ana", "bo"), Some(Presence::Unreachable));
+}

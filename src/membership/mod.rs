@@ -178,7 +178,7 @@ impl Membership {
             drained_at: step.now.time,
             stalled_at: step.now.time,
             join: Join::default(),
-            redial: Redial::new(step.now.time),
+            redial: Redial::new(step.now),
             resave_at: None,
             leaving: None,
             over: false,

@@ -10,7 +10,7 @@ use super::Membership;
 use super::outbox::Output;
 use super::own::is_dialable;
 use crate::base::limits::JOIN_ADDRESSES_MAX;
-use crate::base::{MemberId, Presence, Step, Time};
+use crate::base::{MemberId, Now, Presence, Step, Time, Wall, WallClock};
 use crate::wire::MembershipFrame;
 
 const JOIN_AGAIN: Duration = Duration::from_secs(2);
@@ -53,6 +53,8 @@ pub struct Redial {
     after: Option<MemberId>,
     left_after: Option<MemberId>,
     pub forget_at: Time,
+    /// For how long somebody is gone goes by it.
+    clock: WallClock,
 }
 
 impl Join {
@@ -81,16 +83,17 @@ impl Join {
 
 impl Redial {
     #[must_use]
-    pub fn new(now: Time) -> Self {
+    pub fn new(now: Now) -> Self {
         Self {
             at: None,
             unreachable: BTreeSet::new(),
             left: BTreeSet::new(),
-            hurried_until: now,
+            hurried_until: now.time,
             turn: 0,
             after: None,
             left_after: None,
-            forget_at: now,
+            forget_at: now.time,
+            clock: WallClock::new(now),
         }
     }
 
@@ -220,14 +223,15 @@ impl Membership {
         }
     }
 
-    /// Forgets those who are gone for a week, once an hour.
+    /// Forgets those who are gone for a week, once an hour. A clock that is set makes nobody gone for longer who went in this run.
     pub(super) fn forget_old(&mut self, step: &mut Step) {
+        self.redial.clock.read(step.now);
         if self.redial.forget_at > step.now.time {
             return;
         }
         self.redial.forget_at = step.now.time + FORGET_CHECK;
-        let wall = step.now.wall;
-        let old = |gone: crate::base::Wall| wall.0.saturating_sub(gone.0) > FORGET_AFTER_MS;
+        let Redial { clock, .. } = &self.redial;
+        let old = |gone: Wall| clock.ms_since(step.now, gone) > FORGET_AFTER_MS;
         let old: Vec<_> = self
             .members
             .iter()

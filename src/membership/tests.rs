@@ -296,11 +296,17 @@ fn a_member_that_is_gone_for_a_week_is_forgotten_and_its_old_run_stays_refused()
         world.skew_wall(name, 8 * 24 * 60 * 60 * 1000);
     }
     world.run(secs(2 * 60 * 60));
-    assert_eq!(world.presence("ana", "bo"), None);
+    assert_eq!(world.presence("ana", "bo"), Some(Presence::Unreachable), "a clock that is set is no week");
+    for name in ["ana", "cy"] {
+        world.restart(name);
+    }
+    world.run(secs(2 * 60 * 60));
+    assert_eq!(world.presence("ana", "bo"), None, "what was before this run is as old as the clock says");
     assert!(world.disk("ana").forgotten.contains_key(&world.id("bo")));
     world.restart("bo");
     let took = world.wait(secs(30), |world| world.converged(&["ana", "bo", "cy"]));
     assert!(took.is_some(), "it remembers them, and its new run is welcome");
+    world.run(secs(5));
     assert!(world.disk("ana").forgotten.is_empty());
 }
 
