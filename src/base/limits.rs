@@ -123,6 +123,9 @@ pub const PROVISIONAL_MESSAGES_MAX: usize = 16_384;
 pub const PROVISIONAL_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Messages of one author that wait to be shown in order; more than that show at once, after the gap.
 pub const HELD_BACK_MESSAGES_MAX: usize = 1_024;
+/// Texts of all messages to the room that wait so: they are held beside what is kept to be given. Past it whoever's message comes next
+/// has its own shown at once.
+pub const HELD_BACK_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Ids of private messages kept of one author and of all, so that a receipt can be given again: twice what one
 /// peer may have under way.
 pub const PRIVATE_IDS_PER_AUTHOR_MAX: usize = 8_192;

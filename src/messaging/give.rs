@@ -115,20 +115,18 @@ impl Messaging {
         while let Some(peer) = self.peers.get_mut(&to).filter(|peer| peer.session.is_some() && peer.is_queue_empty())
             && let Some(Giving { pull, after, what, .. }) = peer.giving.front()
         {
-            let own = match what {
-                Given::Message(_, _, own) => *own,
-                Given::End(_) => None,
-            };
-            let (author, run, _, _) = *pull;
-            if let Given::Message(seq, id, _) = what
-                && self.log.kept((author, run, *seq), *id).is_none()
-            {
-                // It was pruned meanwhile; what is asked for again hears so.
-                if let Some(peer) = self.peers.get_mut(&to) {
-                    peer.giving.pop_front();
+            let (author, run, first, last) = *pull;
+            let (own, bytes) = match what {
+                Given::Message(seq, id, own) => {
+                    let Some(kept) = self.log.kept((author, run, *seq), *id) else {
+                        // It was pruned meanwhile; what is asked for again hears so.
+                        peer.giving.pop_front();
+                        continue;
+                    };
+                    (*own, Some(kept.bytes.clone()))
                 }
-                continue;
-            }
+                Given::End(_) => (None, None),
+            };
             // It may have been given up meanwhile, and wait again.
             let is_first = |out: &OutId| self.book.delivery(*out, to).is_some_and(Delivery::was_never_sent);
             let after = match own.filter(|out| *after <= settled && is_first(out)) {
@@ -143,23 +141,16 @@ impl Messaging {
                 return;
             }
             let Some(peer) = self.peers.get_mut(&to) else { return };
-            let Some(Giving { pull, what, .. }) = peer.giving.front() else { return };
-            let (author, run, first, last) = *pull;
-            let (bytes, frame) = match what {
-                Given::Message(seq, id, _) => {
-                    let Some(kept) = self.log.kept((author, run, *seq), *id) else { return };
-                    (kept.bytes.len(), MessagingFrame::Recovered(kept.bytes.to_vec()))
-                }
-                Given::End(lacking) => {
-                    let lacking = lacking.clone();
-                    (PULL_END_BYTES, MessagingFrame::PullEnd { author, run, first, last, lacking })
-                }
-            };
-            if let Err(wait) = peer.allowance.take(bytes, step.now.time) {
+            let cost = bytes.as_ref().map_or(PULL_END_BYTES, |bytes| bytes.len());
+            if let Err(wait) = peer.allowance.take(cost, step.now.time) {
                 self.timers.set(Timer::Give(to), step.now.time + wait);
                 return;
             }
-            peer.giving.pop_front();
+            let frame = match (peer.giving.pop_front().map(|giving| giving.what), bytes) {
+                (Some(Given::End(lacking)), _) => MessagingFrame::PullEnd { author, run, first, last, lacking },
+                (Some(Given::Message(..)), Some(bytes)) => MessagingFrame::Recovered(bytes.to_vec()),
+                (Some(Given::Message(..)) | None, _) => return,
+            };
             let delivery = own.and_then(|out| self.book.delivery_mut(out, to));
             if let Some(delivery) = delivery.filter(|delivery| !delivery.outcome.is_final()) {
                 delivery.attempt_asked_for(step.now.wall);

@@ -21,6 +21,8 @@ pub(super) struct Log {
     /// Places in the order in which their messages were committed: what is pruned first.
     arrived: VecDeque<Place>,
     bytes: usize,
+    /// Of what is held back, whether it is kept to be given or not.
+    held_back_bytes: usize,
     places: BTreeMap<MessageId, Place>,
     digest: u64,
 }
@@ -32,8 +34,8 @@ pub(super) struct Author {
     pub floor: Option<Run>,
     pub runs: BTreeMap<Run, RunLog>,
     /// Committed, and not told yet because something before it is missing.
-    pub untold: BTreeMap<(Run, Seq), HeldBack>,
-    pub deadlines: BTreeSet<(Time, Run, Seq)>,
+    untold: BTreeMap<(Run, Seq), HeldBack>,
+    deadlines: BTreeSet<(Time, Run, Seq)>,
     /// What is told next, in this order.
     pub telling: VecDeque<Telling>,
     digest: u64,
@@ -51,6 +53,23 @@ pub(super) struct HeldBack {
     pub untold: Untold,
     /// The message, and others of its place that came while it waited.
     pub versions: Vec<Kept>,
+}
+
+impl HeldBack {
+    fn bytes(&self) -> usize {
+        self.versions.iter().map(|kept| kept.bytes.len()).sum()
+    }
+}
+
+impl Author {
+    pub const fn untold(&self) -> &BTreeMap<(Run, Seq), HeldBack> {
+        &self.untold
+    }
+
+    /// When the first that is held back is told whatever is missing before it.
+    pub fn deadline(&self) -> Option<Time> {
+        self.deadlines.first().map(|&(deadline, _, _)| deadline)
+    }
 }
 
 /// Something to be told about an author, in its turn.
@@ -243,6 +262,7 @@ impl Log {
         let untold = std::mem::replace(&mut known.untold, stay);
         let forgotten = Forgotten { below, chains, holes, untold };
         known.deadlines.retain(|&(_, run, _)| run >= below);
+        self.held_back_bytes -= forgotten.untold.values().map(HeldBack::bytes).sum::<usize>();
         for kept in
             gone.into_values().flat_map(|run| run.kept.into_values().chain(run.forks.into_iter().map(|fork| fork.1)))
         {
@@ -334,6 +354,41 @@ impl Log {
     /// Whether one more author that membership does not know may be tracked, where it knows `members`.
     pub fn has_room_for_author(&self, members: usize) -> bool {
         self.authors.len() < members.saturating_add(STRANGE_AUTHORS_MAX)
+    }
+
+    /// A committed message waits for those before it.
+    pub fn hold_back(&mut self, place: Place, untold: Untold) {
+        let (author, run, seq) = place;
+        let Some(known) = self.authors.get_mut(&author) else { return };
+        let Some(kept) = known.runs.get(&run).and_then(|of| of.kept.get(&seq)).cloned() else { return };
+        known.deadlines.insert((untold.deadline, run, seq));
+        let held_back = HeldBack { untold, versions: vec![kept] };
+        self.held_back_bytes += held_back.bytes();
+        known.untold.insert((run, seq), held_back);
+    }
+
+    /// Another message of a place whose first is held back waits with it. Gives it back where none is.
+    pub fn hold_back_beside(&mut self, place: Place, kept: Kept) -> Option<Kept> {
+        let (author, run, seq) = place;
+        let known = self.authors.get_mut(&author);
+        let Some(held_back) = known.and_then(|known| known.untold.get_mut(&(run, seq))) else { return Some(kept) };
+        self.held_back_bytes += kept.bytes.len();
+        held_back.versions.push(kept);
+        None
+    }
+
+    /// What was held back waits no longer.
+    pub fn release(&mut self, place: Place) -> Option<HeldBack> {
+        let (author, run, seq) = place;
+        let known = self.authors.get_mut(&author)?;
+        let held_back = known.untold.remove(&(run, seq))?;
+        known.deadlines.remove(&(held_back.untold.deadline, run, seq));
+        self.held_back_bytes -= held_back.bytes();
+        Some(held_back)
+    }
+
+    pub const fn held_back_bytes(&self) -> usize {
+        self.held_back_bytes
     }
 
     pub fn author(&self, author: MemberId) -> Option<&Author> {

@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::log::{HeldBack, Place, Telling, Untold};
+use super::log::{Author, HeldBack, Place, Telling, Untold};
 use super::machine::{Messaging, Pending, PrivateArrival};
 use super::outbox::{EventKind, Shown};
 use super::privates::HeldMessage;
 use super::record::{Answer, GapRecord, Record};
 use super::timers::Timer;
-use crate::base::limits::{GAPS_MAX, HELD_BACK_MESSAGES_MAX};
+use crate::base::limits::{GAPS_MAX, HELD_BACK_BYTES_MAX, HELD_BACK_MESSAGES_MAX};
 use crate::base::{Cause, EventNumber, MemberId, MessageId, Run, Seq, Step};
 use crate::wire::{GroupMessage, Prev, PrivateMessage, Signed, decode_layout};
 
@@ -36,14 +36,8 @@ enum Turn {
 impl Messaging {
     /// Tells a committed group message, or lets it wait for those before it.
     pub(super) fn show_in_turn(&mut self, step: &mut Step, place: Place, cause: Option<Cause>) {
-        let (author, run, seq) = place;
-        let deadline = step.now.time + HOLD;
-        let Some(kept) = self.log.run(author, run).and_then(|of| of.kept.get(&seq)).cloned() else { return };
-        let Some(known) = self.log.author_mut(author) else { return };
-        let held_back = HeldBack { untold: Untold { deadline, cause }, versions: vec![kept] };
-        known.untold.insert((run, seq), held_back);
-        known.deadlines.insert((deadline, run, seq));
-        self.advance_author(step, author);
+        self.log.hold_back(place, Untold { deadline: step.now.time + HOLD, cause });
+        self.advance_author(step, place.0);
     }
 
     /// Tells what can be told of the author's messages, in its order.
@@ -61,8 +55,7 @@ impl Messaging {
             }
         };
         self.tell_author(step, author);
-        let next = self.log.author(author).and_then(|known| known.deadlines.first().map(|&(deadline, _, _)| deadline));
-        match next {
+        match self.log.author(author).and_then(Author::deadline) {
             Some(deadline) => self.timers.set(Timer::Hold(author), deadline),
             None => self.timers.cancel(Timer::Hold(author)),
         }
@@ -74,15 +67,16 @@ impl Messaging {
     /// What of the author's untold messages comes next.
     fn next_turn(&mut self, step: &mut Step, author: MemberId) -> Turn {
         let Some(known) = self.log.author(author) else { return Turn::Nothing };
-        let overdue = known.deadlines.first().is_some_and(|&(deadline, _, _)| deadline <= step.now.time)
-            || known.untold.len() > HELD_BACK_MESSAGES_MAX;
+        let overdue = known.deadline().is_some_and(|deadline| deadline <= step.now.time)
+            || known.untold().len() > HELD_BACK_MESSAGES_MAX
+            || self.log.held_back_bytes() > HELD_BACK_BYTES_MAX;
         let mut held_by = None;
-        let mut next = known.untold.keys().next().copied();
+        let mut next = known.untold().keys().next().copied();
         while let Some((run, seq)) = next {
             let Some(known) = self.log.author(author) else { return Turn::Nothing };
             let (told, restored) = known.runs.get(&run).map_or((0, 0), |of| (of.told, of.restored));
             let is_passed = known.runs.range(run..).skip(1).any(|(_, later)| later.told > 0);
-            let cause = known.untold.get(&(run, seq)).and_then(|held_back| held_back.untold.cause);
+            let cause = known.untold().get(&(run, seq)).and_then(|held_back| held_back.untold.cause);
             let late = seq <= told || seq < restored || is_passed;
             let missing = if seq <= told { None } else { self.missing_before(step, (author, run, seq)) };
             match missing {
@@ -94,17 +88,15 @@ impl Messaging {
             }
             // An older run that later ones have passed holds none of them up.
             let Some(known) = self.log.author(author) else { return Turn::Nothing };
-            next = known.untold.range((run, Seq::MAX)..).next().map(|(&place, _)| place);
+            next = known.untold().range((run, Seq::MAX)..).next().map(|(&place, _)| place);
         }
         held_by.map_or(Turn::Nothing, Turn::HeldBy)
     }
 
     fn take_turn(&mut self, place: Place, late: bool) {
         let (author, run, seq) = place;
-        let Some(known) = self.log.author_mut(author) else { return };
-        let Some(held_back) = known.untold.remove(&(run, seq)) else { return };
-        known.deadlines.remove(&(held_back.untold.deadline, run, seq));
-        if let Some(of) = known.runs.get_mut(&run) {
+        let Some(held_back) = self.log.release(place) else { return };
+        if let Some(of) = self.log.run_mut(author, run) {
             of.told = of.told.max(seq);
         }
         self.tell_next(place, held_back, late);
@@ -130,7 +122,7 @@ impl Messaging {
         if seq != 1 {
             return None;
         }
-        let first = of.kept.get(&1).or_else(|| self.log.author(author)?.untold.get(&(run, 1))?.versions.first())?;
+        let first = of.kept.get(&1).or_else(|| self.log.author(author)?.untold().get(&(run, 1))?.versions.first())?;
         let signed = Signed::<GroupMessage>::open_trusted(&first.bytes).ok()?;
         let Prev::Earlier { run: earlier, seq: last, .. } = signed.value().prev else { return None };
         let known = self.log.author(author)?;
@@ -311,11 +303,8 @@ impl Messaging {
     /// A second message of one place shows beside the first: at once, or with it.
     pub(super) fn tell_fork(&mut self, step: &mut Step, place: Place, id: MessageId, cause: Option<Cause>) {
         let Some(kept) = self.log.kept(place, id).cloned() else { return };
+        let Some(kept) = self.log.hold_back_beside(place, kept) else { return };
         let Some(known) = self.log.author_mut(place.0) else { return };
-        if let Some(held_back) = known.untold.get_mut(&(place.1, place.2)) {
-            held_back.versions.push(kept);
-            return;
-        }
         known.telling.push_back(Telling::Message { place, kept, cause, late: true });
         self.tell_author(step, place.0);
     }

@@ -380,7 +380,7 @@ impl Messaging {
             quest.finished = Some(step.now.time);
         }
         let cause = self.recovery.quests.get(&(author, run)).and_then(|quest| step.cause.or(quest.cause));
-        if self.log.author(author).is_some_and(|known| known.untold.is_empty()) {
+        if self.log.author(author).is_some_and(|known| known.untold().is_empty()) {
             // Nothing waits for these that would give them up: they are left of an earlier run of this node.
             for &(first, last) in holes {
                 self.give_up(step, author, (run, first, last), cause);

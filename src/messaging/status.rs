@@ -320,6 +320,7 @@ impl Messaging {
         vec![
             Fill { name: "retained_messages", used: messages, max: limits::RETAINED_MESSAGES_MAX },
             Fill { name: "retained_bytes", used: bytes, max: limits::RETAINED_BYTES_MAX },
+            Fill { name: "held_back_bytes", used: self.log.held_back_bytes(), max: limits::HELD_BACK_BYTES_MAX },
             Fill { name: "private_ids", used: self.privates.by_id().len(), max: limits::PRIVATE_IDS_MAX },
             Fill { name: "under_way_to_a_peer", used: under_way, max: limits::OUTSTANDING_MESSAGES_MAX },
             Fill {

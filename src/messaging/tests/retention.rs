@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::world::{MS, World};
+use crate::base::limits::HELD_BACK_BYTES_MAX;
 use crate::messaging::outbox::EventKind;
 use crate::messaging::{Outcome, Record};
 use crate::wire::{GroupMessage, MessagingFrame, Signed};
@@ -153,4 +154,31 @@ fn what_waits_to_be_told_is_told_though_its_text_was_let_go() {
     assert!(!gone.is_empty());
     world.run_for(SEC * 10);
     assert!(world.node("ana").shown.contains(&waits));
+}
+
+#[test]
+fn what_waits_to_be_told_is_bounded_and_all_of_it_is_told() {
+    let mut world = World::new(65, &["ana", "bo"]);
+    world.link.delay = MS;
+    world.say("bo", "first");
+    world.run_for(SEC);
+    world.drop_frames(|_, _, frame| match frame {
+        MessagingFrame::Group(bytes) => Signed::<GroupMessage>::open_trusted(bytes).unwrap().value().seq == 2,
+        other => matches!(super::world::kind_of(other), "recovered" | "pull end"),
+    });
+    world.say("bo", "missed");
+    let (mut said, mut most, begun) = (2, 0, world.now);
+    while said < SAID {
+        match world.try_say("bo", &"x".repeat(16_000)) {
+            Ok(_) => said += 1,
+            Err(_) => world.run_for(MS),
+        }
+        most = most.max(world.machine("ana").log.held_back_bytes());
+    }
+    assert!(world.now.since(begun) < SEC * 3, "the first of them still waits for what is missing");
+    assert!(most > HELD_BACK_BYTES_MAX / 2 && most <= HELD_BACK_BYTES_MAX, "{most}");
+    world.run_for(SEC * 20);
+    assert_eq!(world.machine("ana").log.held_back_bytes(), 0);
+    assert_eq!(u64::try_from(world.messages("ana").len()).unwrap(), SAID - 1);
+    assert_eq!(world.machine("ana").gaps().map(|gap| (gap.first, gap.last)).collect::<Vec<_>>(), [(2, 2)]);
 }
