@@ -8,7 +8,6 @@ use super::{DropReason, Host, Output, Way};
 use crate::base::{Now, Presence, Rng, RoomId, Time, Wall};
 use crate::crypto::{Identity, RoomSecret};
 use crate::lua::{Scripts, Source};
-use crate::messaging::OutcomeCounts;
 use crate::node::api::{Command, Event};
 use crate::node::{Config, Node, Restored};
 
@@ -57,7 +56,7 @@ impl Pair {
                 nick: nick.into(),
                 addresses: vec![address(side)],
                 labels_frames: false,
-                ended: OutcomeCounts::default(),
+                ended: None,
             };
             let node = Node::new(config, Restored::fold(&[]), rng.split(nick).bytes(), now);
             Host::new(node, rng.split("faults").bytes(), now)

@@ -187,6 +187,26 @@ impl Outcome {
         }
     }
 
+    /// How a delivery ends whose message nobody can be given any more: what was never sent never will be, and of what was sent
+    /// no receipt can be compared with it.
+    #[must_use]
+    pub const fn let_go(self) -> Self {
+        match self {
+            Self::Waiting => Self::Expired,
+            Self::Sending => Self::Unknown,
+            Self::Unknown | Self::Refused | Self::Expired | Self::Delivered => self,
+        }
+    }
+
+    /// Whether a private message is kept no longer once its delivery is so. Of what was refused a receipt may come.
+    #[must_use]
+    pub const fn lets_private_go(self) -> bool {
+        match self {
+            Self::Waiting | Self::Sending | Self::Unknown | Self::Refused => false,
+            Self::Expired | Self::Delivered => true,
+        }
+    }
+
     /// Nothing more is done for it.
     #[must_use]
     pub const fn is_final(self) -> bool {

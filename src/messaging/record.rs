@@ -387,17 +387,12 @@ impl Restored {
 
     fn apply_delivery(&mut self, delivery: &DeliveryRecord) {
         let Some(key) = delivery.group else {
-            match delivery.outcome {
-                Outcome::Waiting | Outcome::Sending | Outcome::Unknown | Outcome::Refused => {
-                    if let Some(unsettled) = self.unsettled.get_mut(&delivery.message) {
-                        unsettled.outcome = delivery.outcome;
-                        unsettled.attempts = delivery.attempts;
-                        unsettled.reason = delivery.reason;
-                    }
-                }
-                Outcome::Expired | Outcome::Delivered => {
-                    self.unsettled.remove(&delivery.message);
-                }
+            if delivery.outcome.lets_private_go() {
+                self.unsettled.remove(&delivery.message);
+            } else if let Some(unsettled) = self.unsettled.get_mut(&delivery.message) {
+                unsettled.outcome = delivery.outcome;
+                unsettled.attempts = delivery.attempts;
+                unsettled.reason = delivery.reason;
             }
             return;
         };

@@ -120,12 +120,8 @@ impl Messaging {
             let deliveries = message.deliveries.iter();
             let standing: Vec<(MemberId, Outcome)> = deliveries.map(|(&to, delivery)| (to, delivery.outcome)).collect();
             for (to, outcome) in standing {
-                let last = match outcome {
-                    Outcome::Waiting => Outcome::Expired,
-                    Outcome::Sending => Outcome::Unknown,
-                    Outcome::Unknown | Outcome::Refused | Outcome::Expired | Outcome::Delivered => continue,
-                };
-                if self.book.advance(out, to, last) {
+                // False where it stood as it ends.
+                if self.book.advance(out, to, outcome.let_go()) {
                     self.tell_delivery(step, out, to, cause);
                 }
             }

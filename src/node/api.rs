@@ -319,10 +319,22 @@ pub struct Counted {
     /// What stands now, of all runs on this disk: of gaps those that are open, of `undelivered` what can still change. The
     /// disk keeps messages for a year and up to 1 GiB; what it drops is among the deliveries until the next start.
     pub of_all_runs: Vec<String>,
+    /// Of this run, and of what was kept of earlier ones when it began. The deliveries are so where the disk is too large to
+    /// be counted at a start.
+    #[serde(default)]
+    pub of_what_is_kept: Vec<String>,
 }
 
 impl Default for Counted {
     fn default() -> Self {
+        Self::of(false)
+    }
+}
+
+impl Counted {
+    /// `counts_all_runs`: whether what earlier runs let go is among the deliveries.
+    #[must_use]
+    pub fn of(counts_all_runs: bool) -> Self {
         let named = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
         Self {
             since_start: named(&[
@@ -333,7 +345,16 @@ impl Default for Counted {
                 "messages.stale",
                 "counters",
             ]),
-            of_all_runs: named(&["messages.gaps", "messages.sampled", "deliveries", "undelivered", "counters.*_used"]),
+            of_what_is_kept: named(if counts_all_runs {
+                &["messages.sampled"]
+            } else {
+                &["messages.sampled", "deliveries"]
+            }),
+            of_all_runs: named(if counts_all_runs {
+                &["messages.gaps", "deliveries", "undelivered", "counters.*_used"]
+            } else {
+                &["messages.gaps", "undelivered", "counters.*_used"]
+            }),
         }
     }
 }

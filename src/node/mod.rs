@@ -26,7 +26,7 @@ use crate::wire::Label;
 use api::{Command, Event, EventKind, Refusal, Reply};
 
 pub use record::{Record, Restored};
-pub use tell::refused_because;
+pub use tell::{expired_because, refused_because};
 
 /// Counts batches of records, from 1. Cumulative: batches are reported in this order.
 pub type Mark = u64;
@@ -44,8 +44,8 @@ pub struct Config {
     pub addresses: Vec<SocketAddr>,
     /// Whether each datagram says which frames it carries; it costs a hash a message.
     pub labels_frames: bool,
-    /// How deliveries stand of messages that are on its disk, and that earlier runs let go.
-    pub ended: messaging::OutcomeCounts,
+    /// How deliveries stand of messages that are on its disk, and that earlier runs let go; `None` where they were not counted.
+    pub ended: Option<messaging::OutcomeCounts>,
 }
 
 /// What the driver is to do.
@@ -81,6 +81,8 @@ pub struct Node {
     ledger: Ledger,
     /// Since when the disk has refused all that it was given.
     disk_full_since: Option<Wall>,
+    /// Whether the deliveries that it counts are those of all runs.
+    counts_all_runs: bool,
     /// Since when it hears and says nothing, because another process runs with a copy of its home.
     silent_since: Option<Wall>,
     /// Whether its driver injects faults, and when it last ended that.
@@ -129,7 +131,7 @@ impl Node {
                 room: config.room,
                 rng: rng.split("messaging"),
                 has_met,
-                ended: config.ended,
+                ended: config.ended.unwrap_or_default(),
             },
             restored.messaging,
             &mut step,
@@ -154,6 +156,7 @@ impl Node {
             outputs: Queue::default(),
             ledger: Ledger::default(),
             disk_full_since: None,
+            counts_all_runs: config.ended.is_some(),
             silent_since: None,
             has_faults: false,
             faults_ended: None,

@@ -45,7 +45,7 @@ impl Node {
             faults: Vec::new(),
             counters: self.counters(),
             limits: self.limits(),
-            counted: Counted::default(),
+            counted: Counted::of(self.counts_all_runs),
         }
     }
 

@@ -134,6 +134,13 @@ impl Node {
 /// A refusal that does not say that the receiver lacks the message.
 pub(super) const TOO_OLD: &str = "too old: it no longer remembers whether it has it";
 
+/// Why a message that was never sent never will be, as a person reads it; of one to the room, whether its text was let go. What
+/// else is true of it then, such as its age, does not matter any more.
+#[must_use]
+pub fn expired_because(is_let_go: bool) -> &'static str {
+    if is_let_go { "its text is no longer kept to be given" } else { "its life of 7 days is over" }
+}
+
 /// Why a receiver did not take a message, as a person reads it.
 #[must_use]
 pub fn refused_because(reason: RefusedReason) -> &'static str {

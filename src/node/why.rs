@@ -7,7 +7,7 @@ use super::api::{
     SignatureState, Source, StoredSince, Try, WhyMessage, WhyMissing,
 };
 use super::report::message_kind;
-use super::tell::{TOO_OLD, refused_because};
+use super::tell::{TOO_OLD, expired_because, refused_because};
 use crate::base::{MemberId, MessageId, Now, Presence, Seq, Stream, Wall};
 use crate::messaging;
 use crate::wire::{Receipt, Signed};
@@ -38,7 +38,11 @@ impl Node {
             let receipt = delivery.receipt.as_ref();
             DeliveryEvidence {
                 delivery: self.delivery(member, delivery),
-                reason: delivery.reason.map(|reason| refused_because(reason).to_owned()),
+                // What is let go is on the disk alone.
+                reason: match delivery.outcome {
+                    Outcome::Expired => Some(expired_because(false).to_owned()),
+                    _ => delivery.reason.map(|reason| refused_because(reason).to_owned()),
+                },
                 tries: delivery.tries.iter().map(tried).collect(),
                 address: self.transport.address(member),
                 held_up: self.messaging.held_up(&known, member).map(|held_up| match held_up {

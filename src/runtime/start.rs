@@ -26,7 +26,7 @@ use crate::host::Host;
 use crate::lua::{ScriptError, Scripts, Source};
 use crate::node::api::Command;
 use crate::node::{Config, Node, Restored};
-use crate::store::{self, History, Home, Room, StoreError, Writer};
+use crate::store::{self, Home, Room, StoreError, Writer};
 use crate::wire::Ticket;
 
 /// What a node is started with.
@@ -153,8 +153,9 @@ fn build(
     let control = Control::bind(&home.socket(), poll.registry(), CONTROL)?;
     let signals = watch_signals(&poll)?;
 
-    let restored = Restored::fold(&store::load(&home)?);
-    let ended = History::open(&home)?.ended()?;
+    let (records, ended) = store::load_with_ended(&home)?;
+    let restored = Restored::fold(&records);
+    drop(records);
     let is_newcomer = restored.messaging.lamport == 0;
     home.note_database()?;
     let writer = Writer::start(&home, Box::new(waking(waker)))?;

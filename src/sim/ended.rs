@@ -1,5 +1,5 @@
 //! How the deliveries ended of messages that a machine keeps no longer, from its durable records alone. Says the same as
-//! `store::History` does of the same records; knows no tables.
+//! `store::load_with_ended` does of the same records; knows no tables.
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
@@ -50,7 +50,7 @@ fn apply(own: &mut BTreeMap<MessageId, Own>, record: &Said, me: MemberId) {
             if let Some(outcome) = message.deliveries.get_mut(&delivery.to) {
                 *outcome = delivery.outcome;
             }
-            message.is_kept &= message.place.is_some() || !ends_private(delivery.outcome);
+            message.is_kept &= message.place.is_some() || !delivery.outcome.lets_private_go();
         }
         Said::Receipt(receipt) => {
             for settled in &receipt.settled {
@@ -85,25 +85,13 @@ fn apply(own: &mut BTreeMap<MessageId, Own>, record: &Said, me: MemberId) {
     }
 }
 
-/// Of what was refused a receipt may come.
-const fn ends_private(outcome: Outcome) -> bool {
-    match outcome {
-        Outcome::Waiting | Outcome::Sending | Outcome::Unknown | Outcome::Refused => false,
-        Outcome::Expired | Outcome::Delivered => true,
-    }
-}
-
 /// Of what nobody can be given any more nothing is open.
 fn let_go(own: &mut BTreeMap<MessageId, Own>, is_gone: impl Fn(Run, Seq) -> bool) {
     let is_gone = |message: &&mut Own| message.is_kept && message.place.is_some_and(|(run, seq)| is_gone(run, seq));
     for message in own.values_mut().filter(is_gone) {
         message.is_kept = false;
         for outcome in message.deliveries.values_mut() {
-            match outcome {
-                Outcome::Waiting => *outcome = Outcome::Expired,
-                Outcome::Sending => *outcome = Outcome::Unknown,
-                Outcome::Unknown | Outcome::Refused | Outcome::Expired | Outcome::Delivered => {}
-            }
+            *outcome = outcome.let_go();
         }
     }
 }

@@ -199,7 +199,7 @@ impl Machine {
             nick: self.home.nick.clone(),
             addresses: vec![self.address],
             labels_frames,
-            ended: ended(self.home.disk.durable(), self.home.id),
+            ended: Some(ended(self.home.disk.durable(), self.home.id)),
         };
         Node::new(config, Restored::fold(self.home.disk.durable()), rng.split("node").bytes(), now)
     }

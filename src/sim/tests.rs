@@ -325,7 +325,7 @@ fn the_log_of_a_simulated_disk_is_what_a_real_one_says() {
     for name in ["ana", "bo"] {
         let simulated = world.log(name);
         assert!(simulated.len() >= 3);
-        let (_dir, history) = on_a_real_disk(&world, name);
+        let (_dir, history, _) = on_a_real_disk(&world, name);
         let mut real = history.log(100).unwrap();
         for message in real.iter_mut().filter(|message| message.from == world.id(name)) {
             name.clone_into(&mut message.nick);
@@ -380,8 +380,7 @@ fn what_a_simulated_disk_tells_of_a_message_is_what_a_real_one_does() {
     let home = &world.machines[world.index("ana")].home;
     let mut records: Vec<_> = home.disk.durable().map(Cow::into_owned).collect();
     for is_pruned in [false, true] {
-        let (_dir, history) = with_records("ana", &records);
-        let ended = history.ended().unwrap();
+        let (_dir, history, ended) = with_records("ana", &records);
         assert_eq!(super::ended::ended(records.iter(), home.id), ended);
         assert!(ended.delivered > 0 && (ended.expired > 0) == is_pruned, "{ended:?}");
         for &id in &said {
@@ -495,13 +494,13 @@ fn a_sender_that_restarts_still_knows_what_was_delivered() {
     assert_eq!(after.receipt.unwrap().at, before.receipt.unwrap().at);
 }
 
-/// The durable records of `name` in a home of the store's.
-fn on_a_real_disk(world: &World, name: &str) -> (tempfile::TempDir, History) {
+/// The durable records of `name` in a home of the store's, and what it counts of those that were let go.
+fn on_a_real_disk(world: &World, name: &str) -> (tempfile::TempDir, History, messaging::OutcomeCounts) {
     let records: Vec<_> = world.machines[world.index(name)].home.disk.durable().map(Cow::into_owned).collect();
     with_records(name, &records)
 }
 
-fn with_records(name: &str, records: &[Record]) -> (tempfile::TempDir, History) {
+fn with_records(name: &str, records: &[Record]) -> (tempfile::TempDir, History, messaging::OutcomeCounts) {
     let dir = tempfile::tempdir().unwrap();
     let mut rng = crate::base::Rng::from_seed([1; 32]);
     let room = Room::found("the moot", &mut rng);
@@ -510,8 +509,9 @@ fn with_records(name: &str, records: &[Record]) -> (tempfile::TempDir, History) 
     let writer = Writer::start(&home, Box::new(|| ())).unwrap();
     writer.submit(1, records.to_vec());
     assert_eq!(writer.close().len(), 1);
+    let (_, ended) = store::load_with_ended(&home).unwrap();
     let history = History::open(&home).unwrap();
-    (dir, history)
+    (dir, history, ended.unwrap())
 }
 
 #[test]

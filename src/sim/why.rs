@@ -12,7 +12,7 @@ use crate::node::api::{
     Delivery, DeliveryEvidence, Message, MessageKind, ReceiptEvidence, Remembered, SignatureState, Source, StoredSince,
     WhyMessage,
 };
-use crate::node::{Record, refused_because};
+use crate::node::{Record, expired_because, refused_because};
 use crate::wire::{Card, GroupMessage, PrivateMessage, Receipt, Signed, decode_layout, layout_id};
 
 /// What `records` tell of `id`; `me` and `nick` are whose home it is. `None` where they have no such message.
@@ -45,6 +45,8 @@ struct Reading {
     nicks: BTreeMap<MemberId, String>,
     run: Option<Run>,
     is_sent: bool,
+    /// Nobody can be given it any more.
+    is_let_go: bool,
     sample_of: Option<u32>,
     deliveries: BTreeMap<MemberId, DeliveryEvidence>,
     /// The runs of the messages that say the same author, incarnation and number.
@@ -56,7 +58,7 @@ impl Reading {
         let nicks = BTreeMap::from([(me, nick.to_owned())]);
         let (deliveries, runs) = (BTreeMap::new(), BTreeMap::new());
         let (id, seq) = (message.id, message.seq);
-        Self { id, seq, me, nicks, run: None, is_sent: false, sample_of: None, deliveries, runs }
+        Self { id, seq, me, nicks, run: None, is_sent: false, is_let_go: false, sample_of: None, deliveries, runs }
     }
 
     fn card(&mut self, record: &membership::Record) {
@@ -172,12 +174,9 @@ impl Reading {
     /// Of what nobody can be given any more nothing is open.
     fn pruned(&mut self, author: MemberId, is_gone: impl Fn(Run, u64) -> bool) {
         let is_gone = author == self.me && self.run.is_some_and(|run| is_gone(run, self.seq));
+        self.is_let_go |= is_gone;
         for evidence in self.deliveries.values_mut().filter(|_| is_gone) {
-            match evidence.delivery.outcome {
-                Outcome::Waiting => evidence.delivery.outcome = Outcome::Expired,
-                Outcome::Sending => evidence.delivery.outcome = Outcome::Unknown,
-                Outcome::Unknown | Outcome::Refused | Outcome::Expired | Outcome::Delivered => {}
-            }
+            evidence.delivery.outcome = evidence.delivery.outcome.let_go();
         }
     }
 
@@ -186,6 +185,9 @@ impl Reading {
             let member = evidence.delivery.member;
             let delivery = &mut evidence.delivery;
             delivery.tries_may_be_missing = delivery.outcome.lacks_tries_on_disk(delivery.latency_us);
+            if delivery.outcome == Outcome::Expired {
+                evidence.reason = Some(expired_because(self.is_let_go).to_owned());
+            }
             evidence.delivery.nick = self.nicks.get(&member).cloned().unwrap_or_else(|| member.short());
         }
         let nick_of = |member: MemberId| self.nicks.get(&member).cloned().unwrap_or_else(|| member.short());

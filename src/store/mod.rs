@@ -30,6 +30,6 @@ pub use called::{Called, Meant};
 pub use error::StoreError;
 pub use history::History;
 pub use home::{Home, Room};
-pub use load::load;
+pub use load::{load, load_with_ended};
 pub use search::{By, Matches, Search, SearchError};
 pub use writer::{CaughtUp, Settler, Writer, Written};

@@ -38,14 +38,15 @@ pub(super) fn open(home: &Home) -> Result<Connection, StoreError> {
 }
 
 /// [`open`], after a look at every page for damage. Past `CHECKED_BYTES_MAX` that would take too long at each
-/// start, and SQLite notices damage only when it meets it.
-pub(super) fn open_checked(home: &Home) -> Result<Connection, StoreError> {
+/// start, and SQLite notices damage only when it meets it: says whether it is small enough to be read whole.
+pub(super) fn open_checked(home: &Home) -> Result<(Connection, bool), StoreError> {
     let path = home.database();
-    if (1..=CHECKED_BYTES_MAX).contains(&size(&path)?) {
+    let size = size(&path)?;
+    if (1..=CHECKED_BYTES_MAX).contains(&size) {
         roll_back(&path)?;
         check(&path, &examine(&path)?)?;
     }
-    open(home)
+    Ok((open(home)?, size <= CHECKED_BYTES_MAX))
 }
 
 /// Opens the database at `path`, which exists, to read only.

@@ -1,5 +1,5 @@
-//! What the disk alone can tell about messages: who one was for, how each delivery ended, with which receipt, and from whom
-//! it came; and how many of those that were let go ended how. Owns those statements; the sentences are `node`'s.
+//! What the disk alone can tell about a message: who it was for, how each delivery ended, with which receipt, and from whom
+//! it came. Owns those statements; the sentences are `node`'s.
 
 use std::collections::BTreeMap;
 
@@ -9,12 +9,12 @@ use super::StoreError;
 use super::columns::{Num, Word};
 use super::history::History;
 use crate::base::{MemberId, MessageId, Wall};
-use crate::messaging::OutcomeCounts;
+use crate::messaging::Outcome;
 use crate::node::api::{
     Delivery, DeliveryEvidence, MessageKind, ReceiptEvidence, Remembered, SignatureState, Source, StoredSince,
     WhyMessage,
 };
-use crate::node::refused_because;
+use crate::node::{expired_because, refused_because};
 use crate::wire::{Receipt, Signed};
 
 impl History {
@@ -26,31 +26,9 @@ impl History {
         self.read_why(id).map_err(|error| self.sort(error))
     }
 
-    /// How deliveries stand of messages that the machine let go. Looks at all of them.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn ended(&self) -> Result<OutcomeCounts, StoreError> {
-        self.read_ended().map_err(|error| self.sort(error))
-    }
-
-    fn read_ended(&self) -> rusqlite::Result<OutcomeCounts> {
-        let mut statement = self.db.prepare(
-            "SELECT outcome, count(*) FROM deliveries JOIN messages ON messages.n = deliveries.message
-             WHERE messages.retained = 0 GROUP BY outcome",
-        )?;
-        let mut counts = OutcomeCounts::default();
-        let mut rows = statement.query(())?;
-        while let Some(row) = rows.next()? {
-            let (Word(outcome), Num(count)) = (row.get(0)?, row.get(1)?);
-            *counts.of(outcome) += count;
-        }
-        Ok(counts)
-    }
-
     fn read_why(&self, id: MessageId) -> rusqlite::Result<Option<WhyMessage>> {
         let select =
-            "SELECT n, kind, author, seq, messages.incarnation, said_at, at, via, recovered, sent, messages.boot, sample_of, receiver, text
+            "SELECT n, kind, author, seq, messages.incarnation, said_at, at, via, recovered, sent, messages.boot, sample_of, receiver, text, retained
                       FROM messages WHERE id = ?1";
         let read = |row: &Row<'_>| {
             let n: i64 = row.get(0)?;
@@ -58,12 +36,15 @@ impl History {
             let (Num(incarnation), Num(said_at), Num(at), Num(boot)) =
                 (row.get(4)?, row.get(5)?, row.get(6)?, row.get(10)?);
             let is_sent: bool = row.get(9)?;
+            let Word(kind): Word<MessageKind> = row.get(1)?;
+            // The machine keeps a private message no longer than it is open.
+            let is_let_go = kind == MessageKind::Group && !row.get::<_, bool>(14)?;
             let source =
                 Source { via, nick: self.nick_of(via)?, at: Wall(at), recovered: row.get(8)?, duplicates: None };
             Ok(WhyMessage {
                 id,
                 handle: self.handle_of(id)?,
-                kind: row.get::<_, Word<MessageKind>>(1)?.0,
+                kind,
                 from,
                 nick: self.nick_of(from)?,
                 seq,
@@ -72,7 +53,7 @@ impl History {
                 text: Some(row.get(13)?),
                 said_at: Some(Wall(said_at)),
                 known_from: Remembered::ByTheDiskAlone,
-                deliveries: self.deliveries_of(n, seq)?,
+                deliveries: self.deliveries_of(n, seq, is_let_go)?,
                 sample_of: row.get::<_, Option<u32>>(11)?,
                 own_faults: None,
                 stored_since: self.stored_since(n, from, (incarnation, boot), seq)?,
@@ -88,7 +69,7 @@ impl History {
         }))
     }
 
-    fn deliveries_of(&self, n: i64, seq: u64) -> rusqlite::Result<Vec<DeliveryEvidence>> {
+    fn deliveries_of(&self, n: i64, seq: u64, is_let_go: bool) -> rusqlite::Result<Vec<DeliveryEvidence>> {
         let mut statement = self.db.prepare_cached(
             "SELECT member, outcome, attempts, latency_us, reason, receipts.at, receipts.bytes FROM deliveries
              LEFT JOIN receipts ON receipts.n = deliveries.receipt WHERE message = ?1 ORDER BY member",
@@ -102,7 +83,7 @@ impl History {
                 }
                 (None, _) | (_, None) => None,
             };
-            let Word(outcome): Word<crate::messaging::Outcome> = row.get(1)?;
+            let Word(outcome): Word<Outcome> = row.get(1)?;
             let latency_us = row.get::<_, Option<Num>>(3)?.map(|Num(us)| us);
             Ok(DeliveryEvidence {
                 delivery: Delivery {
@@ -113,11 +94,14 @@ impl History {
                     tries_may_be_missing: outcome.lacks_tries_on_disk(latency_us),
                     latency_us,
                 },
-                // A home may have it from a refusal before the receipt.
-                reason: row
-                    .get::<_, Option<Word<_>>>(4)?
-                    .filter(|_| outcome == crate::messaging::Outcome::Refused)
-                    .map(|Word(reason)| refused_because(reason).to_owned()),
+                reason: match outcome {
+                    Outcome::Expired => Some(expired_because(is_let_go).to_owned()),
+                    Outcome::Refused => {
+                        row.get::<_, Option<Word<_>>>(4)?.map(|Word(reason)| refused_because(reason).to_owned())
+                    }
+                    // A home may have one from a refusal before the receipt.
+                    Outcome::Waiting | Outcome::Sending | Outcome::Unknown | Outcome::Delivered => None,
+                },
                 tries: Vec::new(),
                 address: None,
                 held_up: None,
@@ -192,7 +176,7 @@ impl History {
 mod tests {
     use super::*;
     use crate::base::Seq;
-    use crate::messaging::{DeliveryRecord, Outcome, ReceiptRecord, Record, Settled};
+    use crate::messaging::{DeliveryRecord, ReceiptRecord, Record, Settled};
     use crate::node;
 
     use crate::store::{Home, kit};

@@ -84,7 +84,10 @@ impl View {
         ];
         let deliveries =
             std::iter::once(format!("{delivered} delivered")).chain(present(open)).collect::<Vec<_>>().join(", ");
-        let deliveries = format!("{deliveries}, of all runs on this disk");
+        let is_of_all_runs = status.counted.of_all_runs.iter().any(|counted| counted == "deliveries");
+        let of =
+            if is_of_all_runs { "of all runs on this disk" } else { "of this run and what is kept of earlier ones" };
+        let deliveries = format!("{deliveries}, {of}");
         let mut table = Table::untitled();
         table.row([Cell::new(Tone::Faint, "messages"), messages.into()]);
         table.row([Cell::new(Tone::Faint, "deliveries"), deliveries.into()]);
@@ -120,7 +123,7 @@ fn present(items: impl IntoIterator<Item = (u64, String)>) -> impl Iterator<Item
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::base::{MessageId, Wall};
     use crate::node::api::{Counted, MessageKind, Outcome};
@@ -128,7 +131,7 @@ mod tests {
     use crate::view::names::tests::id;
     use crate::view::who::tests::room;
 
-    fn status() -> Status {
+    pub(in crate::view) fn status() -> Status {
         Status {
             node: NodeStatus {
                 id: id(1),
@@ -157,7 +160,7 @@ mod tests {
             faults: vec![],
             counters: BTreeMap::from([("datagrams_in".into(), 12), ("bad".into(), 3)]),
             limits: BTreeMap::from([("members".into(), 16_384)]),
-            counted: Counted::default(),
+            counted: Counted::of(true),
         }
     }
 

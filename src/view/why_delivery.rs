@@ -2,24 +2,22 @@
 //! nothing is sent now.
 
 use super::{Tone, View, count, latency};
-use crate::base::limits::MESSAGE_LIFE;
 use crate::base::text;
 use crate::node::api::{
     Delivery, DeliveryEvidence, HeldUp, MessageKind, Outcome, ReceiptEvidence, SignatureState, StoredSince, Try,
-    WhyMessage,
 };
 
 /// The disk has the count of the last change of the outcome only.
 const EARLIER_TRIES: &str = "an earlier run's tries may not be counted";
 
 impl View {
-    pub(super) fn receiver(&self, why: &WhyMessage, evidence: &DeliveryEvidence) -> String {
+    pub(super) fn receiver(&self, kind: MessageKind, evidence: &DeliveryEvidence) -> String {
         let delivery = &evidence.delivery;
         let who = self.names.named(delivery.member, &delivery.nick);
         let (said, tone) = match delivery.outcome {
             Outcome::Delivered => (self.stored(&who, evidence), Tone::Good),
             Outcome::Sending => (sending(evidence), Tone::Caution),
-            Outcome::Waiting => (waiting(why.kind, evidence), Tone::Caution),
+            Outcome::Waiting => (waiting(kind, evidence), Tone::Caution),
             Outcome::Unknown => (
                 format!(
                     "unknown: {}, no receipt; whether the message was lost, the receipt was lost or {who} is down cannot be told apart",
@@ -28,27 +26,12 @@ impl View {
                 Tone::Caution,
             ),
             Outcome::Refused => {
-                let why = evidence.reason.as_ref().map(|why| format!(": {}", text::sanitize(why))).unwrap_or_default();
-                (format!("refused: {who} said no after {}{why}", tries(delivery)), Tone::Bad)
+                let tried = tries(delivery);
+                (format!("refused: {who} said no after {tried}{}", because(evidence, ": ")), Tone::Bad)
             }
-            Outcome::Expired => (self.why_expired(why).into(), Tone::Bad),
+            Outcome::Expired => (format!("expired: never sent{}", because(evidence, ", and ")), Tone::Bad),
         };
         format!("  {}", self.ink.paint(tone, &format!("{who}: {said}")))
-    }
-
-    /// A message to the room expires with its life, or once more was said since than is kept to be given out.
-    fn why_expired(&self, why: &WhyMessage) -> &'static str {
-        let life = u64::try_from(MESSAGE_LIFE.as_millis()).unwrap_or(u64::MAX);
-        let is_young = why.said_at.is_some_and(|said_at| self.now.0.saturating_sub(said_at.0) < life);
-        match why.kind {
-            MessageKind::Private => "expired: never sent, and its life of 7 days is over",
-            MessageKind::Group if is_young => {
-                "expired: never sent, and more was said since than is kept to be given to others"
-            }
-            MessageKind::Group => {
-                "expired: never sent; its life of 7 days is over, or more was said since than is kept to be given to others"
-            }
-        }
     }
 
     fn stored(&self, who: &str, evidence: &DeliveryEvidence) -> String {
@@ -121,6 +104,10 @@ impl View {
         let told = [way("passed on by neighbours", of(true)), way("sent straight to it", of(false)), place];
         Some(format!("    {}", told.into_iter().flatten().collect::<Vec<_>>().join("; ")))
     }
+}
+
+fn because(evidence: &DeliveryEvidence, before: &str) -> String {
+    evidence.reason.as_ref().map(|why| format!("{before}{}", text::sanitize(why))).unwrap_or_default()
 }
 
 fn covered(receipt: &ReceiptEvidence) -> String {

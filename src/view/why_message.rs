@@ -48,7 +48,7 @@ impl View {
             ));
         }
         for evidence in &why.deliveries {
-            lines.push(self.receiver(why, evidence));
+            lines.push(self.receiver(why.kind, evidence));
             lines.extend(self.tries(evidence));
         }
         let is_open = |to: &DeliveryEvidence| matches!(to.delivery.outcome, Outcome::Sending | Outcome::Unknown);

@@ -83,7 +83,7 @@ pub enum Remembered {
 pub struct DeliveryEvidence {
     #[serde(flatten)]
     pub delivery: Delivery,
-    /// Why it was refused; `null` where it was not.
+    /// Why it was refused or is expired; `null` where it is neither.
     pub reason: Option<String>,
     /// The newest attempts of this run of the node, at most 16.
     pub tries: Vec<Try>,

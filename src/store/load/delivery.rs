@@ -7,7 +7,7 @@ use rusqlite::{Connection, Row};
 
 use super::{bytes, number, run, wall, word};
 use crate::base::{MemberId, MessageId, Run, Seq, Wall};
-use crate::messaging::{DeliveryRecord, Outcome, ReceiptRecord, Record, Settled};
+use crate::messaging::{DeliveryRecord, Outcome, OutcomeCounts, ReceiptRecord, Record, Settled};
 use crate::store::columns::{Num, Word};
 use crate::store::rows::{Part, RowError};
 use crate::wire::{GroupMessage, Receipt, RefusedReason, Signed};
@@ -20,6 +20,18 @@ pub(super) struct Deliveries<'a> {
     first: BTreeMap<(MemberId, Run, MemberId), usize>,
     /// What no receipt tells.
     changed: Vec<DeliveryRecord>,
+}
+
+/// How deliveries stand of messages that the machine let go. Looks at all of them.
+pub(super) fn ended(db: &Connection) -> Result<OutcomeCounts, RowError> {
+    let mut counts = OutcomeCounts::default();
+    let counted = "SELECT outcome, count(*) FROM deliveries JOIN messages ON messages.n = deliveries.message
+                   WHERE messages.retained = 0 GROUP BY outcome";
+    super::each(db, counted, |row| {
+        *counts.of(word(row, 0)?) += number(row, 1)?;
+        Ok(())
+    })?;
+    Ok(counts)
 }
 
 /// One row of `deliveries`.

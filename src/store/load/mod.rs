@@ -11,7 +11,7 @@ use super::columns::{Json, Num, Word};
 use super::rows::{Part, RowError, seen_now};
 use super::{Home, StoreError, schema};
 use crate::base::{Lived, MemberId, RoomId, Run, Wall};
-use crate::messaging::{Answer, GapRecord, Outcome};
+use crate::messaging::{Answer, GapRecord, Outcome, OutcomeCounts};
 use crate::node::Record;
 use crate::wire::{Card, GroupMessage, Leave, PrivateMessage, Signed, SignedLayout, encode_layout, layout_id};
 use crate::{membership, messaging};
@@ -22,8 +22,18 @@ use delivery::Deliveries;
 /// # Errors
 /// [`StoreError`]: one that is damaged, newer or not this home's is left as it is.
 pub fn load(home: &Home) -> Result<Vec<Record>, StoreError> {
-    let db = schema::open_checked(home)?;
-    read_all(&db).map_err(|error| schema::sort_row(&home.database(), "read", error))
+    load_with_ended(home).map(|(records, _)| records)
+}
+
+/// The same, and how deliveries stand of messages that the machine let go, of which there is a row for each: some 1 µs. `None` where
+/// the database is so large that a start does not read all of it.
+///
+/// # Errors
+/// As of [`load`].
+pub fn load_with_ended(home: &Home) -> Result<(Vec<Record>, Option<OutcomeCounts>), StoreError> {
+    let (db, is_checked) = schema::open_checked(home)?;
+    let read = || Ok((read_all(&db)?, is_checked.then(|| delivery::ended(&db)).transpose()?));
+    read().map_err(|error| schema::sort_row(&home.database(), "read", error))
 }
 
 fn read_all(db: &Connection) -> Result<Vec<Record>, RowError> {

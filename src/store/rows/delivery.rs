@@ -39,11 +39,7 @@ impl Rows<'_> {
                 Num(delivery.at.0),
             ),
         )?;
-        let is_settled = match delivery.outcome {
-            Outcome::Waiting | Outcome::Sending | Outcome::Unknown | Outcome::Refused => false,
-            Outcome::Expired | Outcome::Delivered => delivery.group.is_none(),
-        };
-        if is_settled {
+        if delivery.group.is_none() && delivery.outcome.lets_private_go() {
             self.let_go(delivery.message)?;
         }
         Ok(())
