@@ -3,6 +3,7 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use qrcode::QrCode;
@@ -22,6 +23,8 @@ use crate::view::{Counters, Names, leads_here_from_elsewhere};
 const WATCH_PERIOD: Duration = Duration::from_secs(1);
 /// How long a node may take to answer before a person is told that it does not. A guess: it answers within milliseconds.
 pub(super) const SILENT_TIME_MAX: Duration = Duration::from_secs(5);
+/// How soon Ctrl-C is noticed where something is told of it.
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long it may take before the command gives up. A guess: longer than a large question to a slow disk.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
 /// Homes the cursor and clears the screen.
@@ -63,9 +66,20 @@ impl Node {
     /// The answer to what was handed over last, if it comes within `span`. A node that takes long is not waited for
     /// without a word.
     pub(super) fn answer(&mut self, id: RequestId, span: Duration) -> Result<Option<Response>, ClientError> {
+        self.answer_unless(id, span, &AtomicBool::new(false))
+    }
+
+    /// The same, and `None` soon after `interrupted` is set.
+    pub(super) fn answer_unless(
+        &mut self,
+        id: RequestId,
+        span: Duration,
+        interrupted: &AtomicBool,
+    ) -> Result<Option<Response>, ClientError> {
         let silent = span.min(SILENT_TIME_MAX);
         let left = span.saturating_sub(silent);
-        match self.client.answer(id, silent)? {
+        match self.wait(id, silent, interrupted)? {
+            None if interrupted.load(Ordering::SeqCst) => Ok(None),
             None if !left.is_zero() => {
                 let (for_s, more_s) = (silent.as_secs(), left.as_secs());
                 let _ = writeln!(
@@ -73,9 +87,25 @@ impl Node {
                     "moot: the node has not answered for {for_s} s: it is stopped, or this machine is very busy; \
                      waiting for up to {more_s} s more"
                 );
-                self.client.answer(id, left)
+                self.wait(id, left, interrupted)
             }
             answer => Ok(answer),
+        }
+    }
+
+    fn wait(
+        &mut self,
+        id: RequestId,
+        span: Duration,
+        interrupted: &AtomicBool,
+    ) -> Result<Option<Response>, ClientError> {
+        let until = clock::time() + span;
+        loop {
+            let left = until.since(clock::time());
+            let answer = self.client.answer(id, left.min(LOOK_EVERY))?;
+            if answer.is_some() || left.is_zero() || interrupted.load(Ordering::SeqCst) {
+                return Ok(answer);
+            }
         }
     }
 
@@ -205,11 +235,7 @@ pub(super) fn gaps(home: &Path, output: Output) -> Result<Exit, Failure> {
     match output.form {
         Form::Text => {
             let status = node.status()?;
-            out::line(&output.view(names_in(&status)).gaps(
-                &gaps,
-                status.node.disk_full_since,
-                status.node.silent_since,
-            ))?;
+            out::line(&output.view(names_in(&status)).gaps(&gaps, Some(&status.node)))?;
         }
         Form::Json => out::json(&gaps)?,
     }

@@ -12,7 +12,7 @@ use signal_hook::consts::SIGINT;
 use signal_hook::flag;
 
 use super::args::{SendArgs, Wait};
-use super::ask::{Node, SILENT_TIME_MAX};
+use super::ask::{LOOK_EVERY, Node, SILENT_TIME_MAX};
 use super::exit::{Exit, Failure};
 use super::out::{self, Form, Output};
 use crate::base::limits::TEXT_BYTES_MAX;
@@ -24,8 +24,6 @@ use crate::view::View;
 
 /// How long the node may take to tell the attempts at the end; what its events told stands otherwise. A guess.
 const REFRESH_TIME_MAX: Duration = Duration::from_secs(1);
-/// How soon Ctrl-C is noticed.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 pub(super) fn send(home: &Path, send: SendArgs, output: Output) -> Result<Exit, Failure> {
     let text = send.text();
@@ -37,7 +35,7 @@ pub(super) fn send(home: &Path, send: SendArgs, output: Output) -> Result<Exit, 
     let names = node.names().map_err(|failure| failure.context("nothing was sent"))?;
     let to = to.map(|to| names.ignoring_case(&to)).transpose().map_err(Failure::misuse)?;
     let interrupted = interrupts()?;
-    let sent = hand_over(&mut node, Request::Send { to, text, follow: true }, timeout)?;
+    let sent = hand_over(&mut node, Request::Send { to, text, follow: true }, timeout, &interrupted)?;
     let mut errand = Errand::new(sent, wait);
     let until = clock::time() + timeout;
     while !errand.is_over() {
@@ -77,19 +75,26 @@ fn interrupts() -> io::Result<Arc<AtomicBool>> {
 
 /// Hands the message to the node, and waits at least [`SILENT_TIME_MAX`] for what it says: without that there is not even
 /// a handle to ask about.
-fn hand_over(node: &mut Node, request: Request, timeout: Duration) -> Result<Sent, Failure> {
+fn hand_over(node: &mut Node, request: Request, timeout: Duration, interrupted: &AtomicBool) -> Result<Sent, Failure> {
     let id = node.client.hand(request)?;
     let span = timeout.max(SILENT_TIME_MAX);
-    let what = match node.answer(id, span) {
+    let what = match node.answer_unless(id, span, interrupted) {
         Ok(Some(Response::Sent(sent))) => return Ok(sent),
         Ok(Some(Response::Error(error))) => return Err(error.into()),
         // It hung up without reading the request.
         Err(error @ ClientError::Refused(_)) => return Err(error.into()),
         Ok(Some(other)) => ClientError::unexpected(&other),
+        Ok(None) if interrupted.load(Ordering::SeqCst) => {
+            return Err(Failure::unknown(unanswered("not waited for any longer")));
+        }
         Ok(None) => ClientError::Late(span),
         Err(error) => error,
     };
-    Err(Failure::unknown(format!("{what}; whether it was sent is unknown, and moot log tells once the node answers")))
+    Err(Failure::unknown(unanswered(&what.to_string())))
+}
+
+fn unanswered(what: &str) -> String {
+    format!("{what}; whether it was sent is unknown, and moot log tells once the node answers")
 }
 
 /// The text of standard input, without the line break that ends it.
@@ -422,13 +427,28 @@ mod tests {
             line
         });
         let request = Request::Send { to: None, text: "hi".into(), follow: true };
-        let failure = hand_over(&mut node, request.clone(), Duration::from_secs(30)).unwrap_err();
+        let failure =
+            hand_over(&mut node, request.clone(), Duration::from_secs(30), &AtomicBool::new(false)).unwrap_err();
         assert!(dies.join().unwrap().contains("\"hi\""));
         assert!(failure.sentence().starts_with("the node has ended; whether it was sent is unknown"), "{failure:?}");
         assert_eq!(failure.tell(), Exit::None);
         // It cannot be handed over any more.
-        let failure = hand_over(&mut node, request, Duration::from_secs(30)).unwrap_err();
+        let failure = hand_over(&mut node, request, Duration::from_secs(30), &AtomicBool::new(false)).unwrap_err();
         assert_eq!(failure.tell(), Exit::Failed);
+    }
+
+    #[test]
+    fn who_does_not_wait_for_a_node_that_says_nothing_learns_what_is_known() {
+        let dir = tempfile::tempdir().unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(super::super::chat::socket_in(dir.path())).unwrap();
+        let mut node = Node::at(dir.path()).unwrap();
+        let request = Request::Send { to: None, text: "hi".into(), follow: true };
+        let failure = hand_over(&mut node, request, Duration::from_secs(3_600), &AtomicBool::new(true)).unwrap_err();
+        assert!(
+            failure.sentence().starts_with("not waited for any longer; whether it was sent is unknown"),
+            "{failure:?}"
+        );
+        assert_eq!(failure.tell(), Exit::None);
     }
 
     #[test]

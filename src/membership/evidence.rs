@@ -145,8 +145,8 @@ impl Evidence {
         };
         let tick = self.tick.unwrap_or(0);
         let mut words = match (tick, probes_lost) {
-            (0, 0) => "did not hear it since it looks for it".to_owned(),
-            (0, lost) => format!("did not hear it since it looks for it; {lost} probes lost"),
+            (0, 0) => "heard no heartbeat of it yet".to_owned(),
+            (0, lost) => format!("heard no heartbeat of it yet; {lost} probes lost"),
             (tick, lost) => format!("did not hear it after tick {tick}; {lost} probes lost"),
         };
         if *lag_ms > 0 {

@@ -26,7 +26,7 @@ pub fn answer(view: &View, response: &Response, counters: Counters) -> Option<St
                 lines.join("\n")
             })
         }
-        Response::Gaps(gaps) => Some(view.gaps(gaps, None, None)),
+        Response::Gaps(gaps) => Some(view.gaps(gaps, None)),
         Response::Sent(sent) => Some(view.sampled_delivery(&sent.handle, &sent.deliveries, sent.sample_of, None)),
         Response::Invite { ticket, .. } => Some(format!("moot join {ticket}")),
         Response::Faults(faults) if faults.is_empty() => Some("faults are off".into()),

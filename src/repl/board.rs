@@ -7,7 +7,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::complete::Words;
-use super::tally::{Standing, Tally, merge};
+use super::tally::{Expiry, Standing, Tally, merge};
 use crate::base::limits::{COMPLETED_HANDLES_MAX, SCREEN_EVENTS_MAX};
 use crate::base::{MemberId, MessageId, Presence, Wall};
 use crate::node::api::{
@@ -381,10 +381,14 @@ impl Board {
             EventKind::Delivery { id, handle, delivery, reason } => {
                 self.view.names.learn(delivery.member, &delivery.nick);
                 if delivery.outcome == Outcome::Expired {
-                    // Many go at once where more was said than is kept: one line is enough of all that was told to be waiting.
-                    if self.tally.deliveries(*id).is_none() || self.tally.handle_expired(*id, delivery) {
-                        self.expired.entry(delivery.member).or_default().push(handle.clone());
-                        return None;
+                    match self.tally.handle_expired(*id, delivery) {
+                        Expiry::Known => return None,
+                        Expiry::ToldWithIt => {}
+                        // Many go at once where more was said than is kept.
+                        Expiry::News => {
+                            self.expired.entry(delivery.member).or_default().push(handle.clone());
+                            return None;
+                        }
                     }
                 }
                 if !self.tally.handle_delivery(*id, handle, delivery, reason.as_deref()) {

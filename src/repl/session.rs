@@ -69,23 +69,23 @@ impl Session {
         if let Response::Error(error) = response {
             return Ok(Next::Complain(slashed(&error.message)));
         }
-        let is_told_with_status = matches!(response, Response::Members(_) | Response::Gaps(_));
+        let is_who = matches!(response, Response::Members(_));
+        let is_why = matches!(response, Response::WhyMember(_) | Response::WhyMessage(_) | Response::WhyMissing(_));
+        let is_told_with_status = is_who || is_why || matches!(response, Response::Gaps(_));
         let node = match is_told_with_status.then(|| self.node.ask(Request::Status)).transpose()? {
             Some(Response::Status(status)) => Some(status.node),
             _ => None,
         };
-        let is_who = matches!(response, Response::Members(_));
+        let silent_since = node.as_ref().filter(|_| is_who || is_why).and_then(|node| node.silent_since);
         let cut_off = is_who && node.as_ref().is_some_and(|node| node.probably_cut_off);
         let mut board = self.board.lock();
         board.view.now = clock::wall();
         let text = match &response {
-            Response::Gaps(gaps) => {
-                let (full, silent) = node.map_or((None, None), |node| (node.disk_full_since, node.silent_since));
-                Some(board.view.gaps(gaps, full, silent))
-            }
+            Response::Gaps(gaps) => Some(board.view.gaps(gaps, node.as_ref())),
             _ => answer(&board.view, &response, counters),
         };
-        let warning = cut_off.then(|| board.view.cut_off());
+        let silent = silent_since.map(|since| board.view.silent(since));
+        let warning = silent.or_else(|| cut_off.then(|| board.view.cut_off()));
         let lines: Vec<String> = warning.into_iter().chain(text).collect();
         Ok(if lines.is_empty() { Next::Nothing } else { Next::Print(lines.join("\n")) })
     }

@@ -30,6 +30,17 @@ struct Open {
     told: Option<Vec<Outcome>>,
 }
 
+/// How a delivery that expired is to be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expiry {
+    /// It was told.
+    Known,
+    /// With its message, which is still to be told.
+    ToldWithIt,
+    /// By itself, or with others of its receiver.
+    News,
+}
+
 /// How a message stands, to be told.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Standing {
@@ -97,17 +108,20 @@ impl Tally {
         true
     }
 
-    /// What was said to wait never will be sent. Says whether the message was told before, and then tells it no more for this.
-    pub(super) fn handle_expired(&mut self, id: MessageId, delivery: &Delivery) -> bool {
-        let Some(open) = self.open.get_mut(&id).filter(|open| open.told.is_some() && !open.is_news()) else {
-            return false;
+    /// What waited never will be sent. Where the message was told before, or is not followed, it is told no more for this.
+    pub(super) fn handle_expired(&mut self, id: MessageId, delivery: &Delivery) -> Expiry {
+        let Some(open) = self.open.get_mut(&id) else {
+            return if self.has_ended(id, delivery) { Expiry::Known } else { Expiry::News };
         };
+        if open.told.is_none() || open.is_news() {
+            return Expiry::ToldWithIt;
+        }
         merge(&mut open.deliveries, delivery);
         open.told = Some(open.outcomes());
         if open.is_final() {
             self.end(id);
         }
-        true
+        Expiry::News
     }
 
     /// Follows a message no longer.

@@ -4,7 +4,7 @@
 use super::because::{is_restored, old_nick};
 use super::names::YOU;
 use super::{Tone, View, age, count, list};
-use crate::base::{MemberId, Presence, text};
+use crate::base::{MemberId, Presence, Wall, text};
 use crate::node::api::{Answer, Asked, Delivery, Event, EventKind, Evidence, Gap, Message, MessageKind, Outcome};
 
 /// What begins a text that its author does rather than says, as in XEP-0245: `/me waves`.
@@ -153,6 +153,18 @@ impl View {
     #[must_use]
     pub fn cut_off(&self) -> String {
         self.ink.paint(Tone::Bad, "you hear fewer than half of your links: it is probably you who is cut off")
+    }
+
+    /// Says since when this node takes no part.
+    #[must_use]
+    pub fn silent(&self, since: Wall) -> String {
+        let since = self.time(since);
+        self.ink.paint(
+            Tone::Bad,
+            &format!(
+                "this node fell silent at {since}, because another process runs with a copy of its home: what it knows is of then"
+            ),
+        )
     }
 
     /// Says that this is over.

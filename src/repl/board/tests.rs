@@ -364,4 +364,5 @@ fn what_expires_in_crowds_is_one_line_for_each_receiver() {
     );
     assert!(board.unknown().is_empty());
     assert_eq!(board.handle_events(&[changed(9, 2, Expired)]), ["h9 expired for bo: never sent"]);
+    assert!(board.handle_events(&[changed(9, 2, Expired)]).is_empty(), "it was told");
 }
