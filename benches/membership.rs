@@ -4,8 +4,8 @@
 //!
 //! `cargo bench --bench membership -- 2 10 100` prints the table for rooms of these sizes; `--seeds 3` for so many
 //! seeds of each, `--only crash,join` these lines of it. Rooms of more than 200 run on the plain suite, and their homes
-//! know each other's cards. The memory of a line is the most that its rooms took. A room of more than 5,000 takes hours
-//! of a core to come together, so one is made, and all its lines are of that one, printed as they are measured.
+//! know each other's cards. The memory of a line is the most that its rooms took. A room of more than 5,000 takes more than
+//! an hour of a core to come together, so one is made, and all its lines are of that one, printed as they are measured.
 #![expect(clippy::disallowed_methods, clippy::print_stdout, reason = "a benchmark reads the clock and prints")]
 
 use std::sync::atomic::{AtomicU64, Ordering};
