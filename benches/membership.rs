@@ -3,9 +3,10 @@
 //! an idle node sends, headers of IP and UDP counted. Times are virtual, so they do not depend on the machine.
 //!
 //! `cargo bench --bench membership -- 2 10 100` prints the table for rooms of these sizes; `--seeds 3` for so many
-//! seeds of each, `--only crash,join` these lines of it. Rooms of more than 200 run on the plain suite, and their homes
-//! know each other's cards. The memory of a line is the most that its rooms took. A room of more than 5,000 takes more than
-//! an hour of a core to come together, so one is made, and all its lines are of that one, printed as they are measured.
+//! seeds of each, `--only crash,join` these lines of it. Rooms of more than 200 run on the plain suite and begin whole; what it
+//! takes them to come together is a line of its own, of homes that know each other's cards. The memory of a line is the most
+//! that its rooms took. Of more than 5,000 members one room is made, and all its lines are of that one, printed as they are
+//! measured.
 #![expect(clippy::disallowed_methods, clippy::print_stdout, reason = "a benchmark reads the clock and prints")]
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,7 +27,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 const SPAN: Duration = Duration::from_secs(600);
 /// IPv4 and UDP headers of one datagram.
 const HEADER_BYTES: u64 = 28;
-/// Larger rooms use the plain suite, and begin with homes that know each other's cards.
+/// Larger rooms use the plain suite, and begin whole.
 const SMALL_MEMBERS_MAX: usize = 200;
 /// Larger rooms are cut apart once for each seed: that alone takes half an hour at 2,500.
 const THRICE_MEMBERS_MAX: usize = 1_000;
@@ -61,6 +62,13 @@ const FIGURES: &[Figure] = &[
     figure("mute", "5 % of the pairs never talk", 0, 10, mute),
     figure("flap", "one is cut off for 10 s of every 20 s", 0, 10, flap),
     figure("radio", "one loses 80 % each way", 0, 5, radio),
+    figure(
+        "together",
+        "all seen by all, after the last of all starts within a second",
+        0,
+        SMALL_MEMBERS_MAX + 1,
+        together,
+    ),
     figure("join", "join seen by all, all seen", 0, 3, join),
     figure("heal", "views equal after a partition of halves heals", 0, 3, heal),
     figure("loner", "a loner shows all as not heard; all equal after it is back", 0, 3, loner),
@@ -117,7 +125,7 @@ fn print(size: usize, title: &str, loss: u32, measured: &str, passed: Duration, 
     println!("| {size} | {title} | {}.{} % | {measured} | {passed} s | {took} s | {peak} |", loss / 10, loss % 10);
 }
 
-/// The lines of one room, one after the other. Its dead stay dead: what a restart costs is part of coming together.
+/// The lines of one room, one after the other. Its dead stay dead: a restart is a newcomer.
 fn vast(size: usize) {
     let mut room = None;
     let mut line = |title, loss, measure: &dyn Fn(&mut Room) -> String| {
@@ -129,10 +137,9 @@ fn vast(size: usize) {
         let measured = measure(room);
         print(size, title, loss, &measured, room.world.elapsed().saturating_sub(from), began);
     };
-    line("all seen by all, after the last start", 0, &|room| format!("within {} ms", room.together.as_millis()));
     for loss in [10, 50] {
         line("crash known to all", loss, &|room| {
-            let crashes = (0..3).map(|_| {
+            let crashes = (0..10).map(|_| {
                 room.world.run_for(Duration::from_secs(2));
                 let subject = room.names.pop().expect("more members than crashes");
                 room.world.crash(&subject, Unsynced::Keep);
@@ -185,8 +192,6 @@ fn peak_mib() -> Option<u64> {
 struct Room {
     world: World,
     names: Vec<String>,
-    /// How long after the last start all views were equal, at most.
-    together: Duration,
 }
 
 impl Room {
@@ -201,29 +206,28 @@ impl Room {
     }
 
     fn with(size: usize, options: Options) -> Self {
-        let is_large = size > SMALL_MEMBERS_MAX;
-        let suite = if is_large { Suite::Plain } else { Suite::Real };
+        let mut room = Self::not_started(size, options);
+        if size > SMALL_MEMBERS_MAX {
+            room.world.start_whole();
+        } else {
+            for name in &room.names {
+                room.world.start(name);
+            }
+        }
+        assert!(room.comes_together(), "seed {}: {size} members did not come together", options.seed);
+        room.world.run_for(Duration::from_secs(5));
+        room
+    }
+
+    fn not_started(size: usize, options: Options) -> Self {
+        let suite = if size > SMALL_MEMBERS_MAX { Suite::Plain } else { Suite::Real };
         let mut world = World::with(Options { suite, ..options });
         world.delay(DELAY, JITTER);
         let names: Vec<_> = (0..size).map(|n| format!("m{n}")).collect();
         for name in &names {
             world.add(name);
         }
-        if is_large {
-            world.acquaint();
-        }
-        // A large room within a second: all in one instant takes twice the memory, for what is on its way then.
-        let pause = if is_large { Duration::from_secs(1) / u32::try_from(size).unwrap_or(1) } else { Duration::ZERO };
-        for name in &names {
-            world.start(name);
-            world.run_for(pause);
-        }
-        let mut room = Self { world, names, together: Duration::ZERO };
-        let started = room.world.elapsed();
-        assert!(room.comes_together(), "seed {}: {size} members did not come together", options.seed);
-        room.together = room.world.elapsed().saturating_sub(started);
-        room.world.run_for(Duration::from_secs(5));
-        room
+        Self { world, names }
     }
 
     /// Whether all views become equal. Looked at now and then: looking costs as much as all members together.
@@ -487,6 +491,23 @@ fn radio(size: usize, seeds: u64) -> String {
     }
     let show = |[own, of_it, others]: [usize; 3]| format!("{own} by it, {of_it} of it, {others} among others");
     format!("called gone in the first 10 s: {}; in 90 s more: {}; of {seeds} rooms", show(first), show(rest))
+}
+
+/// Homes that know each other's cards, and no node that knows of another's run.
+fn together(size: usize, seeds: u64) -> String {
+    let mut times = Vec::new();
+    for seed in 0..seeds {
+        let mut room = Room::not_started(size, Options { keeps_told: false, ..Options::new(seed) });
+        room.world.acquaint();
+        // All in one instant takes twice the memory, for what is on its way then.
+        let pause = Duration::from_secs(1) / u32::try_from(size).unwrap_or(1);
+        for name in &room.names {
+            room.world.start(name);
+            room.world.run_for(pause);
+        }
+        times.push(room.wait(World::converged));
+    }
+    spread(times)
 }
 
 fn join(size: usize, seeds: u64) -> String {

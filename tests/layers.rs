@@ -128,6 +128,17 @@ fn only_the_simulators_liars_make_a_node_say_what_it_does_not_mean() {
 }
 
 #[test]
+fn only_the_simulator_makes_a_node_hold_alive_whom_it_only_remembers() {
+    let named: Vec<String> =
+        sources().into_iter().filter(|source| names(&source.tokens, "presume")).map(|source| source.name).collect();
+    assert_eq!(
+        named,
+        ["host/mod.rs", "membership/presence.rs", "node/mod.rs", "sim/life.rs"],
+        "who can make a node hold others alive"
+    );
+}
+
+#[test]
 fn only_drivers_may_look_at_the_clock_or_print() {
     let floors = documented_floors();
     let mut faults = Vec::new();

@@ -175,6 +175,12 @@ impl Host {
         self.node.utter(now, to, channel, frame, label)
     }
 
+    /// Has the node hold alive whom it remembers: see [`Node::presume`].
+    pub fn presume(&mut self, now: Now) {
+        self.begin(now);
+        self.node.presume(now);
+    }
+
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Now) {
         self.begin(now);

@@ -63,6 +63,18 @@ impl Membership {
         self.look_soon(step.now.time, id);
     }
 
+    /// Holds everybody alive who was restored, at the first tick of its card's run and by its own word for that, and tells no other member.
+    /// Nobody gave that word: see [`crate::node::Node::presume`].
+    pub fn presume(&mut self, step: &mut Step) {
+        for id in std::mem::take(&mut self.restored) {
+            let Some(entry) = self.members.get_mut(&id) else { continue };
+            entry.learn(1, false);
+            entry.set_told_on(1);
+            let word = Evidence::known_tick(id, entry.run(), step.now.wall, 1);
+            self.revive(step, id, vec![word]);
+        }
+    }
+
     /// Has a member looked at, if there is anything to look at.
     pub(super) fn look_soon(&mut self, now: Time, id: MemberId) {
         if self.members.get(&id).is_some_and(|entry| !entry.is_far()) {

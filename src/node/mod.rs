@@ -219,6 +219,14 @@ impl Node {
         is_sent
     }
 
+    /// Holds everybody alive whom it remembers, at the first tick of the run that their cards are of, as if each had been heard of already. It exists for
+    /// simulated rooms that begin whole, and nobody else asks for it: `tests/layers.rs` holds the sources to that.
+    pub fn presume(&mut self, now: Now) {
+        let mut step = self.step(now, None);
+        self.membership.presume(&mut step);
+        self.settle(step);
+    }
+
     /// Learns something that its driver did and that belongs among its events, such as a change of faults.
     pub fn handle_told(&mut self, now: Now, kind: EventKind) {
         let mut step = self.step(now, None);

@@ -11,10 +11,8 @@ use super::machine::{Death, Machine, Process};
 use crate::base::Now;
 use crate::check::{Ended, LineNumber, What};
 use crate::host::FaultError;
-use crate::membership;
 use crate::node::Record;
 use crate::node::api::{Command, Refusal, Reply};
-use crate::wire::Card;
 
 impl World {
     /// Starts a node on `name`, which joins through the first machine, unless it knows the others already. It must
@@ -176,23 +174,6 @@ impl World {
         let (member, address) = (to.home.id, to.address);
         self.done(Some(index), None, What::Home { member, address });
         self.next_epoch(index);
-    }
-
-    /// Has the homes of all machines know each other's cards, of the runs that begin if all are started now: a room
-    /// that met before, and whose members start together. Nothing may have run yet.
-    pub fn acquaint(&mut self) {
-        let cards = (0..self.machines.len()).map(|index| {
-            let card = self.machines[index].first_card(self.now(index));
-            let Card { member, run, version, .. } = *card.value();
-            let bytes = Arc::clone(card.bytes());
-            Record::Membership(membership::Record::Card { member, run, version, bytes })
-        });
-        let cards: Arc<Vec<Record>> = Arc::new(cards.collect());
-        for machine in &mut self.machines {
-            machine.home.disk.install(Arc::clone(&cards));
-            machine.home.is_acquainted = true;
-        }
-        self.mark(None, "acquainted");
     }
 
     /// Puts records on the disk of `name` as if an earlier process had stored them. It must not run.

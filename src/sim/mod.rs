@@ -10,6 +10,7 @@ mod liar;
 mod life;
 mod log;
 mod machine;
+mod met;
 mod network;
 mod recorder;
 mod why;
