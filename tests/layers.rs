@@ -133,7 +133,7 @@ fn only_the_simulator_makes_a_node_hold_alive_whom_it_only_remembers() {
         sources().into_iter().filter(|source| names(&source.tokens, "presume")).map(|source| source.name).collect();
     assert_eq!(
         named,
-        ["host/mod.rs", "membership/presence.rs", "node/mod.rs", "sim/life.rs"],
+        ["host/mod.rs", "membership/presence.rs", "node/mod.rs", "sim/met.rs"],
         "who can make a node hold others alive"
     );
 }

@@ -231,9 +231,11 @@ impl Link {
         }
     }
 
+    /// It is not looked for any more, so nobody's word keeps this node from reporting it.
     pub fn undoubt(&mut self) {
         self.doubted = false;
         self.asks_first = false;
+        self.contradictors.clear();
     }
 
     /// Whether a word that somebody hears the member keeps this node quiet about it from now on.
@@ -477,6 +479,15 @@ mod tests {
         assert!(found.contains(&(ms(1_250), Look::Probe)) && found.contains(&(ms(1_500), Look::Probe)), "{found:?}");
         let lost = found.iter().find(|(_, look)| matches!(look, Look::Lost { .. })).unwrap();
         assert_eq!(lost.0, ms(3_000));
+    }
+
+    #[test]
+    fn nobodys_word_stands_for_one_that_is_not_looked_for_any_more() {
+        let mut link = open_link();
+        link.doubted = true;
+        link.trust(ms(2_000), MemberId([2; 32]));
+        link.undoubt();
+        assert!(link.contradictors.is_empty());
     }
 
     #[test]

@@ -149,16 +149,14 @@ impl Messaging {
         if is_copy {
             flight.copies_left -= 1;
             flight.copy_at = now + COPY_GAP;
-            if is_reachable {
-                flight.sent = now;
-            }
         }
         let due = flight.due();
         self.timers.set(Timer::Flight(to, out), due);
-        if is_copy
-            && is_reachable
-            && let Some(frame) = self.frame_of(out)
-        {
+        if !is_copy || !is_reachable {
+            return;
+        }
+        peer.flights.copied(out, now);
+        if let Some(frame) = self.frame_of(out) {
             self.counters.copies += 1;
             self.out.send(to, frame);
             self.dirty.insert(to);

@@ -2,7 +2,7 @@
 //! what a receipt has passed over is sent again; where no receipt comes at all, one message is sent again to find out.
 //! Knows no text, and no clock but the times that it is handed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::book::OutId;
@@ -15,8 +15,8 @@ pub(super) struct Flight {
     /// When it was first sent.
     pub began: Time,
     /// When the first and the newest datagram of the newest attempt were sent; copies are up to 10 ms apart.
-    pub tried: Time,
-    pub sent: Time,
+    tried: Time,
+    sent: Time,
     pub deadline: Time,
     pub copies_left: u8,
     pub copy_at: Time,
@@ -68,22 +68,35 @@ impl Flight {
 #[derive(Debug, Default)]
 pub(super) struct Flights {
     by_out: BTreeMap<OutId, Flight>,
+    /// Of what was pushed: what may still be receipted, by when it was sent; and what is taken for lost, by when that is over. Thousands
+    /// may be in flight, and each input asks what is due.
+    open: BTreeSet<(Time, OutId)>,
+    lost: BTreeSet<(Time, OutId)>,
     /// Probes since the last receipt, and when the last one was sent.
     probes: u32,
     probed: Option<Time>,
 }
 
 impl Flights {
+    /// Begins to follow one that is not in flight.
     pub fn insert(&mut self, out: OutId, flight: Flight) {
-        self.by_out.insert(out, flight);
+        if flight.is_pushed {
+            self.open.insert((flight.sent, out));
+        }
+        let before = self.by_out.insert(out, flight);
+        debug_assert!(before.is_none(), "{out} is in flight already");
     }
 
     pub fn remove(&mut self, out: OutId) -> Option<Flight> {
-        let flight = self.by_out.remove(&out);
+        let flight = self.by_out.remove(&out)?;
+        self.open.remove(&(flight.sent, out));
+        if let Some(at) = flight.lost_at {
+            self.lost.remove(&(at, out));
+        }
         if self.by_out.is_empty() {
             (self.probes, self.probed) = (0, None);
         }
-        flight
+        Some(flight)
     }
 
     pub fn contains(&self, out: OutId) -> bool {
@@ -94,48 +107,75 @@ impl Flights {
         self.by_out.get_mut(&out)
     }
 
+    /// A copy of it goes out, of the same attempt.
+    pub fn copied(&mut self, out: OutId, now: Time) {
+        let Some(flight) = self.by_out.get_mut(&out) else { return };
+        if self.open.remove(&(flight.sent, out)) {
+            self.open.insert((now, out));
+        }
+        flight.sent = now;
+    }
+
     /// Receipts came for what was in flight: what was sent before it, and has none, was lost or is about to be
     /// receipted.
     pub fn receipted(&mut self, now: Time, landed: impl Iterator<Item = Flight>, timeouts: Timeouts) {
         let pushed = landed.filter(|flight| flight.is_pushed);
         let Some(newest) = pushed.map(|flight| flight.proves_from(now, timeouts.rtt)).max() else { return };
         self.probes = 0;
-        for flight in self.pushed_mut().filter(|flight| flight.sent < newest && flight.lost_at.is_none()) {
-            let over = flight.sent + timeouts.after(flight.attempts - 1);
-            flight.lost_at = Some(over.max(now + timeouts.reordering));
+        while let Some(&(sent, out)) = self.open.first()
+            && sent < newest
+        {
+            self.open.pop_first();
+            let attempts = self.by_out.get(&out).map_or(1, |flight| flight.attempts);
+            let over = sent + timeouts.after(attempts - 1);
+            self.lose(out, over.max(now + timeouts.reordering));
         }
     }
 
     /// The member is heard after a silence: what is in flight was probably lost in it.
     pub fn lose_all(&mut self, now: Time) {
         self.probes = 0;
-        for flight in self.pushed_mut() {
-            flight.lost_at = Some(now);
+        let pushed: Vec<_> = self.open.iter().chain(&self.lost).map(|&(_, out)| out).collect();
+        for out in pushed {
+            self.lose(out, now);
         }
+    }
+
+    /// It is taken for lost from `at` on.
+    fn lose(&mut self, out: OutId, at: Time) {
+        let Some(flight) = self.by_out.get_mut(&out) else { return };
+        self.open.remove(&(flight.sent, out));
+        if let Some(before) = flight.lost_at.replace(at) {
+            self.lost.remove(&(before, out));
+        }
+        self.lost.insert((at, out));
     }
 
     /// When something is to be sent again, if no receipt comes before.
     pub fn due(&self, timeouts: Timeouts) -> Option<Time> {
-        let lost = self.pushed().filter_map(|flight| flight.lost_at).min();
+        let lost = self.lost.first().map(|&(at, _)| at);
         [lost, self.probe_due(timeouts)].into_iter().flatten().min()
     }
 
     fn probe_due(&self, timeouts: Timeouts) -> Option<Time> {
-        let open = self.pushed().filter(|flight| flight.lost_at.is_none());
-        let oldest = open.map(|flight| flight.sent).min()? + timeouts.after(0);
+        let &(sent, _) = self.open.first()?;
+        let oldest = sent + timeouts.after(0);
         Some(self.probed.map_or(oldest, |probed| oldest.max(probed + timeouts.after(self.probes))))
     }
 
     /// The next that is to be sent again now; it counts as sent. Of what waits for a first sign it is one message, the one
     /// whose last attempt is the longest ago: while the receiver's disk stands still nothing else need go twice.
     pub fn next_due(&mut self, now: Time, timeouts: Timeouts) -> Option<OutId> {
-        let is_lost = |flight: &Flight| flight.is_pushed && flight.lost_at.is_some_and(|at| at <= now);
-        let lost = self.by_out.iter().find(|(_, flight)| is_lost(flight)).map(|(&out, _)| out);
+        let lost = self.lost.first().filter(|&&(at, _)| at <= now).map(|&(_, out)| out);
         let out = lost.or_else(|| self.next_probe(now, timeouts))?;
         let flight = self.by_out.get_mut(&out)?;
+        self.open.remove(&(flight.sent, out));
+        if let Some(at) = flight.lost_at.take() {
+            self.lost.remove(&(at, out));
+        }
         flight.attempts += 1;
         (flight.tried, flight.sent) = (now, now);
-        flight.lost_at = None;
+        self.open.insert((now, out));
         Some(out)
     }
 
@@ -145,16 +185,7 @@ impl Flights {
         }
         self.probes += 1;
         self.probed = Some(now);
-        let open = self.by_out.iter().filter(|(_, flight)| flight.is_pushed && flight.lost_at.is_none());
-        open.min_by_key(|(_, flight)| flight.sent).map(|(&out, _)| out)
-    }
-
-    fn pushed(&self) -> impl Iterator<Item = &Flight> {
-        self.by_out.values().filter(|flight| flight.is_pushed)
-    }
-
-    fn pushed_mut(&mut self) -> impl Iterator<Item = &mut Flight> {
-        self.by_out.values_mut().filter(|flight| flight.is_pushed)
+        self.open.first().map(|&(_, out)| out)
     }
 }
 
