@@ -406,6 +406,8 @@ fn messaging_frames() -> Vec<MessagingFrame> {
         MessagingFrame::Digest(0x1122_3344_5566_7788),
         MessagingFrame::Frontier {
             answer: true,
+            number: 3,
+            part: 0,
             entries: vec![FrontierEntry {
                 author,
                 run,

@@ -49,6 +49,8 @@ struct Observer {
 struct Told {
     state: Presence,
     incarnation: Incarnation,
+    /// The other half of its run, where the evidence had it.
+    boot: Option<u64>,
     /// The highest tick in the reports against it, where it stands accused.
     accused: Option<u64>,
     /// It stands accused only by those who were probably cut off themselves, and by nobody's whole verdict.
@@ -143,7 +145,10 @@ impl Claim<'_> {
         let mut standing = self.standing().peekable();
         let is_taken_over = self.items(EvidenceKind::Report).any(|item| item.verdict);
         let is_by_deaf = !is_taken_over && standing.peek().is_some() && standing.all(|report| report.mostly_deaf);
-        Told { state: self.state, incarnation: self.incarnation, accused, is_by_deaf }
+        let same = before.filter(|before| before.incarnation == self.incarnation);
+        let shown = self.evidence.iter().filter_map(|item| item.run).filter(|run| run.incarnation == self.incarnation);
+        let boot = shown.map(|run| run.boot).chain(same.and_then(|before| before.boot)).max();
+        Told { state: self.state, incarnation: self.incarnation, boot, accused, is_by_deaf }
     }
 
     fn judge(&self, before: Option<Told>, has_liars: bool) -> Result<(), String> {
@@ -194,7 +199,10 @@ impl Claim<'_> {
     /// and the card says itself that there was a run.
     fn has_risen(&self, before: Option<Told>) -> bool {
         let risen = |card: &Evidence| match before {
-            Some(before) => before.incarnation < self.incarnation,
+            Some(before) => {
+                let boots = before.boot.zip(card.run).filter(|(_, run)| run.incarnation == before.incarnation);
+                before.incarnation < self.incarnation || boots.is_some_and(|(boot, run)| boot < run.boot)
+            }
             None => card.detail.starts_with(RESTARTED),
         };
         self.items(EvidenceKind::Card).any(risen)

@@ -239,6 +239,8 @@ pub(super) struct Book {
     by_id: BTreeMap<MessageId, OutId>,
     by_place: BTreeMap<(Run, Seq), OutId>,
     settled: VecDeque<OutId>,
+    /// Group messages that are past their life, by receiver: nothing is done for them, and a receipt settles them all the same.
+    lapsed: BTreeMap<MemberId, BTreeMap<(Run, Seq), OutId>>,
     /// Private messages that were refused and are on the disk for a receipt that may come.
     refused: VecDeque<OutId>,
     counts: OutcomeCounts,
@@ -368,6 +370,7 @@ impl Book {
     /// Moves a delivery to `outcome`; false where that would not be forward.
     pub fn advance(&mut self, out: OutId, to: MemberId, outcome: Outcome) -> bool {
         let Some(message) = self.messages.get_mut(&out) else { return false };
+        let place = message.place();
         let Some(delivery) = message.deliveries.get_mut(&to) else { return false };
         if outcome <= delivery.outcome {
             return false;
@@ -381,6 +384,9 @@ impl Book {
             if message.open == 0 {
                 self.retire(out);
             }
+        }
+        if let Some(place) = place.filter(|_| outcome == Outcome::Delivered) {
+            self.unlapse(place, to);
         }
         true
     }
@@ -428,6 +434,33 @@ impl Book {
         self.refused.contains(&out) && self.messages.get(&out).is_some_and(is_refused)
     }
 
+    /// Nothing more is done for this delivery of a group message.
+    pub fn lapse(&mut self, out: OutId, to: MemberId) {
+        if let Some(place) = self.messages.get(&out).and_then(Outgoing::place) {
+            self.lapsed.entry(to).or_default().insert(place, out);
+        }
+    }
+
+    /// Those of `first..=last` of which nothing more is done for `to`.
+    pub fn lapsed_within(
+        &self,
+        to: MemberId,
+        run: Run,
+        (first, last): (Seq, Seq),
+    ) -> impl Iterator<Item = (Seq, OutId)> {
+        let lapsed = self.lapsed.get(&to).into_iter();
+        lapsed.flat_map(move |of| of.range((run, first)..=(run, last)).map(|(&(_, seq), &out)| (seq, out)))
+    }
+
+    fn unlapse(&mut self, place: (Run, Seq), to: MemberId) {
+        if let Some(lapsed) = self.lapsed.get_mut(&to) {
+            lapsed.remove(&place);
+            if lapsed.is_empty() {
+                self.lapsed.remove(&to);
+            }
+        }
+    }
+
     /// Forgets a message that was never sent, as if it had not been said.
     pub fn undo(&mut self, out: OutId) -> Option<Outgoing> {
         let message = self.forget(out)?;
@@ -452,6 +485,12 @@ impl Book {
     /// Forgets a message. How its deliveries ended stays in the counts.
     pub fn forget(&mut self, out: OutId) -> Option<Outgoing> {
         self.let_go(out);
-        self.messages.remove(&out)
+        let message = self.messages.remove(&out)?;
+        if let Some(place) = message.place() {
+            for &to in message.deliveries.keys() {
+                self.unlapse(place, to);
+            }
+        }
+        Some(message)
     }
 }

@@ -253,15 +253,16 @@ impl Messaging {
             }
             Outcome::Refused | Outcome::Expired => {
                 peer.remove_private(out);
-                if outcome == Outcome::Expired
-                    && let Some((run, seq)) = place
-                {
-                    peer.group.remove(&(run, seq));
+                if outcome == Outcome::Expired {
+                    self.lapse(to, out);
                 }
                 self.land(to, out);
                 self.book.retire_if_settled(out);
                 if outcome == Outcome::Refused && place.is_none() {
                     self.keep_refused(out);
+                } else if outcome == Outcome::Refused && reason == Some(RefusedReason::DiskFull) {
+                    // It fetches it once it has room, and the receipt for that may be lost.
+                    self.expect_fetch(step, to);
                 }
             }
             // It may have come back meanwhile.
@@ -285,6 +286,7 @@ impl Messaging {
             delivery.changing = None;
         }
         let is_sending = delivery.outcome == Outcome::Sending;
+        let is_new = delivery.outcome != outcome;
         let bytes = self.book.message(out).and_then(|message| message.bytes.as_ref()).map(|bytes| bytes.len());
         match outcome {
             Outcome::Waiting | Outcome::Unknown | Outcome::Refused if is_sending => {
@@ -292,10 +294,11 @@ impl Messaging {
                     self.begin_sending(step, to, out, bytes);
                 }
             }
+            // What was to be given after that record is asked for again.
+            Outcome::Expired if !is_new => drop(self.peers.get_mut(&to).map(|peer| peer.giving.clear())),
             Outcome::Sending => {
                 self.land(to, out);
                 if let Some(peer) = self.peers.get_mut(&to) {
-                    // What was to be given after that record is asked for again.
                     peer.giving.clear();
                 }
                 self.timers.set_earlier(Timer::Resend(to), step.now.time + super::resend::RESEND_EVERY);
@@ -366,6 +369,14 @@ impl Messaging {
         }
     }
 
+    /// Nothing more is done for a delivery of a message to the room; a receipt that comes all the same settles it.
+    fn lapse(&mut self, to: MemberId, out: OutId) {
+        if let (Some(place), Some(peer)) = (self.book.message(out).and_then(Outgoing::place), self.peers.get_mut(&to)) {
+            peer.group.remove(&place);
+        }
+        self.book.lapse(out, to);
+    }
+
     /// Ends what has outlived its life: what was never sent expires, what is unknown stays so.
     pub(super) fn expire(&mut self, step: &mut Step) {
         let oldest = self.lived(step).before(MESSAGE_LIFE);
@@ -391,11 +402,12 @@ impl Messaging {
                     continue;
                 }
                 self.land(to, out);
-                let Some(peer) = self.peers.get_mut(&to) else { continue };
                 match key.stream {
-                    Stream::Room => drop(peer.group.remove(&(key.run, key.seq))),
+                    Stream::Room => self.lapse(to, out),
                     Stream::To(_) => {
-                        peer.remove_private(out);
+                        if let Some(peer) = self.peers.get_mut(&to) {
+                            peer.remove_private(out);
+                        }
                         self.out.store(Record::GivenUp { message: id });
                         self.book.retire(out);
                     }

@@ -8,8 +8,8 @@
 use std::sync::Arc;
 
 use super::machine::Messaging;
-use super::record::{Proof, prev_in_run};
-use crate::base::{MemberId, Run, Seq};
+use super::record::{Proof, Record, prev_in_run};
+use crate::base::{MemberId, Run, Seq, Step};
 use crate::wire::{FrontierEntry, GroupMessage, MessagingFrame, Signed};
 
 /// Proofs that a peer gets when a session with it opens: those who lie are few, and each can be proven to once a run.
@@ -63,6 +63,26 @@ impl Messaging {
         let open = self.peers.iter().filter(|(id, peer)| **id != author && peer.session.is_some());
         for peer in open.map(|(&id, _)| id).collect::<Vec<_>>() {
             self.out.send(peer, MessagingFrame::Group(disowned.to_vec()));
+        }
+    }
+
+    /// Both messages are on the disk, and the record that they are a proof is not: it was refused, or the process ended before it.
+    pub(super) fn prove_again(&mut self, step: &Step) {
+        let mut found = Vec::new();
+        for (author, known) in self.log.authors() {
+            for (&run, of) in known.runs.iter().filter(|(_, of)| of.proof.is_none()) {
+                let two = of
+                    .forks
+                    .first()
+                    .and_then(|(seq, fork)| Some((of.kept.get(seq)?.bytes.clone(), fork.bytes.clone())));
+                found.extend(two.map(|two| (author, run, two)));
+            }
+        }
+        for (author, run, (first, second)) in found {
+            if let Some(of) = self.log.run_mut(author, run) {
+                of.proof = Some((first.clone(), second.clone()));
+                self.out.store(Record::Equivocation { author, run, first, second, at: step.now.wall });
+            }
         }
     }
 

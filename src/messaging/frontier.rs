@@ -5,10 +5,9 @@ use std::collections::VecDeque;
 use std::collections::btree_map::Entry;
 use std::time::Duration;
 
-use super::log::{Place, RunLog};
-use super::machine::Messaging;
-use super::own::wall_before;
-use super::peer::{Followed, Peer};
+use super::log::{Kept, Place, RunLog};
+use super::machine::{Messaging, Pending};
+use super::peer::{Followed, FrontierPart, Peer};
 use super::receive::SEQ_MAX;
 use super::record::Record;
 use super::recovery::{HINTS_MAX, Offer, Recovery, Wanted, window_first};
@@ -111,9 +110,14 @@ impl Messaging {
                 part.push(entry);
             }
         }
+        let Some(peer) = self.peers.get_mut(&to) else { return };
+        peer.frontier_number = peer.frontier_number.wrapping_add(1);
+        let number = peer.frontier_number;
         let last = parts.len() - 1;
         let mut frames = parts.into_iter().enumerate().map(|(index, entries)| MessagingFrame::Frontier {
             answer,
+            number,
+            part: u8::try_from(index).unwrap_or(u8::MAX),
             entries,
             more: index < last,
         });
@@ -145,7 +149,7 @@ impl Messaging {
     /// Of each run its newest message and what can be given; of those in which something came last, where there are more
     /// than one frontier says.
     fn frontier(&self, step: &Step) -> Vec<FrontierEntry> {
-        let oldest = wall_before(step.now.wall, RECOVERY_AGE_MAX);
+        let is_recent = |kept: &Kept| self.age(step, kept.at) <= RECOVERY_AGE_MAX;
         let runs = self.log.authors().flat_map(|(id, author)| author.runs.iter().map(move |(&run, of)| (id, run, of)));
         let mut runs: Vec<(MemberId, Run, &RunLog)> = runs.filter(|(_, _, of)| of.chain.head().is_some()).collect();
         if runs.len() > FRONTIER_RUNS_MAX {
@@ -155,7 +159,7 @@ impl Messaging {
         }
         let entries = runs.into_iter().filter_map(|(author, run, of)| {
             let (head, head_id) = of.chain.head()?;
-            let recent = of.kept.iter().find(|(_, kept)| kept.at >= oldest).map_or(head + 1, |(&seq, _)| seq);
+            let recent = of.kept.iter().find(|(_, kept)| is_recent(kept)).map_or(head + 1, |(&seq, _)| seq);
             let mut kept: Vec<(Seq, Seq)> = of.given_ranges().rev().take(RECEIPT_RANGES_MAX).collect();
             kept.reverse();
             Some(FrontierEntry { author, run, head, head_id, recent, kept })
@@ -169,8 +173,8 @@ impl Messaging {
         step: &mut Step,
         from: MemberId,
         answer: bool,
+        part: FrontierPart,
         entries: &[FrontierEntry],
-        more: bool,
     ) {
         let is_well_formed = entries.len() <= FRONTIER_ENTRIES_MAX
             && entries.iter().all(|entry| entry.kept.len() <= RECEIPT_RANGES_MAX && is_ascending(&entry.kept));
@@ -178,20 +182,57 @@ impl Messaging {
             self.counters.strange += 1;
             return;
         }
-        if !answer && !more {
+        if !answer && part.is_last {
             self.send_frontier(step, from, true);
         }
         self.contradict(from, entries);
-        if !more && let Some(peer) = self.peers.get_mut(&from) {
+        let Some(peer) = self.peers.get_mut(&from) else { return };
+        // Of one that is not here as a whole it is not known what it leaves out.
+        let is_whole = peer.frontier_came.take(part);
+        if is_whole {
             peer.digest.wants_frontier = false;
         }
         self.take_frontier(step, from, entries);
-        if !more && let Some(peer) = self.peers.get_mut(&from) {
+        if is_whole && let Some(peer) = self.peers.get_mut(&from) {
             peer.has_said_all = true;
             self.recovery.came.get_or_insert(step.now.time);
             // One that holds nothing is as new as this node: it is no word on what was said before.
-            self.recovery.is_arrived |= !entries.is_empty();
+            if !entries.is_empty() && !std::mem::replace(&mut self.recovery.is_arrived, true) {
+                self.keep_hints(step);
+            }
         }
+    }
+
+    /// Where the members' runs begin for a node that is new in the room goes to the disk: if its process ends before it has
+    /// fetched them, the next one is not new any more.
+    fn keep_hints(&mut self, step: &mut Step) {
+        if !self.is_newcomer {
+            return;
+        }
+        for ((author, run), upto) in self.recovery.hints.clone() {
+            if upto == 0 || !self.peers.contains_key(&author) {
+                continue;
+            }
+            match self.log.admit_run(author, run) {
+                Ok(None) => self.begin_history(author, run, upto),
+                Ok(Some(forgotten)) => {
+                    self.runs_forgotten(step, author, forgotten);
+                    self.begin_history(author, run, upto);
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// What was said up to there is no gap, unless something of the run is here already.
+    fn begin_history(&mut self, author: MemberId, run: Run, upto: Seq) {
+        let Some(of) = self.log.run_mut(author, run) else { return };
+        if of.history > 0 || of.last_known() > 0 || !of.incoming.is_empty() {
+            return;
+        }
+        of.history = upto;
+        of.told = of.told.max(upto);
+        self.store_history(author, run, upto);
     }
 
     /// What a peer holds: what of it is missing here is pulled from it.
@@ -250,7 +291,7 @@ impl Messaging {
     fn move_history_back(&mut self, step: &mut Step, (author, run): (MemberId, Run), upto: Seq) {
         let Some(of) = self.log.run_mut(author, run).filter(|of| of.history > upto) else { return };
         of.history = upto;
-        self.out.store(Record::History { author, run, upto });
+        self.store_history(author, run, upto);
         self.seek_for(step, author, run);
     }
 
@@ -271,13 +312,26 @@ impl Messaging {
         let hint = self.recovery.hints.get(&(author, run)).copied();
         // Of a run that nobody spoke of while this node came, all was said since.
         let upto = hint.or_else(|| self.is_coming(step).then(|| window_first(seq) - 1)).unwrap_or(0).min(seq - 1);
-        let Some(of) = self.log.run_mut(author, run) else { return };
-        if upto == 0 || of.history > 0 || of.last_known() > 0 || !of.incoming.is_empty() {
-            return;
+        if upto > 0 {
+            self.begin_history(author, run, upto);
         }
-        of.history = upto;
-        of.told = of.told.max(upto);
-        self.out.store(Record::History { author, run, upto });
+    }
+
+    fn store_history(&mut self, author: MemberId, run: Run, upto: Seq) {
+        let after = self.store(Record::History { author, run, upto }, Pending::History(author, run));
+        if let Some(of) = self.log.run_mut(author, run) {
+            of.history_after = after;
+        }
+    }
+
+    /// Where runs begin that the disk refused to note, while it took what was said in them.
+    pub(super) fn store_history_again(&mut self) {
+        for (author, run) in std::mem::take(&mut self.recovery.refused_history) {
+            let began = self.log.run(author, run).map_or(0, |of| of.history);
+            if began > 0 {
+                self.store_history(author, run, began);
+            }
+        }
     }
 
     fn offer(&mut self, step: &Step, peer: MemberId, entry: &FrontierEntry, budget: &mut u64) {

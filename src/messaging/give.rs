@@ -2,10 +2,10 @@
 
 use super::book::{Delivery, OutId};
 use super::flight::Flight;
-use super::machine::Messaging;
+use super::machine::{Messaging, Pending};
 use super::peer::{Given, Giving};
 use super::receive::SEQ_MAX;
-use super::record::Outcome;
+use super::record::{DeliveryRecord, Outcome, Record};
 use super::timers::Timer;
 use crate::base::limits::{DELIVERY_DEADLINE, RECOVERY_WINDOW_BYTES};
 use crate::base::{MemberId, MessageId, Run, Seq, Step};
@@ -90,9 +90,12 @@ impl Messaging {
         let bytes = message.bytes.as_ref().map_or(0, |bytes| bytes.len());
         let Some(delivery) = self.book.delivery(out, to) else { return 0 };
         if delivery.outcome == Outcome::Expired {
-            // It is sent after all: its receipt settles it.
+            // It is sent after all: its receipt settles it. That it was is on the disk before, which called it never sent.
             if let (Some(place), Some(peer)) = (message.place(), self.peers.get_mut(&to)) {
                 peer.group.insert(place, out);
+            }
+            if delivery.was_never_sent() {
+                return self.note_sent_late(step, to, out);
             }
         }
         if !delivery.is_waiting_on_disk() {
@@ -107,6 +110,15 @@ impl Messaging {
             self.timers.set(Timer::Flight(to, out), deadline);
         }
         after
+    }
+
+    /// What expired goes to a member that asks for it. Gives the number of the record that says so.
+    fn note_sent_late(&mut self, step: &Step, to: MemberId, out: OutId) -> u64 {
+        let Some(message) = self.book.message(out) else { return 0 };
+        let group = message.place().map(|(run, seq)| (self.me, run, seq));
+        let (outcome, reason, at) = (Outcome::Expired, None, step.now.wall);
+        let record = DeliveryRecord { message: message.id, group, to, outcome, attempts: 1, reason, at };
+        self.store(Record::Delivery(record), Pending::Delivery { out, to, outcome, reason, cause: step.cause })
     }
 
     /// Gives what was pulled, after chat and within the peer's allowance.
@@ -128,7 +140,8 @@ impl Messaging {
                 Given::End(_) => (None, None),
             };
             // It may have been given up meanwhile, and wait again.
-            let is_first = |out: &OutId| self.book.delivery(*out, to).is_some_and(Delivery::was_never_sent);
+            let waits = |delivery: &Delivery| delivery.was_never_sent() && delivery.outcome != Outcome::Expired;
+            let is_first = |out: &OutId| self.book.delivery(*out, to).is_some_and(waits);
             let after = match own.filter(|out| *after <= settled && is_first(out)) {
                 Some(out) => self.note_given(step, to, out),
                 None => *after,
@@ -152,7 +165,7 @@ impl Messaging {
                 (Some(Given::Message(..)) | None, _) => return,
             };
             let delivery = own.and_then(|out| self.book.delivery_mut(out, to));
-            if let Some(delivery) = delivery.filter(|delivery| !delivery.outcome.is_final()) {
+            if let Some(delivery) = delivery.filter(|delivery| delivery.outcome != Outcome::Delivered) {
                 delivery.attempt_asked_for(step.now.wall);
             }
             self.out.send(to, frame);

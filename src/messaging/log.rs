@@ -2,11 +2,13 @@
 //! each run, what is kept to be given to others, and a fingerprint of it all. Owns what is held; knows
 //! nothing of peers, receipts or time.
 
+mod restore;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::ranges::{Chain, Linked, Span};
-use super::record::{GapRecord, GroupKept, Proof, Restored};
+use super::record::{GapRecord, GroupKept, Proof};
 use crate::base::limits::{
     FORKS_PER_RUN_MAX, RETAINED_BYTES_MAX, RETAINED_MESSAGES_MAX, RUNS_PER_AUTHOR_MAX, STRANGE_AUTHORS_MAX,
 };
@@ -110,6 +112,8 @@ pub(super) struct RunLog {
     pub pruned: Seq,
     /// Up to here messages were said before this node came to the room, and are no gap.
     pub history: Seq,
+    /// The number of the record that says so: nothing of the run shows before that is on the disk.
+    pub history_after: u64,
     pub proof: Option<Proof>,
     pub broken: bool,
 }
@@ -144,56 +148,14 @@ pub(super) enum Known {
 }
 
 impl Log {
-    pub fn restore(restored: &Restored) -> Self {
-        let mut log = Self::default();
-        for (&author, &floor) in &restored.floors {
-            log.authors.entry(author).or_default().floor = Some(floor);
+    /// Whether messages of an earlier run of the author, which a later one names, belong to this node's time: a run that is not known at all
+    /// is missing only where an older one is known.
+    pub fn is_expected(&self, author: MemberId, earlier: Run) -> bool {
+        let Some(known) = self.authors.get(&author) else { return false };
+        if known.floor.is_some_and(|floor| earlier < floor) {
+            return false;
         }
-        for (&(author, run_of), chain) in &restored.chains {
-            let run = log.authors.entry(author).or_default().runs.entry(run_of).or_default();
-            run.chain = chain.clone();
-            run.history = restored.history.get(&(author, run_of)).copied().unwrap_or(0);
-            let head = chain.head().map_or(0, |(head, _)| head);
-            run.restored = head;
-            let told_as_gap = |&(first, last): &(Seq, Seq)| {
-                let mut gaps = restored.gaps.range((author, run_of, 0)..=(author, run_of, first));
-                gaps.next_back().is_some_and(|(_, gap)| last <= gap.last)
-            };
-            // What comes next still waits for a hole that was not told before the restart.
-            let hole = chain.missing(run.history + 1, head).into_iter().find(|hole| !told_as_gap(hole));
-            run.told = hole.map_or(head, |(first, _)| first - 1);
-        }
-        for (&(author, run), &upto) in &restored.history {
-            let run = log.authors.entry(author).or_default().runs.entry(run).or_default();
-            run.history = upto;
-            run.told = run.told.max(upto);
-        }
-        let mut arrived: Vec<(Lived, Wall, Place)> = Vec::new();
-        for (&place, messages) in &restored.group {
-            for kept in messages {
-                arrived.push((kept.lived, kept.at, place));
-                log.keep(place, Kept::from(kept));
-            }
-        }
-        arrived.sort_unstable();
-        log.arrived = arrived.into_iter().map(|(_, _, place)| place).collect();
-        for (&(author, run), proof) in &restored.equivocations {
-            if let Some(run) = log.run_mut(author, run) {
-                run.proof = Some(proof.clone());
-            }
-        }
-        for author in log.authors.values_mut() {
-            for run in author.runs.values_mut() {
-                let first_kept = run.kept.keys().next().copied();
-                let head = run.chain.head().map_or(0, |(head, _)| head);
-                run.pruned = first_kept.map_or(head, |first| first - 1);
-            }
-        }
-        let authors: Vec<MemberId> = log.authors.keys().copied().collect();
-        for author in authors {
-            log.refresh_digest(author);
-        }
-        log
+        known.runs.contains_key(&earlier) || known.floor.is_some() || known.runs.range(..earlier).next().is_some()
     }
 
     /// Where a message of `id` at `place` stands.

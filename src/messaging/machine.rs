@@ -21,7 +21,7 @@ use super::flood::Flood;
 use super::log::Log;
 use super::outbox::{Outbox, Output};
 use super::own::Own;
-use super::peer::Peer;
+use super::peer::{FrontierPart, Peer};
 use super::privates::Privates;
 use super::receipts::ReceiptsDue;
 use super::record::{GapRecord, Outcome, Record, Restored};
@@ -30,6 +30,7 @@ use super::status::Counters;
 use super::timers::{Timer, Timers};
 use crate::base::{
     ByMember, Cause, Lived, MemberId, MessageId, Path, Presence, Rng, RoomId, Run, Seq, Step, StoreFailed, Time, Wall,
+    WallClock,
 };
 use crate::crypto::Identity;
 use crate::wire::{MessagingFrame, RefusedReason};
@@ -59,6 +60,8 @@ pub struct Messaging {
     pub(super) clock: u64,
     /// When this run began, and for how long the node had run before.
     began: (Time, Lived),
+    /// How old something is goes by it.
+    wall_clock: WallClock,
     /// No history was restored: what was said before is no gap.
     pub(super) is_newcomer: bool,
     pub(super) out: Outbox,
@@ -81,8 +84,8 @@ pub struct Messaging {
     pub(super) recovery: Recovery,
     /// How often a message that is on its way to the disk came again: those that did not are not here.
     pub(super) early_copies: BTreeMap<MessageId, u64>,
-    /// Messages of one's own that nobody can be given any more, and of which the disk refused to hear so.
-    pub(super) let_go_again: Vec<OutId>,
+    /// Messages of one's own that nobody can be given any more, each with the record that says so, which the disk refused.
+    pub(super) refused_let_go: Vec<(Arc<Record>, Vec<OutId>)>,
     pub(super) counters: Counters,
     /// The disk took nothing of the last batch.
     pub(super) is_disk_full: bool,
@@ -119,11 +122,14 @@ pub(super) enum Pending {
     Undone,
     /// Messages of one's own that nobody can be given any more are final, and forgotten.
     LetGo {
+        record: Arc<Record>,
         gone: Vec<OutId>,
         cause: Option<Cause>,
     },
     /// The gap of this author and run that begins here can be told.
     Gap((MemberId, Run, Seq)),
+    /// It is known across restarts where the run begins for this node.
+    History(MemberId, Run),
 }
 
 #[derive(Debug)]
@@ -164,6 +170,7 @@ impl Messaging {
             run: None,
             clock: restored.lamport,
             began: (step.now.time, restored.lived),
+            wall_clock: WallClock::new(step.now),
             is_newcomer: !settings.has_met && restored.chains.is_empty(),
             out: Outbox::default(),
             timers: Timers::default(),
@@ -181,7 +188,7 @@ impl Messaging {
             flood: Flood::default(),
             recovery: Recovery::default(),
             early_copies: BTreeMap::new(),
-            let_go_again: Vec::new(),
+            refused_let_go: Vec::new(),
             counters: Counters::default(),
             is_disk_full: false,
             gated: BTreeSet::new(),
@@ -191,6 +198,8 @@ impl Messaging {
         };
         machine.restore_own(step, &restored);
         machine.gaps = restored.gaps;
+        machine.close_filled_gaps();
+        machine.prove_again(step);
         machine.tell_old_holes(step);
         machine.restore_recovery(step);
         machine.sweep(step);
@@ -217,6 +226,10 @@ impl Messaging {
             self.peer_returned(step, member);
         } else if presence.is_reachable() {
             self.seek_session(step, member);
+            // In a large room nobody else opens the session with which it gives its receipts.
+            if self.peers.get(&member).is_some_and(|peer| peer.session.is_none() && !peer.group.is_empty()) {
+                self.expect_fetch(step, member);
+            }
         } else {
             self.peer_went(step, member);
             if presence == Presence::Left {
@@ -310,8 +323,9 @@ impl Messaging {
             MessagingFrame::Receipt(bytes) => self.handle_receipt(step, peer, &bytes),
             MessagingFrame::Refused { id, reason } => self.handle_refused(step, peer, id, reason),
             MessagingFrame::Digest(digest) => self.handle_digest(step, peer, digest),
-            MessagingFrame::Frontier { answer, entries, more } => {
-                self.handle_frontier(step, peer, answer, &entries, more);
+            MessagingFrame::Frontier { answer, number, part, entries, more } => {
+                let part = FrontierPart { number, part, is_last: !more };
+                self.handle_frontier(step, peer, answer, part, &entries);
             }
             MessagingFrame::Pull { author, run, first, last } => self.handle_pull(step, peer, author, run, first, last),
             MessagingFrame::PullEnd { author, run, first, last, lacking } => {
@@ -328,6 +342,7 @@ impl Messaging {
 
     /// All records up to number `upto` that had no result yet have this one.
     pub fn handle_stored(&mut self, step: &mut Step, upto: u64, result: Result<(), StoreFailed>) {
+        self.wall_clock.read(step.now);
         while let Some(&(number, _)) = self.pending.front()
             && number <= upto
         {
@@ -340,6 +355,8 @@ impl Messaging {
         if result.is_ok() {
             self.undo_again();
             self.store_gaps_again();
+            self.store_history_again();
+            self.let_go_again();
             if std::mem::take(&mut self.is_disk_full) {
                 self.ask_for_refused(step);
                 self.begin_refused(step);
@@ -356,6 +373,7 @@ impl Messaging {
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, step: &mut Step) {
+        self.wall_clock.read(step.now);
         while let Some(timer) = self.timers.pop_due(step.now.time) {
             match timer {
                 Timer::Flight(peer, out) => self.flight_due(step, peer, out),
@@ -411,8 +429,8 @@ impl Messaging {
                 self.receipt_stored(step, receiver, &settled, &seen, cause);
             }
             Pending::Undone => self.own.undone_stored(),
-            Pending::LetGo { gone, cause } => self.let_go_stored(step, gone, cause),
-            Pending::Gap(_) => {}
+            Pending::LetGo { gone, cause, .. } => self.let_go_stored(step, gone, cause),
+            Pending::Gap(_) | Pending::History(..) => {}
         }
     }
 
@@ -424,9 +442,10 @@ impl Messaging {
             Pending::Delivery { out, to, outcome, .. } => self.delivery_not_stored(step, out, to, outcome),
             Pending::Receipt { receiver, settled, .. } => self.receipt_not_stored(step, receiver, &settled),
             Pending::Undone => self.own.undone_not_stored(),
-            // The disk calls them open still, and so do the counts, until a record that covers them is on it.
-            Pending::LetGo { gone, .. } => self.let_go_again.extend(gone),
+            // The disk calls them open still, and so do the counts, until the record is on it.
+            Pending::LetGo { record, gone, .. } => self.refused_let_go.push((record, gone)),
             Pending::Gap(key) => drop(self.refused_gaps.insert(key)),
+            Pending::History(author, run) => drop(self.recovery.refused_history.insert((author, run))),
         }
     }
 
@@ -454,9 +473,16 @@ impl Messaging {
         before + step.now.time.since(began)
     }
 
+    /// How long ago this node dated something so. A clock that is set makes nothing older that was dated in this run.
+    pub(super) fn age(&self, step: &Step, at: Wall) -> Duration {
+        Duration::from_millis(self.wall_clock.ms_since(step.now, at))
+    }
+
     fn sweep(&mut self, step: &mut Step) {
         self.undo_again();
         self.store_gaps_again();
+        self.store_history_again();
+        self.let_go_again();
         self.expire(step);
         self.forget_peers();
         self.prune(step);

@@ -125,14 +125,7 @@ impl Messaging {
         let first = of.kept.get(&1).or_else(|| self.log.author(author)?.untold().get(&(run, 1))?.versions.first())?;
         let signed = Signed::<GroupMessage>::open_trusted(&first.bytes).ok()?;
         let Prev::Earlier { run: earlier, seq: last, .. } = signed.value().prev else { return None };
-        let known = self.log.author(author)?;
-        if known.floor.is_some_and(|floor| earlier < floor) {
-            return None;
-        }
-        let is_tracked = known.runs.contains_key(&earlier);
-        // A run that is not known at all is missing only where an older one is known: else it was before our time.
-        let is_expected = known.floor.is_some() || known.runs.range(..earlier).next().is_some();
-        if !is_tracked && !is_expected {
+        if !self.log.is_expected(author, earlier) {
             return None;
         }
         match self.log.admit_run(author, earlier) {
@@ -224,6 +217,19 @@ impl Messaging {
         }
     }
 
+    /// Gaps that were filled, and of which the disk does not know so.
+    pub(super) fn close_filled_gaps(&mut self) {
+        let is_filled = |gap: &GapRecord| {
+            let of = self.log.run(gap.author, gap.run);
+            of.is_some_and(|of| of.chain.lacking(gap.first, gap.last).is_empty())
+        };
+        let filled: Vec<Place> = self.gaps.iter().filter(|(_, gap)| is_filled(gap)).map(|(&place, _)| place).collect();
+        for (author, run, first) in filled {
+            self.gaps.remove(&(author, run, first));
+            self.out.store(Record::GapClosed { author, run, first });
+        }
+    }
+
     /// Closes the gap that was filled with the message, if it was the last one missing.
     pub(super) fn close_gaps(&mut self, (author, run, seq): Place) {
         let around = self.gaps.range((author, run, 0)..=(author, run, seq)).next_back();
@@ -249,6 +255,13 @@ impl Messaging {
         {
             if let Telling::Gap { gap, after, .. } = next
                 && (*after > self.settled_upto || self.refused_gaps.contains(&(gap.author, gap.run, gap.first)))
+            {
+                self.gated.insert(author);
+                return;
+            }
+            if let Telling::Message { place: (_, run, _), .. } = next
+                && let Some(of) = known.runs.get(run)
+                && (of.history_after > self.settled_upto || self.recovery.refused_history.contains(&(author, *run)))
             {
                 self.gated.insert(author);
                 return;

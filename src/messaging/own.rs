@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::book::{Delivery, OutId, ReceiptSeen};
 use super::flood::Reach;
@@ -271,7 +270,7 @@ impl Messaging {
                 self.note_shown(out, shown);
             }
         }
-        for (member, outcome) in deliveries {
+        for &(member, outcome) in &deliveries {
             let peer = Peer::of(&mut self.peers, member);
             match key.stream {
                 Stream::Room => drop(peer.group.insert((key.run, key.seq), out)),
@@ -291,7 +290,9 @@ impl Messaging {
                 self.seek_session(step, member);
             }
         }
-        if let Some(reach) = reach {
+        // Where there was no hop when it was said, the disk calls it waiting for all: whoever it waits for fetches it.
+        let is_on_its_way = deliveries.is_empty() || deliveries.iter().any(|&(_, outcome)| outcome == Outcome::Sending);
+        if let Some(reach) = reach.filter(|_| is_on_its_way) {
             self.flood_own(step, out, reach.asked, &bytes);
         }
         self.book.retire_if_settled(out);
@@ -455,9 +456,4 @@ fn restored_receipts(restored: &Restored) -> BTreeMap<(Run, MemberId), Covers> {
 fn covering(covers: &Covers, seq: Seq) -> Option<Arc<ReceiptSeen>> {
     let covers_it = |ranges: &[(Seq, Seq)]| ranges.iter().any(|&(first, last)| (first..=last).contains(&seq));
     covers.iter().rev().find(|(ranges, _)| covers_it(ranges)).map(|(_, seen)| seen.clone())
-}
-
-/// Where the wall clock stood `span` before.
-pub(super) fn wall_before(wall: crate::base::Wall, span: Duration) -> crate::base::Wall {
-    crate::base::Wall(wall.0.saturating_sub(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
 }

@@ -1,7 +1,7 @@
 //! What is under way to one member: the queue, the window in flight, the unsettled deliveries. Owns these
 //! and their bounds; knows no text and decides no outcome.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::{Deref, DerefMut};
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -64,8 +64,11 @@ pub(super) struct Work {
     frontier_runs: Option<(Run, Option<Run>)>,
     pub frontier_sent: Option<Time>,
     pub frontier_answered: Option<Time>,
-    /// What of the last one still has to leave.
+    /// How many went to it, round and round, and what of the last one still has to leave.
+    pub frontier_number: u8,
     pub frontier_parts: VecDeque<MessagingFrame>,
+    /// What of its own newest one is here.
+    pub frontier_came: PartsCame,
     /// Its first frontier is here as a whole.
     pub has_said_all: bool,
     pub digest: SeenDigest,
@@ -97,6 +100,36 @@ impl Taking {
             (self.began, self.bytes) = (now, 0);
         }
         !self.is_slow && self.receipted.is_some_and(|at| now.since(at) < SILENCE)
+    }
+}
+
+/// Which part of a frontier a frame is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FrontierPart {
+    pub number: u8,
+    pub part: u8,
+    pub is_last: bool,
+}
+
+/// The parts of one frontier that came: each is one frame, and may be lost.
+#[derive(Debug, Default)]
+pub(super) struct PartsCame {
+    number: u8,
+    parts: BTreeSet<u8>,
+    last: Option<u8>,
+}
+
+impl PartsCame {
+    /// Takes in a part; says whether all of them are here.
+    pub fn take(&mut self, FrontierPart { number, part, is_last }: FrontierPart) -> bool {
+        if self.number != number {
+            *self = Self { number, ..Self::default() };
+        }
+        self.parts.insert(part);
+        if is_last {
+            self.last = Some(part);
+        }
+        self.last.is_some_and(|last| self.parts.range(..=last).count() == usize::from(last) + 1)
     }
 }
 
@@ -218,6 +251,7 @@ impl Peer {
         if is_new {
             self.frontier_sent = None;
             self.frontier_answered = None;
+            self.frontier_came = PartsCame::default();
         }
         is_new
     }

@@ -287,6 +287,9 @@ impl Messaging {
     /// Deliveries that the receipt would settle and that are not settled.
     fn settled_by(&self, receipt: &Receipt) -> Vec<(OutId, Seq)> {
         let Some(peer) = self.peers.get(&receipt.receiver) else { return Vec::new() };
+        let lapsed = |run: Run, range: &HeldRange| {
+            self.book.lapsed_within(receipt.receiver, run, (range.first, range.last)).map(|(seq, out)| (out, seq))
+        };
         let is_open = |out: OutId| {
             let is_durable = self.book.message(out).is_some_and(|message| message.is_durable);
             let delivery = self.book.delivery(out, receipt.receiver);
@@ -301,13 +304,16 @@ impl Messaging {
                 let known = |range: &&HeldRange| {
                     self.log.run(self.me, *run).is_some_and(|known| known.kept.contains_key(&range.last))
                 };
-                ranges
-                    .iter()
-                    .filter(known)
-                    .flat_map(|range| peer.group.range((*run, range.first)..=(*run, range.last)))
-                    .map(|(&(_, seq), &out)| (out, seq))
-                    .filter(|&(out, _)| is_open(out))
-                    .collect()
+                let open = |range: &HeldRange| {
+                    let pushed = peer.group.range((*run, range.first)..=(*run, range.last));
+                    let pushed = pushed.map(|(&(_, seq), &out)| (out, seq));
+                    // What was asked for after its life is in both.
+                    let mut open: Vec<_> = pushed.chain(lapsed(*run, range)).filter(|&(out, _)| is_open(out)).collect();
+                    open.sort_unstable();
+                    open.dedup();
+                    open
+                };
+                ranges.iter().filter(known).flat_map(open).collect()
             }
             Held::Private { ids } => {
                 let known: BTreeSet<OutId> = ids.iter().filter_map(|&id| self.book.find(id)).collect();
@@ -398,7 +404,12 @@ impl Messaging {
             let Some(delivery) = self.book.delivery_mut(out, receiver) else { continue };
             delivery.changing = None;
             let is_sending = delivery.outcome == Outcome::Sending;
-            let bytes = self.book.message(out).and_then(|message| message.bytes.as_ref()).map(|bytes| bytes.len());
+            let Some(message) = self.book.message(out) else { continue };
+            // It is asked for again once there is room: see `begin_refused`.
+            if let (Some(place), Some(peer)) = (message.place(), self.peers.get_mut(&receiver)) {
+                peer.group.insert(place, out);
+            }
+            let bytes = message.bytes.as_ref().map(|bytes| bytes.len());
             if let Some(bytes) = bytes.filter(|_| is_sending) {
                 self.begin_sending(step, receiver, out, bytes);
             }

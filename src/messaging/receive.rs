@@ -210,7 +210,7 @@ impl Messaging {
             Linked::Old => return self.fork_stored(step, place, arrival),
         }
         if let Prev::Earlier { run, seq, .. } = message.prev {
-            self.name_last(message.author, run, seq);
+            self.name_last(step, place, run, seq);
         }
         self.forget_not_stored(place);
         self.close_gaps(place);
@@ -248,9 +248,14 @@ impl Messaging {
     }
 
     /// The run of which `seq` is said to be the last, by the message that follows it.
-    fn name_last(&mut self, author: MemberId, run: Run, seq: Seq) {
+    fn name_last(&mut self, step: &mut Step, (author, follows, first): Place, run: Run, seq: Seq) {
         if let Some(known) = self.log.run_mut(author, run) {
             known.named = known.named.max(seq);
+        }
+        // What comes late is told at once, and nothing waits for what is missing before it.
+        let is_late = self.log.run(author, follows).is_some_and(|of| of.told >= first);
+        if is_late && !self.holes(author, run).is_empty() {
+            self.seek_for(step, author, run);
         }
     }
 

@@ -12,8 +12,7 @@ use super::frontier::DISK_FULL_REST;
 use super::log::Place;
 use super::machine::Messaging;
 use super::order::HOLD;
-use super::own::wall_before;
-use super::record::Answer;
+use super::record::{Answer, GapRecord};
 use super::timers::Timer;
 use super::windows::Windows;
 use crate::base::limits::{RECOVERY_AGE_MAX, RECOVERY_MESSAGES_MAX, RECOVERY_PEERS_MAX};
@@ -52,6 +51,8 @@ pub(super) struct Recovery {
     pub incoming: BTreeMap<MemberId, usize>,
     /// Where runs begin for a node that is new in the room, as peers say.
     pub hints: BTreeMap<(MemberId, Run), Seq>,
+    /// Runs of which the disk refused to note where they begin.
+    pub refused_history: BTreeSet<(MemberId, Run)>,
     /// A peer that holds anything has said what: what is new from here on was said in this node's time.
     pub is_arrived: bool,
     /// When the first session was open.
@@ -196,9 +197,9 @@ impl Messaging {
 
     /// Gaps that were told lately are asked for again: who was silent then may answer now.
     pub(super) fn seek_gaps(&mut self, step: &mut Step) {
-        let oldest = wall_before(step.now.wall, RECOVERY_AGE_MAX);
+        let is_recent = |gap: &&GapRecord| self.age(step, gap.at) <= RECOVERY_AGE_MAX;
         let lately: Vec<(MemberId, Run)> =
-            self.gaps.values().filter(|gap| gap.at >= oldest).map(|gap| (gap.author, gap.run)).collect();
+            self.gaps.values().filter(is_recent).map(|gap| (gap.author, gap.run)).collect();
         let lately =
             lately.into_iter().filter(|&(author, run)| self.log.run(author, run).is_some()).collect::<Vec<_>>();
         for (author, run) in lately {
@@ -380,8 +381,10 @@ impl Messaging {
             quest.finished = Some(step.now.time);
         }
         let cause = self.recovery.quests.get(&(author, run)).and_then(|quest| step.cause.or(quest.cause));
-        if self.log.author(author).is_some_and(|known| known.untold().is_empty()) {
-            // Nothing waits for these that would give them up: they are left of an earlier run of this node.
+        // What is held back gives up what is missing of its own run, and the first of a run that of earlier ones.
+        let gives_up = |&(of, seq): &(Run, Seq)| of == run || (of > run && seq == 1);
+        if self.log.author(author).is_some_and(|known| !known.untold().keys().any(gives_up)) {
+            // These are left of an earlier run of this node, or came to be known by what was told late.
             for &(first, last) in holes {
                 self.give_up(step, author, (run, first, last), cause);
             }

@@ -69,12 +69,15 @@ impl Messaging {
         }
     }
 
-    /// The disk takes again what comes: what waited for that goes out.
+    /// The disk takes again what comes: what waited for that goes out, and receipts that it refused are asked for anew.
     pub(super) fn begin_refused(&mut self, step: &mut Step) {
-        let waits = |peer: &Peer| peer.is_reachable() && !peer.private.is_empty();
+        let waits = |peer: &Peer| peer.is_reachable() && !(peer.private.is_empty() && peer.group.is_empty());
         let waiting: Vec<MemberId> = self.peers.iter().filter(|(_, peer)| waits(peer)).map(|(&id, _)| id).collect();
         for to in waiting {
             self.begin_waiting(step, to);
+            if self.peers.get(&to).is_some_and(|peer| !peer.group.is_empty()) {
+                self.expect_fetch(step, to);
+            }
         }
     }
 

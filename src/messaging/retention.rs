@@ -2,8 +2,9 @@
 //! the limits' effect; each thing forgotten is a record, so that a restart forgets it too.
 
 use std::ops::RangeBounds;
+use std::sync::Arc;
 
-use super::book::{Delivery, OutId, Outgoing};
+use super::book::{Delivery, OutId};
 use super::log::Forgotten;
 use super::machine::{Messaging, Pending};
 use super::record::{Outcome, Record};
@@ -84,7 +85,7 @@ impl Messaging {
     /// disk how their deliveries stand is final.
     fn let_own_go(&mut self, step: &mut Step, record: Record, places: impl RangeBounds<(Run, Seq)>) {
         let is_durable = |out: &OutId| self.book.message(*out).is_some_and(|message| message.is_durable);
-        let mut gone: Vec<OutId> = self.book.said_in(&places).filter(is_durable).collect();
+        let gone: Vec<OutId> = self.book.said_in(&places).filter(is_durable).collect();
         for &out in &gone {
             let Some(message) = self.book.message(out) else { continue };
             let stands_unsent = |delivery: &Delivery| {
@@ -104,12 +105,26 @@ impl Messaging {
         for peer in self.peers.values_mut() {
             peer.group.retain(|place, _| !places.contains(place));
         }
-        let is_covered = |out: &mut OutId| {
-            let place = self.book.message(*out).and_then(Outgoing::place);
-            place.is_some_and(|place| places.contains(&place))
-        };
-        gone.extend(self.let_go_again.extract_if(.., is_covered));
-        self.store(record, Pending::LetGo { gone, cause: step.cause });
+        self.store_let_go(Arc::new(record), gone, step.cause);
+    }
+
+    fn store_let_go(&mut self, record: Arc<Record>, gone: Vec<OutId>, cause: Option<Cause>) {
+        self.store(Record::clone(&record), Pending::LetGo { record, gone, cause });
+    }
+
+    /// What the disk refused to let go it is told again.
+    pub(super) fn let_go_again(&mut self) {
+        for (record, gone) in std::mem::take(&mut self.refused_let_go) {
+            let floor = self.log.author(self.me).and_then(|me| me.floor);
+            let record = match (&*record, floor) {
+                // More was forgotten since.
+                (Record::RunsForgotten { author, .. }, Some(below)) => {
+                    Arc::new(Record::RunsForgotten { author: *author, below })
+                }
+                _ => record,
+            };
+            self.store_let_go(record, gone, None);
+        }
     }
 
     /// It is on disk that these are gone: what was never sent never will be, and of what was sent no receipt can be compared with

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::book::{Delivery, OutcomeCounts, Outgoing, ReceiptSeen};
 use super::machine::Messaging;
-use super::record::{Answer, GapRecord};
+use super::record::{Answer, GapRecord, Outcome};
 use crate::base::limits;
 use crate::base::{MemberId, MessageId, MessageKey, Presence, Run, Seq, Stream, Wall};
 use crate::wire::{GroupMessage, HeldRange, PrivateMessage, Receipt, Signed, decode_layout};
@@ -124,6 +124,10 @@ pub enum HeldUp {
     NoDirectLink,
     /// It said goodbye.
     Left,
+    /// It is there, and the disk here does not take that the message is being sent.
+    DiskFullHere,
+    /// It is there, was not when the message was said or was slower than the room, and fetches it.
+    ToBeFetched,
 }
 
 /// How full each table is, beside its limit.
@@ -271,13 +275,24 @@ impl Messaging {
         if !is_open || goes_from_hop_to_hop {
             return None;
         }
+        let waits = known.deliveries.get(&member).is_some_and(|delivery| delivery.outcome == Outcome::Waiting);
         match self.peers.get(&member) {
+            Some(peer) if peer.is_reachable() && waits && self.is_disk_full => Some(HeldUp::DiskFullHere),
+            Some(peer) if peer.is_reachable() && waits && known.key.stream == Stream::Room => Some(HeldUp::ToBeFetched),
             Some(peer) if peer.is_reachable() => None,
             // Others hear it; one that is doubted may be gone.
             Some(peer) if peer.presence == Some(Presence::Alive) => Some(HeldUp::NoDirectLink),
             Some(peer) if peer.presence == Some(Presence::Left) => Some(HeldUp::Left),
             Some(_) | None => Some(HeldUp::NotHeard),
         }
+    }
+
+    /// Whether message `seq`, which is missing, is still asked for: recovery goes back so far, and its run is tracked.
+    #[must_use]
+    pub fn is_asked_for(&self, author: MemberId, incarnation: u64, seq: Seq) -> bool {
+        let runs = self.log.author(author).into_iter().flat_map(|known| known.runs.keys().copied());
+        let mut holes = runs.filter(|run| run.incarnation == incarnation).flat_map(|run| self.holes(author, run));
+        holes.any(|(first, last)| (first..=last).contains(&seq))
     }
 
     /// Whether the signature of a kept receipt holds.

@@ -49,6 +49,8 @@ impl Node {
                     messaging::HeldUp::NotHeard => HeldUp::NotHeard,
                     messaging::HeldUp::NoDirectLink => HeldUp::NoDirectLink,
                     messaging::HeldUp::Left => HeldUp::Left,
+                    messaging::HeldUp::DiskFullHere => HeldUp::DiskFullHere,
+                    messaging::HeldUp::ToBeFetched => HeldUp::ToBeFetched,
                 }),
                 receipt: receipt.map(|seen| of(seen)),
             }
@@ -127,10 +129,16 @@ impl Node {
         let holds = |gap: &Gap| gap.author == author && (gap.first..=gap.last).contains(&seq);
         // The newest run: each run counts anew.
         let gap = self.gaps().into_iter().filter(holds).max_by_key(|gap| gap.incarnation)?;
-        let next = "it is asked for again whenever a member comes back or holds more than this node, and every ten minutes for a day \
-                    after the gap was told; what comes late shows as recovered";
-        let not_known =
-            ["what it says, and when it was said", "whether anybody still keeps it: who was not asked may have it"];
+        let next = if self.messaging.is_asked_for(author, gap.incarnation, seq) {
+            "it is asked for again whenever a member comes back or holds more than this node, and every ten minutes for a day \
+             after the gap was told; what comes late shows as recovered"
+        } else {
+            "nobody is asked for it from here: it is further back than is asked for, or of a run of which nothing more is taken"
+        };
+        let not_known = [
+            "what it says, and when it was said",
+            "whether anybody still keeps it: who was not asked may have it, and who no longer gives it to others may have it in its own log",
+        ];
         let not_known = not_known.map(str::to_owned).into();
         Some(WhyMissing { seq, gap, next: next.into(), also_called_so: Vec::new(), not_known })
     }

@@ -160,7 +160,7 @@ impl World {
                 Output::Event(event) => self.hear(index, event, because.line),
                 Output::Dropped { way, address, bytes, labels, .. } => {
                     let line = match way {
-                        Way::Out => self.sent(index, self.machine_at(address), &bytes, labels, because),
+                        Way::Out => self.sent(index, self.machine_at(address), &bytes, false, labels, because),
                         Way::In => because.line,
                     };
                     self.dropped_by_node(index, line);
@@ -331,7 +331,7 @@ impl World {
         self.datagrams += 1;
         self.recorder.hash(self.time, from, &bytes);
         let target = self.machine_at(to);
-        let line = self.sent(from, target, &bytes, labels, because);
+        let line = self.sent(from, target, &bytes, is_damaged, labels, because);
         if let Some(captured) = self.captured.as_mut() {
             captured.push(Captured { from: source, to, bytes: bytes.clone() });
         }
@@ -364,11 +364,13 @@ impl World {
         self.launch(self.time + arrival.after, target, flight);
     }
 
+    /// What a node's own faults damaged on its way out is not what it sealed, so its bytes are left out.
     fn sent(
         &mut self,
         from: usize,
         to: Option<usize>,
         bytes: &[u8],
+        is_damaged: bool,
         labels: Vec<Label>,
         because: &Because,
     ) -> Option<LineNumber> {
@@ -378,7 +380,7 @@ impl World {
         let to = to.map(|index| self.machines[index].name.clone());
         let cause = because.of(&labels);
         let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        let wire = (self.suite == Suite::Real).then(|| bytes.into());
+        let wire = (self.suite == Suite::Real && !is_damaged).then(|| bytes.into());
         self.line(Some(from), cause, || What::Sent { to, bytes: length, labels, wire })
     }
 

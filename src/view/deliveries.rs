@@ -73,7 +73,8 @@ fn delivery_line(
             let who = name(one);
             let said = match one.outcome {
                 Outcome::Delivered => format!("stored by {who}"),
-                Outcome::Waiting => format!("waiting for {who} to be reachable"),
+                Outcome::Waiting if one.attempts == 0 => format!("waiting for {who}, not sent yet"),
+                Outcome::Waiting => format!("waiting for {who}"),
                 Outcome::Sending => format!("sending to {who}"),
                 Outcome::Unknown => {
                     format!("unknown for {who}: {}", no_receipt(one))
@@ -231,7 +232,7 @@ mod tests {
             line(&[Delivery { tries_may_be_missing: true, ..delivery(2, "bo", Unknown, 0) }]),
             "k7f3 unknown for bo: no receipt, and tries before the restart may not be counted"
         );
-        assert_eq!(line(&[delivery(2, "bo", Waiting, 0)]), "k7f3 waiting for bo to be reachable");
+        assert_eq!(line(&[delivery(2, "bo", Waiting, 0)]), "k7f3 waiting for bo, not sent yet");
         assert_eq!(line(&[]), "k7f3 stored here; nobody is known to be here now, who comes fetches it");
         assert_eq!(
             view().delivery("k7f3", &[delivery(2, "bo", Refused, 1)], Some("its disk is full")),

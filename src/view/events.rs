@@ -125,14 +125,13 @@ impl View {
         }
     }
 
-    /// `gap: bo#13–15, asked ana (no longer keeps it), cy (no answer)`.
+    /// `gap: bo#13–15, asked ana (no longer keeps it), cy (no answer yet)`.
     #[must_use]
     pub fn gap(&self, gap: &Gap) -> String {
         let author = self.names.named(gap.author, &gap.nick);
         let range = if gap.first == gap.last { gap.first.to_string() } else { format!("{}–{}", gap.first, gap.last) };
         let asked: Vec<String> = gap.asked.iter().map(|asked| self.asked(asked)).collect();
-        let asked =
-            if asked.is_empty() { "nobody was asked yet".into() } else { format!("asked {}", asked.join(", ")) };
+        let asked = if asked.is_empty() { "nobody was asked".into() } else { format!("asked {}", asked.join(", ")) };
         let run = if gap.of_earlier_run { " of an earlier run" } else { "" };
         self.ink.paint(Tone::Caution, &format!("gap: {author}#{range}{run}, {asked}"))
     }
@@ -236,7 +235,7 @@ impl View {
             Answer::DiskFullHere => "gave it, but the disk here is full",
             Answer::NoLongerKeepsIt => "no longer keeps it",
             Answer::NeverHadIt => "never had it",
-            Answer::NoAnswer => "no answer",
+            Answer::NoAnswer => "no answer yet",
         };
         format!("{} ({answer})", self.names.named(asked.member, &asked.nick))
     }
@@ -392,8 +391,11 @@ pub(super) mod tests {
             asked: vec![asked(1, "ana", Answer::NoLongerKeepsIt), asked(3, "cy", Answer::NoAnswer)],
             of_earlier_run: false,
         };
-        assert_eq!(shown(EventKind::Gap(gap.clone())), "gap: bo#13–15, asked ana (no longer keeps it), cy (no answer)");
-        assert_eq!(view().gap(&Gap { last: 13, asked: vec![], ..gap }), "gap: bo#13, nobody was asked yet");
+        assert_eq!(
+            shown(EventKind::Gap(gap.clone())),
+            "gap: bo#13–15, asked ana (no longer keeps it), cy (no answer yet)"
+        );
+        assert_eq!(view().gap(&Gap { last: 13, asked: vec![], ..gap }), "gap: bo#13, nobody was asked");
     }
 
     #[test]

@@ -155,9 +155,9 @@ mod tests {
 {stamp}: number 4
 not here: bo#5
 {stamp}: number 6
-gap: bo#7–8, nobody was asked yet
+gap: bo#7–8, nobody was asked
 {stamp}: number 9
-gap: bo#10–11, nobody was asked yet"
+gap: bo#10–11, nobody was asked"
             )
         );
     }

@@ -29,7 +29,7 @@ impl View {
                 let tried = tries(delivery);
                 (format!("refused: {who} said no after {tried}{}", because(evidence, ": ")), Tone::Bad)
             }
-            Outcome::Expired => (format!("expired: never sent{}", because(evidence, ", and ")), Tone::Bad),
+            Outcome::Expired => (expired(evidence), Tone::Bad),
         };
         format!("  {}", self.ink.paint(tone, &format!("{who}: {said}")))
     }
@@ -132,8 +132,23 @@ fn sending(evidence: &DeliveryEvidence) -> String {
         Some(HeldUp::NotHeard) => "; it is not heard now, so it is not sent again until it is",
         Some(HeldUp::NoDirectLink) => "; there is no direct link to it now, so it is not sent again until there is",
         Some(HeldUp::Left) => "; it left the room, so it is not sent again until it is back",
+        Some(HeldUp::DiskFullHere) => "; the disk here is full",
+        Some(HeldUp::ToBeFetched) => "; it fetches it",
     };
     format!("sending: {}, no receipt yet{paused}", sent(&evidence.delivery))
+}
+
+/// What expired is never sent but to a member that asks for it.
+fn expired(evidence: &DeliveryEvidence) -> String {
+    let delivery = &evidence.delivery;
+    match delivery.attempts {
+        0 => format!("expired: never sent{}", because(evidence, ", and ")),
+        _ => format!(
+            "expired{}; {} since then, when it asked, and no receipt yet",
+            because(evidence, ": "),
+            sent(delivery)
+        ),
+    }
 }
 
 fn waiting(kind: MessageKind, evidence: &DeliveryEvidence) -> String {
@@ -143,13 +158,21 @@ fn waiting(kind: MessageKind, evidence: &DeliveryEvidence) -> String {
                 it is sent once there is one"
             .into();
     }
-    let has_left = evidence.held_up == Some(HeldUp::Left);
-    let because = if has_left { "it left the room" } else { "it was not reachable" };
     let then = match kind {
         MessageKind::Group => "it fetches it",
         MessageKind::Private => "it is sent",
     };
-    let once = if has_left { "once it is back" } else { "once it is" };
+    let (because, once) = match evidence.held_up {
+        Some(HeldUp::Left) => ("it left the room", "once it is back"),
+        Some(HeldUp::NotHeard) => ("it is not heard", "once it is"),
+        Some(HeldUp::NoDirectLink) => {
+            ("there is no direct link to it from here", "once there is one, or from another member")
+        }
+        Some(HeldUp::DiskFullHere) => ("the disk here is full", "once there is room"),
+        Some(HeldUp::ToBeFetched) => ("it was away or slower than the room when it was said", "from whoever has it"),
+        // In a large room, from hop to hop; or about to be sent.
+        None => ("it could not be reached when it was said", "once it can be"),
+    };
     match delivery.attempts {
         0 => format!("waiting: not sent, because {because}; {then} {once}"),
         _ => format!("waiting: {}, and {because}; {then} {once}", sent(delivery)),

@@ -217,7 +217,7 @@ k7f3 is a message to the room from you: #12 of your run 1
     sent straight to it, at 22:13:21.250; it was last at 192.168.1.6:4460
   cy: unknown: tried 4 times, no receipt; whether the message was lost, the receipt was lost or cy is down cannot be told apart
     sent straight to it, lately at 22:13:22.250, 22:13:23.250 when it asked, 22:13:24.250; it was last at 192.168.1.6:4460
-  dee: waiting: not sent, because it was not reachable; it fetches it once it is
+  dee: waiting: not sent, because it could not be reached when it was said; it fetches it once it can be
 not known:
   one thing"
         );
@@ -325,7 +325,7 @@ k7f3 is a private message from you to bo: #12 to bo of your run 1
             view().why_missing(&why),
             "\
 bo#7 of its run 1 is a message to the room that is missing here; a later one of bo proves that it was said
-  gap: bo#6–8 of an earlier run, asked cy (no answer)
+  gap: bo#6–8 of an earlier run, asked cy (no answer yet)
   next: it is asked for
   another message that is bo#7 is here: k7f3dmxq2abc (bo to ana, 22:13:20: \"psst\")
 not known:

@@ -121,7 +121,7 @@ fn a_difference_that_is_made_up_gets_one_message_and_proves_nothing() {
     world.inject(
         "ana",
         "cy",
-        MessagingFrame::Frontier { answer: true, entries: (1..=3).map(lie).collect(), more: false },
+        MessagingFrame::Frontier { answer: true, number: 0, part: 0, entries: (1..=3).map(lie).collect(), more: false },
     );
     world.run_for(MS * 500);
     assert_eq!(world.frames["group"], before + 1);

@@ -123,7 +123,11 @@ fn a_peer_that_holds_nothing_does_not_say_what_a_newcomer_missed() {
     world.start("cy");
     world.run_for(MS * 35);
     // It is as new as cy, and is heard before ana.
-    world.inject("bo", "cy", MessagingFrame::Frontier { answer: true, entries: Vec::new(), more: false });
+    world.inject(
+        "bo",
+        "cy",
+        MessagingFrame::Frontier { answer: true, number: 0, part: 0, entries: Vec::new(), more: false },
+    );
     world.run_for(SEC * 10);
     assert_eq!(world.screen("cy").first().map(String::as_str), Some("ana: 101"));
     assert_eq!(world.screen("cy").len(), 500);
@@ -144,7 +148,11 @@ fn a_peer_that_says_little_hides_no_gap_from_a_newcomer() {
     world.run_for(MS * 35);
     let (author, run, head_id) = (world.id("ana"), world.run_of("ana"), MessageId([1; 32]));
     let entry = FrontierEntry { author, run, head: 3, head_id, recent: 1, kept: vec![(3, 3)] };
-    world.inject("cy", "dee", MessagingFrame::Frontier { answer: true, entries: vec![entry], more: false });
+    world.inject(
+        "cy",
+        "dee",
+        MessagingFrame::Frontier { answer: true, number: 0, part: 0, entries: vec![entry], more: false },
+    );
     world.run_for(MS * 6);
     // It comes before anything that was asked for.
     world.say("ana", "four");
@@ -202,7 +210,7 @@ fn hearsay_of_a_run_neither_fills_tables_nor_hides_a_gap() {
     };
     for chunk in 0..5 {
         let entries = (0..90).map(|number| entry(1_000_000 + chunk * 90 + number)).collect();
-        world.inject("cy", "bo", MessagingFrame::Frontier { answer: true, entries, more: false });
+        world.inject("cy", "bo", MessagingFrame::Frontier { answer: true, number: 0, part: 0, entries, more: false });
     }
     world.say("ana", "still heard");
     world.run_for(SEC * 5);

@@ -117,7 +117,7 @@ fn frame(world: &World, hostile: &Hostile, known: MessageId) -> MessagingFrame {
         Hostile::Frontier { mine, run, head, recent, first, last, answer, more } => {
             let entry =
                 FrontierEntry { author: whose(mine), run, head, head_id: known, recent, kept: vec![(first, last)] };
-            MessagingFrame::Frontier { answer, entries: vec![entry; 3], more }
+            MessagingFrame::Frontier { answer, number: 0, part: 0, entries: vec![entry; 3], more }
         }
         Hostile::Pull { mine, run, first, last } => MessagingFrame::Pull { author: whose(mine), run, first, last },
         Hostile::PullEnd { mine, run, first, last, from, to } => {

@@ -105,6 +105,10 @@ pub enum HeldUp {
     NoDirectLink,
     /// It said goodbye.
     Left,
+    /// It can be reached, and the disk here is full: a message is on its way only once the disk says so.
+    DiskFullHere,
+    /// It can be reached, and was not sent this message to the room, because it was away or slower than the room when it was said.
+    ToBeFetched,
 }
 
 /// What this node's own fault injection may have to do with a message.
