@@ -197,30 +197,7 @@ impl Messaging {
             peer.has_said_all = true;
             self.recovery.came.get_or_insert(step.now.time);
             // One that holds nothing is as new as this node: it is no word on what was said before.
-            if !entries.is_empty() && !std::mem::replace(&mut self.recovery.is_arrived, true) {
-                self.keep_hints(step);
-            }
-        }
-    }
-
-    /// Where the members' runs begin for a node that is new in the room goes to the disk: if its process ends before it has
-    /// fetched them, the next one is not new any more.
-    fn keep_hints(&mut self, step: &mut Step) {
-        if !self.is_newcomer {
-            return;
-        }
-        for ((author, run), upto) in self.recovery.hints.clone() {
-            if upto == 0 || !self.peers.contains_key(&author) {
-                continue;
-            }
-            match self.log.admit_run(author, run) {
-                Ok(None) => self.begin_history(author, run, upto),
-                Ok(Some(forgotten)) => {
-                    self.runs_forgotten(step, author, forgotten);
-                    self.begin_history(author, run, upto);
-                }
-                Err(_) => {}
-            }
+            self.recovery.is_arrived |= !entries.is_empty();
         }
     }
 

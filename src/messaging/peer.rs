@@ -443,6 +443,18 @@ mod tests {
     }
 
     #[test]
+    fn a_frontier_is_whole_once_all_its_parts_came_in_whatever_order() {
+        let part = |number, part, is_last| FrontierPart { number, part, is_last };
+        let mut came = PartsCame::default();
+        assert!(!came.take(part(7, 2, true)), "the first two are missing");
+        assert!(!came.take(part(7, 0, false)));
+        assert!(!came.take(part(7, 0, false)));
+        assert!(came.take(part(7, 1, false)));
+        assert!(!came.take(part(8, 1, true)), "of the next the first part was lost");
+        assert!(came.take(part(9, 0, true)));
+    }
+
+    #[test]
     fn an_allowance_refills_with_time() {
         let mut allowance = Allowance::default();
         let now = Time::from_micros(10_000_000);

@@ -11,6 +11,7 @@ mod frontiers;
 mod gaps;
 mod holes;
 mod hostile;
+mod late;
 mod load;
 mod privates;
 mod recovery;

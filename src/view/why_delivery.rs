@@ -205,6 +205,38 @@ mod tests {
     use crate::view::why_message::tests::evidence;
 
     #[test]
+    fn what_waits_for_a_member_that_can_be_reached_does_not_say_that_it_cannot() {
+        let held_up = |why| DeliveryEvidence {
+            held_up: Some(why),
+            ..evidence(delivery(2, "bo", Outcome::Waiting, 0), vec![], None)
+        };
+        assert_eq!(
+            waiting(MessageKind::Private, &held_up(HeldUp::DiskFullHere)),
+            "waiting: not sent, because the disk here is full; it is sent once there is room"
+        );
+        assert_eq!(
+            waiting(MessageKind::Group, &held_up(HeldUp::ToBeFetched)),
+            "waiting: not sent, because it was away or slower than the room when it was said; it fetches it from whoever has it"
+        );
+    }
+
+    #[test]
+    fn what_expired_and_was_given_since_says_both() {
+        let expired_since = |attempts| {
+            let reason = Some("its life of 7 days is over".to_owned());
+            expired(&DeliveryEvidence {
+                reason,
+                ..evidence(delivery(2, "bo", Outcome::Expired, attempts), vec![], None)
+            })
+        };
+        assert_eq!(expired_since(0), "expired: never sent, and its life of 7 days is over");
+        assert_eq!(
+            expired_since(1),
+            "expired: its life of 7 days is over; tried once since then, when it asked, and no receipt yet"
+        );
+    }
+
+    #[test]
     fn what_waits_for_a_member_that_left_says_so() {
         let left = |attempts| DeliveryEvidence {
             held_up: Some(HeldUp::Left),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::world::{MS, World, kind_of};
 use crate::base::PerMille;
+use crate::messaging::timers::Timer;
 use crate::messaging::{Outcome, Way};
 use crate::wire::MessagingFrame;
 
@@ -68,6 +69,48 @@ fn a_lossy_room_of_80_shows_everything_everywhere_once_and_in_order_and_each_rec
             assert_eq!(recovered, 0, "seed {seed}: {name} had to ask");
         }
         world.check_folds();
+    }
+}
+
+#[test]
+fn what_the_disk_calls_waiting_for_all_does_not_leave() {
+    let mut world = lossy(18, 80, 0);
+    let m0 = world.index("m0");
+    world.disk("m0").latency = MS * 200;
+    let near: Vec<_> = world.near_ids("m0").into_iter().collect();
+    let run_of =
+        |world: &World, id| world.nodes.iter().find(|node| node.id == id).and_then(|node| node.run).expect("it runs");
+    for &id in &near {
+        let run = run_of(&world, id);
+        world.with(m0, |machine, step| machine.handle_closed(step, id, run));
+    }
+    let id = world.say("m0", "nobody can be reached");
+    world.run_for(MS * 20);
+    for &id in &near {
+        let run = run_of(&world, id);
+        world.with(m0, |machine, step| machine.handle_opened(step, id, run));
+    }
+    world.run_for(MS * 400);
+    assert_eq!(count(&world, "m0", id, Outcome::Waiting), 79);
+    assert!(!world.frames.contains_key("flood"), "it calls it not sent");
+    world.run_for(SEC * 120);
+    let lines = ["m0: nobody can be reached".to_owned()];
+    assert_eq!(lacking(&world, &lines), [""; 0], "they fetch it, one from the other");
+}
+
+#[test]
+fn an_author_that_restarts_asks_all_who_may_hold_a_message_for_their_receipts() {
+    let mut world = lossy(19, 80, 0);
+    world.drop_frames(|_, _, frame| matches!(kind_of(frame), "receipt" | "receipts"));
+    let id = world.say("m0", "who has this?");
+    world.run_for(SEC);
+    world.crash_with("m0", true);
+    world.start("m0");
+    let near = world.near_ids("m0");
+    let machine = world.machine("m0");
+    let far: Vec<_> = machine.message(id).expect("it is known").deliveries.keys().copied().collect();
+    for member in far.iter().filter(|member| !near.contains(member)) {
+        assert!(machine.timers.due(Timer::Resend(*member)).is_some(), "nobody else opens a session with it");
     }
 }
 

@@ -125,6 +125,17 @@ fn what_the_full_disk_did_not_let_go_ends_with_what_goes_next() {
 }
 
 #[test]
+fn what_the_full_disk_did_not_let_go_ends_though_nothing_more_is_said() {
+    let (mut world, said) = refused();
+    world.run_for(SEC * 700);
+    let gone = said - kept(&world);
+    let outcomes = world.machine("ana").outcomes();
+    assert_eq!((outcomes.expired, outcomes.waiting), (gone, said - gone));
+    assert_eq!(told(&world, Outcome::Expired), gone);
+    world.check_folds();
+}
+
+#[test]
 fn what_the_full_disk_did_not_let_go_waits_in_the_next_run() {
     let (mut world, said) = refused();
     world.crash("ana");
