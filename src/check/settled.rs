@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::facts::{Facts, MessageIndex, NodeIndex};
 use super::{Driver, Noted};
-use crate::base::limits::RECOVERY_AGE_MAX;
+use crate::base::limits::{MESSAGE_LIFE, RECOVERY_AGE_MAX, RETAINED_AGE_MAX};
 use crate::base::{MemberId, Presence};
 use crate::node::api::{Delivery, MessageKind, Outcome, Status};
 
@@ -113,8 +113,12 @@ impl Settled {
             let to = said.to?;
             let author = core.iter().find(|of| of.node == origin.node)?;
             let of = &facts.nodes[author.node];
-            let is_due =
-                core.iter().any(|of| of.member == to) && of.epoch == origin.epoch && of.committed.contains(index);
+            // Past its life nothing more is done for it: what is unknown then stays so.
+            let is_alive = facts.now.since(origin.at) < MESSAGE_LIFE;
+            let is_due = core.iter().any(|of| of.member == to)
+                && is_alive
+                && of.epoch == origin.epoch
+                && of.committed.contains(index);
             is_due.then(|| format!("{} has not settled {}, to {}", of.name, facts.title(index), facts.nick(to)))
         })
     }
@@ -124,7 +128,10 @@ impl Settled {
             let author = core.iter().find(|of| of.node == node)?;
             let receiver = core.iter().find(|of| of.member == to)?;
             let (of, holder) = (&facts.nodes[author.node], &facts.nodes[receiver.node]);
-            let is_due = of.epoch == 0 && holder.epoch == 0 && holder.committed.contains(index);
+            let origin = facts.messages[index].origin;
+            // With a text that is no longer kept no receipt can be compared.
+            let is_kept = origin.is_some_and(|origin| facts.now.since(origin.at) < RETAINED_AGE_MAX);
+            let is_due = is_kept && of.epoch == 0 && holder.epoch == 0 && holder.committed.contains(index);
             let title = || facts.title(index);
             (is_due && facts.recent.contains(&index))
                 .then(|| format!("{} calls {} to {} {outcome:?}, which holds it", of.name, title(), holder.name))
