@@ -59,9 +59,13 @@ impl Membership {
         let silent = entry.near().link.silent_from;
         // What waited during a stall of this node's own was said at any time of it.
         let said = if now < self.drained_at { self.stalled_at } else { now };
+        let known = entry.near().link.tick;
         let newer = entry.near_mut().link.hear_tick(said, tick);
         if std::mem::take(&mut entry.near_mut().unspread) {
             self.spread(step, peer, tick);
+        }
+        if newer {
+            self.answer_refuted(step, peer, known, tick);
         }
         let Some(entry) = self.members.get_mut(&peer) else {
             return;

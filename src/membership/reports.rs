@@ -177,6 +177,27 @@ impl Membership {
         }
     }
 
+    /// Others reported a member at the newest tick there was, when nobody could know better; now this node has heard `tick`, the next,
+    /// and says so to them and to those who were told.
+    pub(super) fn answer_refuted(&mut self, step: &Step, subject: MemberId, known: u64, tick: u64) {
+        let me = self.own.id();
+        let Some(entry) = self.members.get(&subject) else {
+            return;
+        };
+        let (run, mut voices) = (entry.run(), entry.near().case.refuted_by(known, tick));
+        voices.remove(&me);
+        if voices.is_empty() {
+            return;
+        }
+        debug!(?subject, tick, voices = voices.len(), "contradicting what was reported before");
+        for to in voices.intersection(self.watch.open()).copied().collect::<Vec<_>>() {
+            self.send(to, MembershipFrame::Contradiction { subject, run, tick, by: me });
+        }
+        voices.insert(subject);
+        let except: Vec<_> = voices.into_iter().collect();
+        self.tell_on(step, &except, subject, tick, me);
+    }
+
     /// `by` knows a newer tick, says `via`. Says whether that was taken for a word at all.
     pub(super) fn handle_told(
         &mut self,
@@ -472,15 +493,15 @@ impl Membership {
         }
     }
 
-    /// Whoever holds somebody suspect on hearsay only, and for long, asks those who watch it, and where nothing stands against it any more
-    /// looks for it itself. After a partition many links are new: what was said before they opened did not go over them.
+    /// Whoever holds somebody suspect whom it does not watch, and for long, asks those who do, and where nothing stands against it any more
+    /// looks for it itself. A report that its author brought here is hearsay as much as one that was passed on: it may be the only one. After a partition many links are new: what was said before they opened did not go over them.
     pub(super) fn settle_doubts(&mut self, step: &Step) {
         let now = step.now.time;
         let since = now - LONG_DOUBT;
         let is_long_doubted = |id: &&MemberId| {
             self.members.get(id).is_some_and(|entry| {
                 let is_doubted = entry.presence == Some(Presence::Suspect) && !entry.near().link.is_observed();
-                is_doubted && (entry.near().case.is_hearsay(since) || entry.is_doubted_without_reason())
+                is_doubted && (entry.near().case.stands_since(since) || entry.is_doubted_without_reason())
             })
         };
         let doubted: Vec<_> = self.disputed.iter().filter(is_long_doubted).copied().collect();

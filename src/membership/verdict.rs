@@ -6,6 +6,7 @@
 //! their voices differ too: one liar can forge many authors, but is one voice. Alone it makes a member suspect,
 //! and unreachable after the longer time, unless anyone at all hears that member.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::evidence::Evidence;
@@ -227,10 +228,17 @@ impl Case {
         self.reports.get(&by)
     }
 
-    /// Whether a report stands since `since` at the latest that its author did not bring here itself.
+    /// Whether a report stands since `since` at the latest.
     #[must_use]
-    pub fn is_hearsay(&self, since: Time) -> bool {
-        self.reports.iter().any(|(&by, held)| held.via.id() != by && held.since.is_some_and(|(from, _)| from <= since))
+    pub fn stands_since(&self, since: Time) -> bool {
+        self.reports.values().any(|held| held.since.is_some_and(|(from, _)| from <= since))
+    }
+
+    /// The authors of the reports at `known` or a newer tick that `tick` refutes, and those who passed them on.
+    #[must_use]
+    pub fn refuted_by(&self, known: u64, tick: u64) -> BTreeSet<MemberId> {
+        let refuted = self.reports.values().filter(|held| (known..tick).contains(&held.report.tick));
+        refuted.flat_map(|held| [&held.by, &held.via].into_iter().chain(&held.second)).map(SharedId::id).collect()
     }
 
     /// Those who have lately said that they know a tick newer than `tick`.

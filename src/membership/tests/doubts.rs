@@ -1,0 +1,51 @@
+//! Doubts: what raises one and what must not, and that each of them ends.
+
+use super::super::Output;
+use super::bench::{Bench, identity, report_on, run};
+use super::world::{World, ms, secs};
+use crate::base::Presence;
+use crate::wire::{MembershipFrame, OpenReport, Report};
+
+/// Has `liar` say once, to each of `to`, that it does not hear `of` after the newest tick there is, or one `ahead` of it.
+fn slander(world: &mut World, to: &[&'static str], liar: &str, of: &str, ahead: u64) {
+    let (by, subject, run) = (world.id(liar), world.id(of), world.machine(liar).run());
+    let tick = world.machine(of).own.tick(world.now) + ahead;
+    let open =
+        OpenReport { subject, run: world.machine(of).run(), tick, probes_lost: 3, lag_ms: 0, mostly_deaf: false };
+    for at in to.iter().filter(|at| ![liar, of].contains(at)) {
+        let frame = MembershipFrame::Report(Report { by, open });
+        world.call(at, |machine, step| machine.handle_frame(step, by, run, frame));
+    }
+}
+
+#[test]
+fn a_liar_with_one_frame_for_each_makes_nobody_gone_whom_somebody_hears() {
+    for seed in 0..6 {
+        let (mut world, names) = World::room(seed, 20);
+        world.run(ms(u64::from(seed) * 170));
+        for _ in 0..3 {
+            slander(&mut world, &names, "m7", "m12", 0);
+            world.run(secs(5));
+        }
+        assert_eq!(world.called_gone(), [], "seed {seed}");
+        assert!(world.all_hold(&names, "m12", Presence::Alive), "seed {seed}");
+    }
+}
+
+#[test]
+fn who_hears_the_next_tick_tells_who_reported_the_one_before() {
+    let mut bench = Bench::new();
+    let (subject, mal) = (identity("bo").id(), identity("mal").id());
+    let words = |bench: &Bench, tick| {
+        let by = identity("ana").id();
+        let frame = MembershipFrame::Contradiction { subject, run: run(100), tick, by };
+        bench.outputs.iter().filter(|output| **output == Output::Send { to: mal, frame: frame.clone() }).count()
+    };
+    bench.outputs.clear();
+    bench.frame("mal", MembershipFrame::Report(Report { by: mal, open: report_on("bo", 10) }));
+    assert_eq!(words(&bench, 10), 0, "this node knows no newer one");
+    bench.beat("bo", 11);
+    assert_eq!(words(&bench, 11), 1);
+    bench.beat("bo", 12);
+    assert_eq!(words(&bench, 12), 0, "that was answered");
+}
