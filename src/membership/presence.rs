@@ -160,8 +160,18 @@ impl Membership {
         match entry.rule(now, wall, &ear) {
             Ruling::Clear => {
                 let relief = entry.relief(ear.me, now);
-                if entry.presence == Some(Presence::Suspect) && !relief.is_empty() {
+                if entry.presence != Some(Presence::Suspect) {
+                    return;
+                }
+                if !relief.is_empty() {
                     self.revive(step, id, relief);
+                } else if entry.standing().tick == 0 {
+                    // Nothing is said against it, and nothing for it: it is where it was when this node remembered it.
+                    if let Some(near) = entry.nearby() {
+                        near.suspected_tick = None;
+                        near.withdrawals.clear();
+                    }
+                    self.restored.insert(id);
                 }
             }
             Ruling::Suspect { .. } => {
@@ -317,7 +327,10 @@ impl Entry {
             return Vec::new();
         };
         let mut relief = self.near().case.contradiction_evidence(self.run(), now, suspected);
-        relief.extend(self.near().withdrawals.iter().cloned());
+        // To take a report back gives what was before it, and whom nobody heard yet was not there before.
+        if self.standing().tick > 0 || self.basis().iter().any(|item| item.kind == EvidenceKind::Report) {
+            relief.extend(self.near().withdrawals.iter().cloned());
+        }
         if self.near().link.is_live(now) || self.near().link.tick > suspected {
             relief.extend(self.heard_evidence(me));
         }

@@ -49,3 +49,22 @@ fn who_hears_the_next_tick_tells_who_reported_the_one_before() {
     bench.beat("bo", 12);
     assert_eq!(words(&bench, 12), 0, "that was answered");
 }
+
+#[test]
+fn whom_nobody_heard_since_the_start_is_not_alive_by_a_withdrawal() {
+    let (mut world, names) = World::room(3, 20);
+    world.run(secs(5));
+    for name in &names {
+        world.kill(name);
+    }
+    world.run(secs(5));
+    world.start("m0");
+    world.run(ms(3_400));
+    world.start("m1");
+    for _ in 0..150 {
+        world.run(ms(100));
+        let present = world.present("m0");
+        assert!(present.is_subset(&["m0", "m1"].into()), "{present:?}");
+    }
+    assert!(world.present("m0").contains("m1"));
+}
