@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::ear::Beats;
+use super::ear::{Beats, Ear};
 use super::probes::{Loss, PROBES_ALONE_MAX};
+use super::verdict::OwnVoice;
 use crate::base::{AtRest, MemberId, Path, PerMille, Time, Wall};
 
 /// One heartbeat is due each second; silence begins after it and what the path has shown of jitter.
@@ -387,6 +388,17 @@ impl Link {
     pub fn is_explained(&self, now: Time, poor_ear: Option<PerMille>) -> bool {
         let usual = self.silence_limit() + self.probe_spacing() * PROBES_ALONE_MAX + SECOND_HEARTBEAT;
         now > self.quiet_since + usual && !self.is_tested(now, poor_ear)
+    }
+
+    /// What this node's own report is worth.
+    #[must_use]
+    pub fn own_voice(&self, ear: &Ear) -> OwnVoice {
+        OwnVoice {
+            by: ear.me,
+            from: self.tested_at(ear.poor),
+            alone_at: self.quiet_since + ear.alone,
+            looks: self.is_observed(),
+        }
     }
 
     /// When it has.

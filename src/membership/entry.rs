@@ -12,7 +12,7 @@ use super::ear::Ear;
 use super::evidence::{Basis, Evidence, EvidenceKind};
 use super::reports::Relayed;
 use super::standing::Standing;
-use super::verdict::{Case, Hearing, OwnVoice, Ruling};
+use super::verdict::{Case, Hearing, Ruling};
 use super::view::Shown;
 use crate::base::{ByMember, DEGRADED_LOSS, EventNumber, MemberId, Now, OfMember, Presence, Run, Seldom, Time, Wall};
 use crate::wire::{Card, HeldMember, Leave, Signed};
@@ -357,11 +357,7 @@ impl Entry {
         let tick = self.tick;
         self.nearby().map_or(Ruling::Clear, |near| {
             let (link, case) = (&near.link, &mut near.case);
-            let own = case.report(ear.me).is_some().then(|| OwnVoice {
-                by: ear.me,
-                from: link.tested_at(ear.poor),
-                alone_at: link.quiet_since + ear.alone,
-            });
+            let own = case.report(ear.me).is_some().then(|| link.own_voice(ear));
             let heard = link.heard.map(|(at, _)| at);
             case.rule(now, wall, Hearing { live: link.is_live(now), heard, tick: tick.max(link.tick), own })
         })

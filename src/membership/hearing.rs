@@ -115,9 +115,15 @@ impl Membership {
         self.own.beat(now);
         self.update_deaf(now);
         self.update_ear(now);
+        let me = self.own.id();
         self.reporting.retain(|id| {
             self.members.get_mut(id).is_some_and(|entry| {
                 entry.near_mut().report_until = entry.near_mut().report_until.filter(|&until| until > now);
+                // It lapsed while this node did not watch the member: it may be made anew.
+                if entry.near().link.reporting && entry.near().case.report(me).is_none() {
+                    entry.near_mut().link.reporting = false;
+                    self.wakes.no_later_than(*id, now);
+                }
                 entry.near().link.reporting || entry.near().report_until.is_some()
             })
         });

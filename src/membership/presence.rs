@@ -109,7 +109,7 @@ impl Membership {
             }
             match entry.rule(now, step.now.wall, &ear) {
                 Ruling::Suspect { until } => sooner(Some(until)),
-                Ruling::Clear => sooner(entry.near().case.next_ruling(now, ear.me)),
+                Ruling::Clear => sooner(entry.near().case.next_ruling(now, Some(entry.near().link.own_voice(&ear)))),
                 Ruling::Unreachable { .. } => sooner(Some(now)),
             }
         }

@@ -68,3 +68,21 @@ fn whom_nobody_heard_since_the_start_is_not_alive_by_a_withdrawal() {
     }
     assert!(world.present("m0").contains("m1"));
 }
+
+#[test]
+fn a_report_that_may_not_count_yet_does_not_lapse_before_it_may() {
+    for seed in 0..4 {
+        let mut world = World::with(seed, &["ana", "bo", "cy"]);
+        world.run(secs(25));
+        world.cut_both("ana", "bo");
+        world.run(secs(12));
+        world.heal();
+        world.run(secs(3) + ms(u64::from(seed) * 230));
+        world.kill("bo");
+        world.kill("cy");
+        let gone =
+            |world: &World| ["bo", "cy"].iter().all(|name| world.presence("ana", name) == Some(Presence::Unreachable));
+        let took = world.wait_for(secs(60), gone);
+        assert!(took.is_some(), "seed {seed}: {}", world.dump(&["ana"]));
+    }
+}
