@@ -284,10 +284,10 @@ impl Membership {
                 return false;
             };
             entry.near_mut().case.silence(id);
-            if entry.near().case.has_reports() {
+            if entry.near().case.has_reports() || entry.presence == Some(Presence::Suspect) {
                 wakes.no_later_than(*other, now);
             }
-            !entry.near().case.is_empty()
+            !entry.near().case.is_empty() || entry.is_doubted_without_reason()
         });
         self.lose_word(now, id);
     }

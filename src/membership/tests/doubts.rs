@@ -86,3 +86,15 @@ fn a_report_that_may_not_count_yet_does_not_lapse_before_it_may() {
         assert!(took.is_some(), "seed {seed}: {}", world.dump(&["ana"]));
     }
 }
+
+#[test]
+fn a_doubt_outlives_the_run_of_who_raised_it_by_moments_only() {
+    let (mut world, names) = World::room(2, 68);
+    slander(&mut world, &["m5"], "m60", "m40", 0);
+    world.run(ms(120));
+    let is_doubted = names.iter().any(|at| world.presence(at, "m40") == Some(Presence::Suspect));
+    assert!(is_doubted, "the lie went round");
+    world.restart("m60");
+    let took = world.wait_for(secs(20), |world| world.all_hold(&names, "m40", Presence::Alive));
+    assert!(took.is_some(), "nobody settled it");
+}
