@@ -202,6 +202,9 @@ impl Membership {
                 basis[0].via = Some(via);
             }
             self.place(step, id, presence, basis);
+            if presence == Presence::Suspect {
+                self.restored.insert(id);
+            }
             self.told_present(step, id, source);
             self.connect_if_wanted(now, id);
             self.wakes.no_later_than(id, now);

@@ -114,7 +114,8 @@ pub struct Membership {
     accusations: BTreeMap<MemberId, BTreeSet<MemberId>>,
     /// About whom something is said, or was lately.
     disputed: BTreeSet<MemberId>,
-    /// Remembered from earlier runs of this node; and whom to ask next for those of them that it was not told of since.
+    /// Remembered from earlier runs of this node, or known by a card that nobody vouches for; and whom to ask next for those of them
+    /// that it was not told of since.
     restored: BTreeSet<MemberId>,
     asking: exchange::Asking,
     view: View,

@@ -1,10 +1,10 @@
 //! Doubts: what raises one and what must not, and that each of them ends.
 
 use super::super::Output;
-use super::bench::{Bench, identity, report_on, run};
+use super::bench::{Bench, card, identity, report_on, run};
 use super::world::{World, ms, secs};
 use crate::base::Presence;
-use crate::wire::{MembershipFrame, OpenReport, Report};
+use crate::wire::{MembershipFrame, OpenReport, Report, ShownCard};
 
 /// Has `liar` say once, to each of `to`, that it does not hear `of` after the newest tick there is, or one `ahead` of it.
 fn slander(world: &mut World, to: &[&'static str], liar: &str, of: &str, ahead: u64) {
@@ -97,4 +97,29 @@ fn a_doubt_outlives_the_run_of_who_raised_it_by_moments_only() {
     world.restart("m60");
     let took = world.wait_for(secs(20), |world| world.all_hold(&names, "m40", Presence::Alive));
     assert!(took.is_some(), "nobody settled it");
+}
+
+/// What `bo` and `mal` reported of the member and called it unreachable for, as `bo` passes it on.
+fn verdict_on(name: &str, tick: u64) -> MembershipFrame {
+    let reports = ["bo", "mal"].map(|by| Report { by: identity(by).id(), open: report_on(name, tick) }).to_vec();
+    MembershipFrame::Unreachable { subject: identity(name).id(), run: run(100), tick, reports }
+}
+
+/// A bench that knows dee by its card, and that it is unreachable.
+fn told_of_a_dead_one() -> Bench {
+    let mut bench = Bench::new();
+    let shown = ShownCard { card: card("dee", run(100), 1).bytes().clone(), present: None };
+    bench.frame("bo", MembershipFrame::Cards(vec![shown]));
+    bench.frame("bo", verdict_on("dee", 30));
+    assert_eq!(bench.presence("dee"), Some(Presence::Unreachable));
+    bench
+}
+
+#[test]
+fn whose_new_card_nobody_vouches_for_is_looked_for_as_one_that_was_restored() {
+    let mut bench = told_of_a_dead_one();
+    let shown = ShownCard { card: card("dee", run(200), 1).bytes().clone(), present: None };
+    bench.frame("bo", MembershipFrame::Cards(vec![shown]));
+    assert_eq!(bench.presence("dee"), Some(Presence::Suspect));
+    assert!(bench.machine.restored.contains(&identity("dee").id()));
 }
