@@ -410,6 +410,11 @@ impl Membership {
         if entry.standing() >= Standing::unreachable(run, tick) {
             return;
         }
+        // It is gone already. That others lost it later is no event, and whoever holds it present is told when views are compared.
+        if entry.presence == Some(Presence::Unreachable) {
+            entry.stand(entry.standing().merge(Standing::unreachable(run, tick)));
+            return;
+        }
         // Whoever holds it present weighs what the verdict rests on; others have nothing to set against it.
         if entry.is_present() {
             for report in reports {

@@ -1,5 +1,7 @@
 //! Doubts: what raises one and what must not, and that each of them ends.
 
+use std::time::Duration;
+
 use super::super::Output;
 use super::bench::{Bench, card, identity, report_on, run};
 use super::world::{World, ms, secs};
@@ -122,4 +124,20 @@ fn whose_new_card_nobody_vouches_for_is_looked_for_as_one_that_was_restored() {
     bench.frame("bo", MembershipFrame::Cards(vec![shown]));
     assert_eq!(bench.presence("dee"), Some(Presence::Suspect));
     assert!(bench.machine.restored.contains(&identity("dee").id()));
+}
+
+#[test]
+fn a_verdict_on_one_that_is_gone_is_no_news() {
+    let mut bench = told_of_a_dead_one();
+    let since = bench.member("dee").since;
+    bench.pass(Duration::from_secs(1));
+    bench.outputs.clear();
+    for tick in 31..60 {
+        bench.frame("mal", verdict_on("dee", tick));
+    }
+    let told = bench.outputs.iter().filter(|output| !matches!(output, Output::Store(_))).count();
+    assert_eq!(told, 0, "{:?}", bench.outputs);
+    assert_eq!(bench.member("dee").since, since);
+    bench.list("mal", "dee", 59);
+    assert_eq!(bench.presence("dee"), Some(Presence::Unreachable), "it is unreachable at that tick too");
 }
