@@ -337,7 +337,7 @@ impl Membership {
             near.leave = Some(leave);
             near.case.clear();
             near.link.reporting = false;
-            near.link.contradictors.clear();
+            near.link.trust_nobody();
             near.report_until = None;
             near.unspread = false;
             near.close_at = Some(now + CLOSE_AFTER);

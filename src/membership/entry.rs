@@ -441,10 +441,7 @@ impl Entry {
         let path = self.near().link.path;
         let is_direct = self.near().link.is_open() && self.near().link.watched;
         let lossy = is_direct && path.loss_in.max(path.loss_out) > Some(DEGRADED_LOSS);
-        lossy
-            || self.near().case.has_reports()
-            || !self.near().link.contradictors.is_empty()
-            || self.near().link.is_missed(now)
+        lossy || self.near().case.has_reports() || self.near().link.is_vouched() || self.near().link.is_missed(now)
     }
 
     /// What its presence rests on, and what stands for and against it now.
@@ -475,12 +472,12 @@ impl Entry {
         for item in self.near().case.contradiction_evidence(self.run(), now.time, 0) {
             add(item);
         }
-        for &by in &self.near().link.contradictors {
+        for (by, said) in self.near().link.contradictors(now.time) {
             let held = Evidence::new(
                 EvidenceKind::Contradiction,
                 by,
                 self.run(),
-                ago(now, now.time.since(self.near().link.word_at)),
+                ago(now, now.time.since(said)),
                 "its word keeps this node from reporting it",
             );
             let is_said = |other: &Evidence| other.kind == EvidenceKind::Contradiction && !other.brought_back;

@@ -135,7 +135,7 @@ impl Membership {
             // Others may hear it well: then only the way that this session takes is gone.
             let is_silent = link.is_open() && now.since(link.quiet_since) > DEAD_SESSION;
             let is_open = link.is_open();
-            let is_vouched = !link.contradictors.is_empty();
+            let is_vouched = link.is_vouched();
             if is_open {
                 let wants_answer = !link.beats(now);
                 let frame = self.heartbeat(step, reports.clone(), wants_answer, false);

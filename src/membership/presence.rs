@@ -211,8 +211,8 @@ impl Membership {
                 entry.near_mut().link.reporting = false;
                 entry.near_mut().report_until = Some(now + REPORT_AFTER_VERDICT);
             }
-            if !entry.near().link.contradictors.is_empty() {
-                entry.near_mut().link.contradictors.clear();
+            if entry.near().link.is_vouched() {
+                entry.near_mut().link.trust_nobody();
             }
             // From here on the basis tells why; half of a room can be gone at once.
             entry.near_mut().case.close(me);
@@ -307,7 +307,7 @@ impl Membership {
     pub(super) fn lose_word(&mut self, now: Time, gone: MemberId) {
         for id in self.watch.observed() {
             let Some(entry) = self.members.get_mut(&id) else { continue };
-            if entry.near_mut().link.contradictors.remove(&gone) && entry.near().link.contradictors.is_empty() {
+            if entry.near_mut().link.lose_word(gone) {
                 self.wakes.no_later_than(id, now);
             }
         }

@@ -139,10 +139,10 @@ impl Membership {
         self.disputed.insert(subject);
         // Quiet on somebody's word, and now another says the same as this node saw: join at once.
         let joins = entry.near().link.is_tested(now, self.poor_ear)
-            && !entry.near().link.contradictors.is_empty()
+            && entry.near().link.is_vouched()
             && tick >= entry.standing().tick;
         if joins {
-            entry.near_mut().link.contradictors.clear();
+            entry.near_mut().link.trust_nobody();
         }
         if is_followed && entry.near().case.report(by).is_some() {
             self.accusations.entry(by).or_default().insert(subject);
@@ -254,7 +254,7 @@ impl Membership {
                 self.revive(step, subject, basis);
             }
             Some(Presence::Unreachable) if newer => {
-                let basis = vec![evidence(EvidenceKind::Contradiction, "hears it again")];
+                let basis = vec![evidence(EvidenceKind::Contradiction, "knows a newer tick")];
                 self.revive(step, subject, basis);
             }
             // Not heard since this node started, but somebody else hears it.
@@ -324,7 +324,7 @@ impl Membership {
             mostly_deaf: self.deaf.is_deaf(),
         };
         let by = self.own.id();
-        let gave = entry.near().link.contradictors.clone();
+        let gave = entry.near().link.contradictors(step.now.time).map(|(by, _)| by).collect();
         for to in self.witnesses_of(subject).union(&gave).copied() {
             self.send(to, MembershipFrame::Report(Report { by, open: report }));
             self.want_link(step.now.time, to);

@@ -333,7 +333,7 @@ impl Case {
     pub fn contradiction_evidence(&self, run: Run, now: Time, above: u64) -> Vec<Evidence> {
         self.contradictors(now, above)
             .map(|held| {
-                Evidence::new(super::EvidenceKind::Contradiction, held.by.id(), run, held.at, "has heard a newer tick")
+                Evidence::new(super::EvidenceKind::Contradiction, held.by.id(), run, held.at, "knows a newer tick")
                     .tick(held.tick)
                     .via(held.via.id())
             })

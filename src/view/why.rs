@@ -181,7 +181,7 @@ the room's verdict rests on:
 what else is known of it:
   card signed by bo, here by 22:13:20.000"
         );
-        let word = evidence(EvidenceKind::Contradiction, 3, "cy", "has heard a newer tick");
+        let word = evidence(EvidenceKind::Contradiction, 3, "cy", "knows a newer tick");
         let back = Evidence { brought_back: true, ..word.clone() };
         let withdrawn = Evidence { kind: EvidenceKind::Withdrawal, detail: String::new(), ..back.clone() };
         let heard = evidence(EvidenceKind::Heard, 1, "ana", "heard on this node's own link");
@@ -194,11 +194,11 @@ what else is known of it:
             view().why_member(&alive).lines().skip(2).collect::<Vec<_>>().join("\n"),
             "\
 the room's verdict rests on:
-  brought back by the word of cy at 22:13:20.000: has heard a newer tick
+  brought back by the word of cy at 22:13:20.000: knows a newer tick
   brought back by a report withdrawn by cy at 22:13:20.000
   heard by you at 22:13:20.000: heard on this node's own link
 who says that it is there:
-  heard of by cy at 22:13:20.000: has heard a newer tick"
+  heard of by cy at 22:13:20.000: knows a newer tick"
         );
         let losing = WhyMember {
             degraded: true,
