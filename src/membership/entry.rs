@@ -504,7 +504,9 @@ impl Entry {
             Some((at, _)) => format!("silent for {}{because}", seconds(now.time.since(at))),
             None => format!("not heard by this node in this run{because}"),
         };
-        let noticed = ago(now, self.near().link.missed_for(now.time));
+        // Whose silence nobody looked at, that is noticed now.
+        let link = &self.near().link;
+        let noticed = if link.is_observed() { ago(now, link.missed_for(now.time)) } else { now.wall };
         Evidence::new(EvidenceKind::Silence, me, self.run(), noticed, words).tick(self.tick)
     }
 }

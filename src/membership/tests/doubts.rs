@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::super::Output;
-use super::bench::{Bench, card, identity, report_on, run};
+use super::super::{EvidenceKind, Output};
+use super::bench::{Bench, at, card, identity, report_on, run};
 use super::world::{World, ms, secs};
 use crate::base::Presence;
 use crate::wire::{MembershipFrame, OpenReport, Report, ShownCard};
@@ -140,4 +140,23 @@ fn a_verdict_on_one_that_is_gone_is_no_news() {
     assert_eq!(bench.member("dee").since, since);
     bench.list("mal", "dee", 59);
     assert_eq!(bench.presence("dee"), Some(Presence::Unreachable), "it is unreachable at that tick too");
+}
+
+#[test]
+fn a_silence_is_noticed_no_earlier_than_somebody_looked() {
+    let mut bench = Bench::crowded();
+    let is_far = |bench: &Bench, name: &str| !bench.machine.watch.watched().contains(&identity(name).id());
+    let far = loop {
+        let name = format!("dee{}", bench.machine.members.len());
+        let shown = ShownCard { card: card(&name, run(100), 1).bytes().clone(), present: None };
+        bench.frame("bo", MembershipFrame::Cards(vec![shown]));
+        if is_far(&bench, &name) {
+            break name;
+        }
+    };
+    bench.frame("bo", verdict_on(&far, 30));
+    assert_eq!(bench.presence(&far), Some(Presence::Unreachable));
+    let evidence = bench.member(&far).evidence;
+    let silence = evidence.iter().find(|item| item.kind == EvidenceKind::Silence).unwrap();
+    assert_eq!(silence.at, at(bench.now).wall);
 }
