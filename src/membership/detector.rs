@@ -54,7 +54,7 @@ pub struct Link {
     /// The newest tick heard on this link, and when it was; zero before the first.
     pub tick: u64,
     ticked: Time,
-    /// When it was last heard before its newest silence.
+    /// When it was last heard before its newest silence, until a heartbeat ended that.
     pub silent_from: Option<Time>,
     /// From where silence is counted: the last sign of life, pushed out by stalls of our own.
     pub quiet_since: Time,
@@ -162,7 +162,7 @@ impl Link {
 
     /// A datagram came.
     pub fn hear(&mut self, now: Time, wall: Wall) {
-        if self.is_silent(now) {
+        if self.is_silent(now) || !self.is_fresh {
             self.silent_from = self.heard.map(|(at, _)| at);
         }
         self.heard = Some((now, wall));

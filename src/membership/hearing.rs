@@ -70,8 +70,11 @@ impl Membership {
         let Some(entry) = self.members.get_mut(&peer) else {
             return;
         };
-        if !newer && entry.presence == Some(Presence::Alive) {
-            return;
+        if entry.presence == Some(Presence::Alive) {
+            entry.near_mut().link.silent_from = None;
+            if !newer {
+                return;
+            }
         }
         let run = entry.run();
         // Somebody was believed who said more than can be, when nothing was heard yet: the member knows better.

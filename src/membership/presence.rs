@@ -257,6 +257,7 @@ impl Membership {
             }
             if near.link.is_live(now) {
                 near.case.withdraw(me);
+                near.link.silent_from = None;
             }
         }
         self.place(step, id, Presence::Alive, basis);

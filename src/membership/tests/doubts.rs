@@ -160,3 +160,28 @@ fn a_silence_is_noticed_no_earlier_than_somebody_looked() {
     let silence = evidence.iter().find(|item| item.kind == EvidenceKind::Silence).unwrap();
     assert_eq!(silence.at, at(bench.now).wall);
 }
+
+#[test]
+fn a_member_is_heard_again_after_its_last_silence_and_no_longer_one() {
+    let mut bench = Bench::new();
+    let both = |bench: &mut Bench, ticks: std::ops::Range<u64>| {
+        for tick in ticks {
+            bench.beat("mal", tick);
+            bench.beat("bo", tick);
+            bench.pass(Duration::from_secs(1));
+        }
+    };
+    bench.pass(Duration::from_secs(2));
+    both(&mut bench, 12..60);
+    for tick in 60..75 {
+        bench.beat("mal", tick);
+        bench.pass(Duration::from_secs(1));
+    }
+    assert_eq!(bench.presence("bo"), Some(Presence::Unreachable));
+    // This node stood still itself, and counts nobody's silence for that.
+    bench.now += Duration::from_secs(5);
+    bench.beat("bo", 81);
+    assert_eq!(bench.presence("bo"), Some(Presence::Alive));
+    let told: Vec<_> = bench.member("bo").evidence.iter().map(|item| item.words().into_owned()).collect();
+    assert!(told.iter().any(|words| words.ends_with("silent for 21.0 s")), "{told:?}");
+}
