@@ -49,9 +49,15 @@ impl View {
         let back = (!word.is_empty()).then(|| dated(format!("back by the word of {}", list(&word))));
         let lossy = member.loss.filter(|&loss| member.degraded && loss > DEGRADED_LOSS);
         let losing = lossy.map(|loss| format!("its link loses {}", percent(loss)));
+        let unheard = member.degraded && member.hears_me == Some(false);
+        let unheard = unheard.then(|| "it does not hear you".to_owned());
         let is_deaf = member.degraded && self.names.is_me(member.id);
         let deaf = is_deaf.then(|| "you hear fewer than half of your links".to_owned());
-        self.with_names(member.state, &member.evidence, events.chain(deaf).chain(back).chain(losing).collect())
+        self.with_names(
+            member.state,
+            &member.evidence,
+            events.chain(deaf).chain(back).chain(losing).chain(unheard).collect(),
+        )
     }
 
     fn with_names(&self, state: Presence, evidence: &[Evidence], said: Vec<String>) -> String {
@@ -186,6 +192,13 @@ mod tests {
     fn why_one_is_degraded_oneself_is_said() {
         let ana = MemberStatus { degraded: true, ..member(id(1), "ana", Presence::Alive, vec![]) };
         assert_eq!(view().because_now(&ana), "you hear fewer than half of your links");
+    }
+
+    #[test]
+    fn a_member_that_does_not_hear_this_node_is_degraded_for_that() {
+        let bo = MemberStatus { hears_me: Some(false), ..member(id(2), "bo", Presence::Alive, vec![]) };
+        assert_eq!(view().because_now(&bo), "", "it is as good as any");
+        assert_eq!(view().because_now(&MemberStatus { degraded: true, ..bo }), "it does not hear you");
     }
 
     #[test]
