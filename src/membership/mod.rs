@@ -288,6 +288,7 @@ impl Membership {
             MembershipFrame::Unreachable { subject, run, tick, reports } => {
                 self.handle_verdict(step, peer, subject, run, tick, &reports);
             }
+            MembershipFrame::Question { subject, run } => self.handle_question(step, peer, subject, run),
             MembershipFrame::Leaves(leaves) => self.handle_leaves(step, peer, &leaves),
             MembershipFrame::Cards(cards) => self.handle_cards(step, peer, &cards),
             MembershipFrame::Buckets(buckets) => self.handle_buckets(step, peer, &buckets),

@@ -23,8 +23,8 @@ use crate::wire::{Heartbeat, MembershipFrame, OpenReport, Report};
 const LONG_DOUBT: Duration = Duration::from_secs(1);
 /// Those who are asked about in one heartbeat: to each six questions, of a hundred bytes (a guess).
 const DOUBTS_PER_BEAT_MAX: usize = 8;
-/// A report at this tick names none, so it speaks against nobody of whom a tick is known: it asks for one.
-const ASKS: u64 = 0;
+/// A report at this tick names none, so it speaks against nobody of whom a tick is known.
+const NO_TICK: u64 = 0;
 
 impl Membership {
     pub(super) fn handle_heartbeat(&mut self, step: &mut Step, peer: MemberId, heartbeat: Heartbeat) {
@@ -91,14 +91,8 @@ impl Membership {
             return;
         };
         if run != entry.run() || entry.has_left() {
-            if by == via && run <= entry.run() && entry.near_mut().budget.has_items(now) {
-                entry.near_mut().budget.spend_items(now, 5);
-                let frame = entry.shown();
-                let leave = entry.leave_frame();
-                self.send(via, frame);
-                if let Some(leave) = leave {
-                    self.send(via, leave);
-                }
+            if by == via && run <= entry.run() {
+                self.show_newest(now, subject, via);
             }
             return;
         }
@@ -111,13 +105,12 @@ impl Membership {
         }
         let newer = (entry.near().link.tick > tick).then_some(entry.near().link.tick);
         // Refuted by what is known here: its author did not hear of it, or it was overtaken on its way.
-        if tick < entry.standing().tick && (newer.is_none() || !is_followed || tick == ASKS) {
+        if tick < entry.standing().tick && (newer.is_none() || !is_followed || tick == NO_TICK) {
             let (known, is_alive) = (entry.standing().tick, entry.presence == Some(Presence::Alive));
-            let is_contested = tick != ASKS && entry.is_contested(now, tick);
+            let is_contested = tick != NO_TICK && entry.is_contested(now, tick);
             match newer {
                 Some(tick) => self.contradict(step, subject, tick, by, via),
-                // Whoever is asked says what it heard itself, or one liar's word would come from all sides.
-                None if is_alive && by == via && tick != ASKS => {
+                None if is_alive && by == via && tick != NO_TICK => {
                     self.send(via, MembershipFrame::Contradiction { subject, run, tick: known, by: me });
                 }
                 None => {}
@@ -315,19 +308,49 @@ impl Membership {
         let Some(entry) = self.members.get(&subject) else {
             return;
         };
-        let report = OpenReport {
-            subject,
-            run: entry.run(),
-            tick: ASKS,
-            probes_lost: 0,
-            lag_ms: lag_ms(step),
-            mostly_deaf: self.deaf.is_deaf(),
-        };
-        let by = self.own.id();
+        let run = entry.run();
         let gave = entry.near().link.contradictors(step.now.time).map(|(by, _)| by).collect();
         for to in self.witnesses_of(subject).union(&gave).copied() {
-            self.send(to, MembershipFrame::Report(Report { by, open: report }));
+            self.send(to, MembershipFrame::Question { subject, run });
             self.want_link(step.now.time, to);
+        }
+    }
+
+    /// `peer` does not hear somebody, and asks. Whoever is asked says what it heard itself, or one liar's word would come from all
+    /// sides.
+    pub(super) fn handle_question(&mut self, step: &mut Step, peer: MemberId, subject: MemberId, run: Run) {
+        if subject == self.own.id() {
+            self.answer_for_self(step, peer, run, NO_TICK);
+            return;
+        }
+        let Some(entry) = self.members.get(&subject) else {
+            return;
+        };
+        if run != entry.run() || entry.has_left() {
+            if run <= entry.run() {
+                self.show_newest(step.now.time, subject, peer);
+            }
+            return;
+        }
+        let tick = entry.near().link.tick;
+        if entry.presence != Some(Presence::Unreachable) && tick > NO_TICK {
+            self.contradict(step, subject, tick, peer, peer);
+        }
+    }
+
+    /// `to` speaks of an older run of a member, or of one that left: shows it so.
+    fn show_newest(&mut self, now: Time, subject: MemberId, to: MemberId) {
+        let Some(entry) = self.members.get_mut(&subject) else {
+            return;
+        };
+        if !entry.near_mut().budget.has_items(now) {
+            return;
+        }
+        entry.near_mut().budget.spend_items(now, 5);
+        let (frame, leave) = (entry.shown(), entry.leave_frame());
+        self.send(to, frame);
+        if let Some(leave) = leave {
+            self.send(to, leave);
         }
     }
 

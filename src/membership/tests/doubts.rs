@@ -185,3 +185,26 @@ fn a_member_is_heard_again_after_its_last_silence_and_no_longer_one() {
     let told: Vec<_> = bench.member("bo").evidence.iter().map(|item| item.words().into_owned()).collect();
     assert!(told.iter().any(|words| words.ends_with("silent for 21.0 s")), "{told:?}");
 }
+
+#[test]
+fn a_question_is_no_report() {
+    let mut bench = Bench::new();
+    let shown = ShownCard { card: card("dee", run(100), 1).bytes().clone(), present: Some(3) };
+    bench.frame("bo", MembershipFrame::Cards(vec![shown]));
+    let (bo, dee, mal) = (identity("bo").id(), identity("dee").id(), identity("mal").id());
+    bench.outputs.clear();
+    for subject in [bo, dee] {
+        bench.frame("mal", MembershipFrame::Question { subject, run: run(100) });
+    }
+    let answers = |bench: &Bench, subject| {
+        let by = identity("ana").id();
+        let frame = MembershipFrame::Contradiction { subject, run: run(100), tick: 10, by };
+        bench.outputs.contains(&Output::Send { to: mal, frame })
+    };
+    assert!(answers(&bench, bo) && !answers(&bench, dee), "who heard it answers: {:?}", bench.outputs);
+    bench.pass(Duration::from_millis(900));
+    for name in ["bo", "dee"] {
+        let reported = bench.member(name).evidence.iter().any(|item| item.kind == EvidenceKind::Report);
+        assert!(!reported && bench.presence(name) == Some(Presence::Alive), "{name}");
+    }
+}

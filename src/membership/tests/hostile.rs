@@ -273,6 +273,7 @@ fn frame() -> impl Strategy<Value = MembershipFrame> {
                 let index = held.first().map_or(index, |line| line.member.0[0] >> 2);
                 MembershipFrame::Bucket { index, after, done, answer, held }
             }),
+        subject().prop_map(|(subject, run, _)| MembershipFrame::Question { subject, run }),
     ]
 }
 
