@@ -208,3 +208,20 @@ fn a_question_is_no_report() {
         assert!(!reported && bench.presence(name) == Some(Presence::Alive), "{name}");
     }
 }
+
+#[test]
+fn a_word_that_sounds_like_a_lie_about_one_who_is_gone_has_this_node_look() {
+    let mut bench = Bench::new();
+    for tick in 11..100 {
+        bench.beat("mal", tick);
+        bench.pass(Duration::from_secs(1));
+    }
+    assert_eq!(bench.presence("bo"), Some(Presence::Unreachable));
+    let (subject, by) = (identity("bo").id(), identity("mal").id());
+    bench.outputs.clear();
+    // From tick 10 on nobody reaches this one in 90 s, by this node's clock.
+    bench.frame("mal", MembershipFrame::Contradiction { subject, run: run(100), tick: 500, by });
+    assert_eq!(bench.presence("bo"), Some(Presence::Unreachable));
+    let dials = bench.outputs.iter().any(|output| matches!(output, Output::Connect { peer, .. } if *peer == subject));
+    assert!(dials, "{:?}", bench.outputs);
+}
