@@ -114,7 +114,7 @@ impl Membership {
             }
         }
         if entry.is_gone() {
-            due = entry.near().close_at;
+            due = entry.near().close_at.into_iter().chain(entry.near().link.ask_at).min();
         }
         if due.is_none() {
             entry.rest(now);

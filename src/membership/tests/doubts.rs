@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::{EvidenceKind, Output};
 use super::bench::{Bench, at, card, identity, report_on, run};
 use super::world::{World, ms, secs};
-use crate::base::Presence;
+use crate::base::{Path, Presence};
 use crate::wire::{MembershipFrame, OpenReport, Report, ShownCard};
 
 /// Has `liar` say once, to each of `to`, that it does not hear `of` after the newest tick there is, or one `ahead` of it.
@@ -224,4 +224,22 @@ fn a_word_that_sounds_like_a_lie_about_one_who_is_gone_has_this_node_look() {
     assert_eq!(bench.presence("bo"), Some(Presence::Unreachable));
     let dials = bench.outputs.iter().any(|output| matches!(output, Output::Connect { peer, .. } if *peer == subject));
     assert!(dials, "{:?}", bench.outputs);
+}
+
+#[test]
+fn who_is_heard_and_gone_is_asked_for_its_tick_whatever_is_said_meanwhile() {
+    let mut bench = Bench::new();
+    for tick in 11..19 {
+        bench.beat("mal", tick);
+        bench.pass(Duration::from_secs(1));
+    }
+    assert_eq!(bench.presence("bo"), Some(Presence::Unreachable));
+    let bo = identity("bo").id();
+    bench.open("bo");
+    bench.outputs.clear();
+    let path = Path { heard: Some(bench.now), ..Path::default() };
+    bench.call(|machine, step| machine.handle_heard(step, bo, run(100), path));
+    bench.call(|machine, step| machine.review(step, bo));
+    bench.pass(Duration::from_millis(100));
+    assert!(bench.outputs.contains(&Output::Send { to: bo, frame: MembershipFrame::Probe }), "{:?}", bench.outputs);
 }
