@@ -180,27 +180,24 @@ impl Membership {
     /// This node's open reports, in turn where there are more than a heartbeat carries.
     fn open_reports(&self, step: &Step) -> Vec<OpenReport> {
         let me = self.own.id();
-        let count = self.reporting.len();
-        let skip = if count > REPORTS_PER_HEARTBEAT_MAX {
-            usize::try_from(self.own.tick(step.now.time)).unwrap_or(0) * REPORTS_PER_HEARTBEAT_MAX % count
-        } else {
-            0
-        };
-        self.reporting
-            .iter()
-            .cycle()
-            .skip(skip)
-            .take(count.min(REPORTS_PER_HEARTBEAT_MAX))
-            .filter_map(|id| {
-                let entry = self.members.get(id)?;
-                let held = entry.near().case.report(me)?;
-                // This node spoke too soon: it learnt since then how much it loses.
-                if entry.near().link.reporting && !entry.near().link.is_tested(step.now.time, self.poor_ear) {
-                    return None;
-                }
-                Some(OpenReport { tick: entry.standing().tick, mostly_deaf: self.deaf.is_deaf(), ..held.report })
-            })
-            .collect()
+        let open = self.reporting.iter().filter_map(|id| {
+            let entry = self.members.get(id)?;
+            let held = entry.near().case.report(me)?;
+            // This node spoke too soon: it learnt since then how much it loses.
+            if entry.near().link.reporting && !entry.near().link.is_tested(step.now.time, self.poor_ear) {
+                return None;
+            }
+            Some(OpenReport { tick: entry.standing().tick, mostly_deaf: self.deaf.is_deaf(), ..held.report })
+        });
+        // A list that is not full says that there are no more, and takes the others back.
+        let mut open: Vec<_> = open.collect();
+        if open.len() > REPORTS_PER_HEARTBEAT_MAX {
+            let turn = usize::try_from(self.own.tick(step.now.time)).unwrap_or(0);
+            let skip = turn * REPORTS_PER_HEARTBEAT_MAX % open.len();
+            open.rotate_left(skip);
+            open.truncate(REPORTS_PER_HEARTBEAT_MAX);
+        }
+        open
     }
 
     pub(super) fn ear(&self) -> Ear {

@@ -1,5 +1,6 @@
 //! Doubts: what raises one and what must not, and that each of them ends.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::super::{EvidenceKind, Output};
@@ -242,4 +243,33 @@ fn who_is_heard_and_gone_is_asked_for_its_tick_whatever_is_said_meanwhile() {
     bench.call(|machine, step| machine.review(step, bo));
     bench.pass(Duration::from_millis(100));
     assert!(bench.outputs.contains(&Output::Send { to: bo, frame: MembershipFrame::Probe }), "{:?}", bench.outputs);
+}
+
+#[test]
+fn a_heartbeat_names_all_open_reports_where_it_has_room_for_them() {
+    let mut bench = Bench::crowded();
+    let ids: Vec<_> = (0..20).map(|n| identity(&format!("m{n}")).id()).collect();
+    let (me, mal) = (identity("ana").id(), identity("mal").id());
+    bench.call(|machine, step| {
+        for &id in &ids {
+            machine.report(step, id, 3);
+            machine.reporting.insert(id);
+            // The verdict has come, and the report rides on for those who have not come to it.
+            let near = machine.members.get_mut(&id).unwrap().near_mut();
+            near.link.reporting = false;
+            near.report_until = Some(step.now.time + secs(5));
+        }
+        // These were taken back, or lapsed, since the last heartbeat.
+        for id in &ids[3..9] {
+            machine.members.get_mut(id).unwrap().near_mut().case.withdraw(me);
+        }
+    });
+    bench.outputs.clear();
+    bench.call(|machine, step| machine.send_heartbeat(step, mal, true));
+    let [Output::Send { frame: MembershipFrame::Heartbeat(heartbeat), .. }] = &bench.outputs[..] else {
+        panic!("{:?}", bench.outputs);
+    };
+    let named: BTreeSet<_> = heartbeat.reports.iter().map(|report| report.subject).collect();
+    let open: BTreeSet<_> = ids[..3].iter().chain(&ids[9..]).copied().collect();
+    assert_eq!(named, open, "else who reads it takes the others for taken back");
 }
