@@ -448,6 +448,7 @@ impl Entry {
     fn evidence(&self, ear: &Ear, now: Now) -> Vec<Evidence> {
         let me = ear.me;
         let mut items = self.basis();
+        self.show_withdrawals(&mut items);
         // Others' word brought it back, and stays the reason for the time since which it is alive, also once it is heard here.
         if self.presence == Some(Presence::Alive) {
             for item in &mut items {

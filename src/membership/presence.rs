@@ -344,6 +344,18 @@ impl Entry {
         }
     }
 
+    /// Shows of a suspect member that a report was taken back, in place of that report.
+    pub(super) fn show_withdrawals(&self, items: &mut Vec<Evidence>) {
+        if self.presence != Some(Presence::Suspect) {
+            return;
+        }
+        for withdrawal in &self.near().withdrawals {
+            let stands = self.near().case.report(withdrawal.by).is_some();
+            items.retain(|item| stands || item.kind != EvidenceKind::Report || item.by != withdrawal.by);
+            items.push(withdrawal.clone());
+        }
+    }
+
     /// Its card, which is known by `now`: when it came is not kept.
     pub(super) fn card_evidence(&self, now: Wall) -> Evidence {
         Evidence::card(self.card.value(), now)

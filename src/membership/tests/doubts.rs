@@ -246,6 +246,24 @@ fn who_is_heard_and_gone_is_asked_for_its_tick_whatever_is_said_meanwhile() {
 }
 
 #[test]
+fn a_report_that_was_taken_back_is_shown_so_while_others_stand() {
+    let mut bench = Bench::crowded();
+    let far = bench.far();
+    for name in ["bo", "mal"] {
+        let by = identity(name).id();
+        bench.frame(name, MembershipFrame::Report(Report { by, open: report_on(&far, 3) }));
+    }
+    assert_eq!(bench.presence(&far), Some(Presence::Suspect));
+    bench.beat("bo", 11);
+    assert_eq!(bench.presence(&far), Some(Presence::Suspect));
+    let said = |kind| -> Vec<_> {
+        bench.member(&far).evidence.iter().filter(|item| item.kind == kind).map(|item| item.by).collect()
+    };
+    assert_eq!(said(EvidenceKind::Report), [identity("mal").id()]);
+    assert_eq!(said(EvidenceKind::Withdrawal), [identity("bo").id()]);
+}
+
+#[test]
 fn a_heartbeat_names_all_open_reports_where_it_has_room_for_them() {
     let mut bench = Bench::crowded();
     let ids: Vec<_> = (0..20).map(|n| identity(&format!("m{n}")).id()).collect();
