@@ -127,6 +127,7 @@ impl Membership {
         if by == via && !is_followed {
             entry.near_mut().case.unfollow(by);
         }
+        let is_to_come = tick > entry.near().link.tick && entry.near().link.is_live(now);
         // Whoever can contradict answers it instead of passing it on.
         let relays = newer.is_none() && entry.count_relay(now, tick, news);
         self.disputed.insert(subject);
@@ -144,7 +145,9 @@ impl Membership {
             self.contradict(step, subject, tick, by, via);
         }
         if relays {
-            self.relay(now, &[via, by, subject], MembershipFrame::Report(Report { by, open: report }));
+            // It names a tick to come of somebody who is heard: the next one does not refute it, but the member can get ahead of it.
+            let knowing = if is_to_come { &[via, by][..] } else { &[via, by, subject] };
+            self.relay(now, knowing, MembershipFrame::Report(Report { by, open: report }));
         }
         if joins {
             self.report(step, subject, 0);

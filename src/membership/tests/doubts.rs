@@ -291,3 +291,15 @@ fn a_heartbeat_names_all_open_reports_where_it_has_room_for_them() {
     let open: BTreeSet<_> = ids[..3].iter().chain(&ids[9..]).copied().collect();
     assert_eq!(named, open, "else who reads it takes the others for taken back");
 }
+
+#[test]
+fn a_member_that_is_reported_at_a_tick_to_come_is_told_and_gets_ahead_of_it() {
+    for seed in 0..4 {
+        let (mut world, names) = World::room(seed, 20);
+        world.run(ms(u64::from(seed) * 170));
+        slander(&mut world, &names, "m7", "m12", 5);
+        world.run(secs(5));
+        assert_eq!(world.called_gone(), [], "seed {seed}");
+        assert!(world.all_hold(&names, "m12", Presence::Alive), "seed {seed}");
+    }
+}
