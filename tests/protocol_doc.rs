@@ -393,6 +393,7 @@ fn membership_frames() -> Vec<MembershipFrame> {
             answer: false,
             held: vec![HeldMember { member: bo().id(), run: RUN, version: 3, left: false, unreachable: true, tick: 9 }],
         },
+        MembershipFrame::Question { subject, run },
     ]
 }
 

@@ -202,6 +202,9 @@ impl Membership {
                 basis[0].via = Some(via);
             }
             self.place(step, id, presence, basis);
+            if presence == Presence::Suspect {
+                self.restored.insert(id);
+            }
             self.told_present(step, id, source);
             self.connect_if_wanted(now, id);
             self.wakes.no_later_than(id, now);
@@ -284,10 +287,10 @@ impl Membership {
                 return false;
             };
             entry.near_mut().case.silence(id);
-            if entry.near().case.has_reports() {
+            if entry.near().case.has_reports() || entry.presence == Some(Presence::Suspect) {
                 wakes.no_later_than(*other, now);
             }
-            !entry.near().case.is_empty()
+            !entry.near().case.is_empty() || entry.is_doubted_without_reason()
         });
         self.lose_word(now, id);
     }
@@ -334,7 +337,7 @@ impl Membership {
             near.leave = Some(leave);
             near.case.clear();
             near.link.reporting = false;
-            near.link.contradictors.clear();
+            near.link.trust_nobody();
             near.report_until = None;
             near.unspread = false;
             near.close_at = Some(now + CLOSE_AFTER);

@@ -10,6 +10,7 @@
 use super::Membership;
 use super::detector::TICK_SLACK;
 use super::entry::Entry;
+use super::own::TICK_MAX;
 use crate::base::{MemberId, Presence, Run, Step, Time};
 
 impl Membership {
@@ -24,12 +25,19 @@ impl Membership {
         by: MemberId,
     ) {
         let now = step.now.time;
-        let is_contested = self.members.get(&subject).is_some_and(|entry| {
+        let accused = self.members.get(&subject).filter(|entry| {
             let is_accused = entry.near().case.has_reports() || entry.presence == Some(Presence::Unreachable);
-            is_accused && entry.is_contested(now, tick)
+            is_accused && entry.run() == run
+        });
+        let is_contested = accused.is_some_and(|entry| entry.is_contested(now, tick));
+        // A true word can sound like a lie to who heard the member long ago, by a clock that is wrong.
+        let is_doubtful = accused.is_some_and(|entry| {
+            tick <= TICK_MAX && !entry.near().link.is_live(now) && !entry.near().link.is_plausible(now, tick)
         });
         let is_taken = self.handle_told(step, subject, run, tick, by, via);
-        if is_taken && is_contested {
+        if is_doubtful {
+            self.look_for_oneself(now, subject);
+        } else if is_taken && is_contested {
             self.look_for_oneself(now, subject);
             self.tell_on(step, &[via, by, subject], subject, tick, by);
         }

@@ -1,11 +1,12 @@
 //! One link's silence: when it begins, how many probes test it, when it is worth a report. Owns the timing of
 //! the detector; knows neither other members' reports nor verdicts.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::ear::Beats;
+use super::ear::{Beats, Ear};
 use super::probes::{Loss, PROBES_ALONE_MAX};
+use super::verdict::OwnVoice;
 use crate::base::{AtRest, MemberId, Path, PerMille, Time, Wall};
 
 /// One heartbeat is due each second; silence begins after it and what the path has shown of jitter.
@@ -28,6 +29,8 @@ pub const TICK_SLACK: u64 = 8;
 const WORD_LIFE: Duration = Duration::from_secs(8);
 const WORD_ANSWER: Duration = Duration::from_secs(1);
 const WORD_ASKED_MAX: u32 = 2;
+/// After this nobody stands by a word that was not given anew.
+const WORD_KEPT: Duration = WORD_LIFE.saturating_add(WORD_ANSWER.saturating_mul(WORD_ASKED_MAX));
 
 /// A report names the newest tick that its author knows. Of one that it knows by the word of others only, nobody can know a newer
 /// one before the next heartbeat, so that a report would stand against a member that is heard. That heartbeat is with those who
@@ -51,7 +54,7 @@ pub struct Link {
     /// The newest tick heard on this link, and when it was; zero before the first.
     pub tick: u64,
     ticked: Time,
-    /// When it was last heard before its newest silence.
+    /// When it was last heard before its newest silence, until a heartbeat ended that.
     pub silent_from: Option<Time>,
     /// From where silence is counted: the last sign of life, pushed out by stalls of our own.
     pub quiet_since: Time,
@@ -61,10 +64,8 @@ pub struct Link {
     probes: u32,
     /// Set while this node tells the others that it does not hear the member.
     pub reporting: bool,
-    /// Whose word keeps this node from reporting a silent member: they had heard a newer tick.
-    pub contradictors: BTreeSet<MemberId>,
-    /// When one of them last said so.
-    pub word_at: Time,
+    /// Whose word keeps this node from reporting a silent member, and when each last gave it: they know a newer tick.
+    contradictors: BTreeMap<MemberId, Time>,
     word_until: Time,
     /// How often they were asked for it again.
     word_asked: u32,
@@ -120,8 +121,7 @@ impl Link {
             is_fresh: false,
             probes: 0,
             reporting: false,
-            contradictors: BTreeSet::new(),
-            word_at: now,
+            contradictors: BTreeMap::new(),
             word_until: now,
             word_asked: 0,
             next_tick_at: now,
@@ -162,7 +162,7 @@ impl Link {
 
     /// A datagram came.
     pub fn hear(&mut self, now: Time, wall: Wall) {
-        if self.is_silent(now) {
+        if self.is_silent(now) || !self.is_fresh {
             self.silent_from = self.heard.map(|(at, _)| at);
         }
         self.heard = Some((now, wall));
@@ -208,12 +208,35 @@ impl Link {
 
     /// Takes the word of `by` that it hears the member.
     pub fn trust(&mut self, now: Time, by: MemberId) {
-        if self.contradictors.len() < CONTRADICTORS_MAX {
-            self.contradictors.insert(by);
+        // The word of one says nothing of what the others know by now.
+        self.contradictors.retain(|_, at| now < *at + WORD_KEPT);
+        if self.contradictors.len() < CONTRADICTORS_MAX || self.contradictors.contains_key(&by) {
+            self.contradictors.insert(by, now);
         }
-        self.word_at = now;
         self.word_until = now + WORD_LIFE;
         self.word_asked = 0;
+    }
+
+    /// Whether the word of others keeps this node from reporting the member.
+    #[must_use]
+    pub fn is_vouched(&self) -> bool {
+        !self.contradictors.is_empty()
+    }
+
+    /// Those who stand by their word, and when each last gave it.
+    pub fn contradictors(&self, now: Time) -> impl Iterator<Item = (MemberId, Time)> {
+        let given = self.contradictors.iter().map(|(&by, &at)| (by, at));
+        given.filter(move |&(_, at)| now < at + WORD_KEPT)
+    }
+
+    /// Nobody's word counts any more.
+    pub fn trust_nobody(&mut self) {
+        self.contradictors.clear();
+    }
+
+    /// The word of `by` counts no more; says whether that was the last one.
+    pub fn lose_word(&mut self, by: MemberId) -> bool {
+        self.contradictors.remove(&by).is_some() && self.contradictors.is_empty()
     }
 
     /// Others say that the member has reached `tick`, which is news.
@@ -389,6 +412,17 @@ impl Link {
         now > self.quiet_since + usual && !self.is_tested(now, poor_ear)
     }
 
+    /// What this node's own report is worth.
+    #[must_use]
+    pub fn own_voice(&self, ear: &Ear) -> OwnVoice {
+        OwnVoice {
+            by: ear.me,
+            from: self.tested_at(ear.poor),
+            alone_at: self.quiet_since + ear.alone,
+            looks: self.is_observed(),
+        }
+    }
+
     /// When it has.
     #[must_use]
     pub fn tested_at(&self, poor_ear: Option<PerMille>) -> Time {
@@ -487,7 +521,22 @@ mod tests {
         link.doubted = true;
         link.trust(ms(2_000), MemberId([2; 32]));
         link.undoubt();
-        assert!(link.contradictors.is_empty());
+        assert!(!link.is_vouched());
+    }
+
+    #[test]
+    fn the_word_of_one_does_not_keep_that_of_another() {
+        let (old, new) = (MemberId([2; 32]), MemberId([3; 32]));
+        let mut link = open_link();
+        let stand = |link: &Link, at| link.contradictors(ms(at)).collect::<Vec<_>>();
+        link.trust(ms(2_000), old);
+        link.trust(ms(9_000), new);
+        assert_eq!(stand(&link, 11_999), [(old, ms(2_000)), (new, ms(9_000))]);
+        assert_eq!(stand(&link, 12_000), [(new, ms(9_000))]);
+        link.trust(ms(15_000), new);
+        assert_eq!(stand(&link, 15_000), [(new, ms(15_000))]);
+        assert!(!link.lose_word(old), "it was forgotten");
+        assert!(link.lose_word(new) && !link.is_vouched());
     }
 
     #[test]

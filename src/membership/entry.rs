@@ -12,7 +12,7 @@ use super::ear::Ear;
 use super::evidence::{Basis, Evidence, EvidenceKind};
 use super::reports::Relayed;
 use super::standing::Standing;
-use super::verdict::{Case, Hearing, OwnVoice, Ruling};
+use super::verdict::{Case, Hearing, Ruling};
 use super::view::Shown;
 use crate::base::{ByMember, DEGRADED_LOSS, EventNumber, MemberId, Now, OfMember, Presence, Run, Seldom, Time, Wall};
 use crate::wire::{Card, HeldMember, Leave, Signed};
@@ -357,11 +357,7 @@ impl Entry {
         let tick = self.tick;
         self.nearby().map_or(Ruling::Clear, |near| {
             let (link, case) = (&near.link, &mut near.case);
-            let own = case.report(ear.me).is_some().then(|| OwnVoice {
-                by: ear.me,
-                from: link.tested_at(ear.poor),
-                alone_at: link.quiet_since + ear.alone,
-            });
+            let own = case.report(ear.me).is_some().then(|| link.own_voice(ear));
             let heard = link.heard.map(|(at, _)| at);
             case.rule(now, wall, Hearing { live: link.is_live(now), heard, tick: tick.max(link.tick), own })
         })
@@ -445,16 +441,14 @@ impl Entry {
         let path = self.near().link.path;
         let is_direct = self.near().link.is_open() && self.near().link.watched;
         let lossy = is_direct && path.loss_in.max(path.loss_out) > Some(DEGRADED_LOSS);
-        lossy
-            || self.near().case.has_reports()
-            || !self.near().link.contradictors.is_empty()
-            || self.near().link.is_missed(now)
+        lossy || self.near().case.has_reports() || self.near().link.is_vouched() || self.near().link.is_missed(now)
     }
 
     /// What its presence rests on, and what stands for and against it now.
     fn evidence(&self, ear: &Ear, now: Now) -> Vec<Evidence> {
         let me = ear.me;
         let mut items = self.basis();
+        self.show_withdrawals(&mut items);
         // Others' word brought it back, and stays the reason for the time since which it is alive, also once it is heard here.
         if self.presence == Some(Presence::Alive) {
             for item in &mut items {
@@ -479,12 +473,12 @@ impl Entry {
         for item in self.near().case.contradiction_evidence(self.run(), now.time, 0) {
             add(item);
         }
-        for &by in &self.near().link.contradictors {
+        for (by, said) in self.near().link.contradictors(now.time) {
             let held = Evidence::new(
                 EvidenceKind::Contradiction,
                 by,
                 self.run(),
-                ago(now, now.time.since(self.near().link.word_at)),
+                ago(now, now.time.since(said)),
                 "its word keeps this node from reporting it",
             );
             let is_said = |other: &Evidence| other.kind == EvidenceKind::Contradiction && !other.brought_back;
@@ -511,7 +505,9 @@ impl Entry {
             Some((at, _)) => format!("silent for {}{because}", seconds(now.time.since(at))),
             None => format!("not heard by this node in this run{because}"),
         };
-        let noticed = ago(now, self.near().link.missed_for(now.time));
+        // Whose silence nobody looked at, that is noticed now.
+        let link = &self.near().link;
+        let noticed = if link.is_observed() { ago(now, link.missed_for(now.time)) } else { now.wall };
         Evidence::new(EvidenceKind::Silence, me, self.run(), noticed, words).tick(self.tick)
     }
 }

@@ -59,15 +59,22 @@ impl Membership {
         let silent = entry.near().link.silent_from;
         // What waited during a stall of this node's own was said at any time of it.
         let said = if now < self.drained_at { self.stalled_at } else { now };
+        let known = entry.near().link.tick;
         let newer = entry.near_mut().link.hear_tick(said, tick);
         if std::mem::take(&mut entry.near_mut().unspread) {
             self.spread(step, peer, tick);
         }
+        if newer {
+            self.answer_refuted(step, peer, known, tick);
+        }
         let Some(entry) = self.members.get_mut(&peer) else {
             return;
         };
-        if !newer && entry.presence == Some(Presence::Alive) {
-            return;
+        if entry.presence == Some(Presence::Alive) {
+            entry.near_mut().link.silent_from = None;
+            if !newer {
+                return;
+            }
         }
         let run = entry.run();
         // Somebody was believed who said more than can be, when nothing was heard yet: the member knows better.
@@ -111,9 +118,15 @@ impl Membership {
         self.own.beat(now);
         self.update_deaf(now);
         self.update_ear(now);
+        let me = self.own.id();
         self.reporting.retain(|id| {
             self.members.get_mut(id).is_some_and(|entry| {
                 entry.near_mut().report_until = entry.near_mut().report_until.filter(|&until| until > now);
+                // It lapsed while this node did not watch the member: it may be made anew.
+                if entry.near().link.reporting && entry.near().case.report(me).is_none() {
+                    entry.near_mut().link.reporting = false;
+                    self.wakes.no_later_than(*id, now);
+                }
                 entry.near().link.reporting || entry.near().report_until.is_some()
             })
         });
@@ -125,7 +138,7 @@ impl Membership {
             // Others may hear it well: then only the way that this session takes is gone.
             let is_silent = link.is_open() && now.since(link.quiet_since) > DEAD_SESSION;
             let is_open = link.is_open();
-            let is_vouched = !link.contradictors.is_empty();
+            let is_vouched = link.is_vouched();
             if is_open {
                 let wants_answer = !link.beats(now);
                 let frame = self.heartbeat(step, reports.clone(), wants_answer, false);
@@ -167,27 +180,24 @@ impl Membership {
     /// This node's open reports, in turn where there are more than a heartbeat carries.
     fn open_reports(&self, step: &Step) -> Vec<OpenReport> {
         let me = self.own.id();
-        let count = self.reporting.len();
-        let skip = if count > REPORTS_PER_HEARTBEAT_MAX {
-            usize::try_from(self.own.tick(step.now.time)).unwrap_or(0) * REPORTS_PER_HEARTBEAT_MAX % count
-        } else {
-            0
-        };
-        self.reporting
-            .iter()
-            .cycle()
-            .skip(skip)
-            .take(count.min(REPORTS_PER_HEARTBEAT_MAX))
-            .filter_map(|id| {
-                let entry = self.members.get(id)?;
-                let held = entry.near().case.report(me)?;
-                // This node spoke too soon: it learnt since then how much it loses.
-                if entry.near().link.reporting && !entry.near().link.is_tested(step.now.time, self.poor_ear) {
-                    return None;
-                }
-                Some(OpenReport { tick: entry.standing().tick, mostly_deaf: self.deaf.is_deaf(), ..held.report })
-            })
-            .collect()
+        let open = self.reporting.iter().filter_map(|id| {
+            let entry = self.members.get(id)?;
+            let held = entry.near().case.report(me)?;
+            // This node spoke too soon: it learnt since then how much it loses.
+            if entry.near().link.reporting && !entry.near().link.is_tested(step.now.time, self.poor_ear) {
+                return None;
+            }
+            Some(OpenReport { tick: entry.standing().tick, mostly_deaf: self.deaf.is_deaf(), ..held.report })
+        });
+        // A list that is not full says that there are no more, and takes the others back.
+        let mut open: Vec<_> = open.collect();
+        if open.len() > REPORTS_PER_HEARTBEAT_MAX {
+            let turn = usize::try_from(self.own.tick(step.now.time)).unwrap_or(0);
+            let skip = turn * REPORTS_PER_HEARTBEAT_MAX % open.len();
+            open.rotate_left(skip);
+            open.truncate(REPORTS_PER_HEARTBEAT_MAX);
+        }
+        open
     }
 
     pub(super) fn ear(&self) -> Ear {

@@ -114,7 +114,8 @@ pub struct Membership {
     accusations: BTreeMap<MemberId, BTreeSet<MemberId>>,
     /// About whom something is said, or was lately.
     disputed: BTreeSet<MemberId>,
-    /// Remembered from earlier runs of this node; and whom to ask next for those of them that it was not told of since.
+    /// Remembered from earlier runs of this node, or known by a card that nobody vouches for; and whom to ask next for those of them
+    /// that it was not told of since.
     restored: BTreeSet<MemberId>,
     asking: exchange::Asking,
     view: View,
@@ -287,6 +288,7 @@ impl Membership {
             MembershipFrame::Unreachable { subject, run, tick, reports } => {
                 self.handle_verdict(step, peer, subject, run, tick, &reports);
             }
+            MembershipFrame::Question { subject, run } => self.handle_question(step, peer, subject, run),
             MembershipFrame::Leaves(leaves) => self.handle_leaves(step, peer, &leaves),
             MembershipFrame::Cards(cards) => self.handle_cards(step, peer, &cards),
             MembershipFrame::Buckets(buckets) => self.handle_buckets(step, peer, &buckets),

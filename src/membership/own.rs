@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::detector::TICK_SLACK;
 use crate::base::limits::CARD_ADDRESSES_MAX;
 use crate::base::{MemberId, RoomId, Run, Time};
 use crate::crypto::Identity;
@@ -13,8 +14,10 @@ use crate::wire::{Card, Signed};
 pub const BEAT_PERIOD: Duration = Duration::from_secs(1);
 /// Ticks beyond this are refused: it is 35,000 years of them, and leaves room to jump ahead of a forged one.
 pub const TICK_MAX: u64 = 1 << 40;
-/// A tick further ahead than this is believed by nobody who has heard this node in the last hour.
-const OUTRUN_MAX: u64 = 4_096;
+/// This node's tick runs ahead of its seconds by no more than whoever heard it grants at any time (`Link::is_plausible`): else a liar
+/// that names ever higher ticks would make its true ones unbelievable. What it was ahead is granted anew by a quarter of the time.
+const AHEAD_MAX: u64 = TICK_SLACK;
+const SECONDS_PER_TICK_GRANTED: u64 = 4;
 /// How many peers must see this node at an address before it stands on the card.
 const SIGHTINGS_MIN: usize = 2;
 
@@ -34,6 +37,9 @@ pub struct Own {
     /// When the next heartbeat is due.
     pub beat_at: Time,
     tick_at_beat: u64,
+    /// By how much ticks were made higher, as far as it is not granted anew, and when last.
+    ahead: u64,
+    ahead_at: Time,
     /// The number of the record that makes the run durable, until it is.
     pub awaits: Option<u64>,
     /// The run was raised once already.
@@ -80,6 +86,8 @@ impl Own {
             started: first_beat,
             beat_at: first_beat,
             tick_at_beat: 2,
+            ahead: 0,
+            ahead_at: first_beat,
             awaits: None,
             raised: false,
             accepted: false,
@@ -143,8 +151,14 @@ impl Own {
     /// who believes it must see a newer one.
     pub fn outrun(&mut self, now: Time, tick: u64) {
         let own = self.tick(now);
-        if tick >= own && tick - own <= OUTRUN_MAX {
-            self.tick_at_beat = self.tick_at_beat.saturating_add(tick - own + 1);
+        let Some(jump) = tick.checked_sub(own).and_then(|ahead| ahead.checked_add(1)) else {
+            return;
+        };
+        let granted = now.since(self.ahead_at).as_secs() / SECONDS_PER_TICK_GRANTED;
+        let ahead = self.ahead.saturating_sub(granted).saturating_add(jump);
+        if ahead <= AHEAD_MAX {
+            (self.ahead, self.ahead_at) = (ahead, now);
+            self.tick_at_beat = self.tick_at_beat.saturating_add(jump);
         }
     }
 
@@ -239,6 +253,7 @@ pub fn is_dialable(address: SocketAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::detector::Link;
     use super::*;
     use crate::base::Rng;
 
@@ -271,6 +286,25 @@ mod tests {
         assert_eq!(own.tick(at(62_500)), 71);
         own.outrun(at(62_500), u64::MAX);
         assert_eq!(own.tick(at(62_500)), 71);
+    }
+
+    #[test]
+    fn whoever_heard_this_node_once_believes_its_tick_whatever_liars_name() {
+        let mut own = own(Vec::new());
+        let mut heard = Vec::new();
+        for second in 1..400 {
+            let now = at(1_400 + second * 1_000);
+            own.beat(now);
+            let mut link = Link::new(now);
+            link.hear_tick(now, own.tick(now));
+            heard.push(link);
+            for ahead in [0, 4, 4_096] {
+                own.outrun(now, own.tick(now) + ahead);
+            }
+            let tick = own.tick(now);
+            assert!(heard.iter().all(|link| link.is_plausible(now, tick)), "after {second} s: {tick}");
+        }
+        assert!(own.tick(at(401_400)) > 450, "it gets ahead of some of them all the time");
     }
 
     #[test]

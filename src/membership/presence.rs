@@ -109,12 +109,12 @@ impl Membership {
             }
             match entry.rule(now, step.now.wall, &ear) {
                 Ruling::Suspect { until } => sooner(Some(until)),
-                Ruling::Clear => sooner(entry.near().case.next_ruling(now, ear.me)),
+                Ruling::Clear => sooner(entry.near().case.next_ruling(now, Some(entry.near().link.own_voice(&ear)))),
                 Ruling::Unreachable { .. } => sooner(Some(now)),
             }
         }
         if entry.is_gone() {
-            due = entry.near().close_at;
+            due = entry.near().close_at.into_iter().chain(entry.near().link.ask_at).min();
         }
         if due.is_none() {
             entry.rest(now);
@@ -160,8 +160,18 @@ impl Membership {
         match entry.rule(now, wall, &ear) {
             Ruling::Clear => {
                 let relief = entry.relief(ear.me, now);
-                if entry.presence == Some(Presence::Suspect) && !relief.is_empty() {
+                if entry.presence != Some(Presence::Suspect) {
+                    return;
+                }
+                if !relief.is_empty() {
                     self.revive(step, id, relief);
+                } else if entry.standing().tick == 0 {
+                    // Nothing is said against it, and nothing for it: it is where it was when this node remembered it.
+                    if let Some(near) = entry.nearby() {
+                        near.suspected_tick = None;
+                        near.withdrawals.clear();
+                    }
+                    self.restored.insert(id);
                 }
             }
             Ruling::Suspect { .. } => {
@@ -201,8 +211,8 @@ impl Membership {
                 entry.near_mut().link.reporting = false;
                 entry.near_mut().report_until = Some(now + REPORT_AFTER_VERDICT);
             }
-            if !entry.near().link.contradictors.is_empty() {
-                entry.near_mut().link.contradictors.clear();
+            if entry.near().link.is_vouched() {
+                entry.near_mut().link.trust_nobody();
             }
             // From here on the basis tells why; half of a room can be gone at once.
             entry.near_mut().case.close(me);
@@ -247,6 +257,7 @@ impl Membership {
             }
             if near.link.is_live(now) {
                 near.case.withdraw(me);
+                near.link.silent_from = None;
             }
         }
         self.place(step, id, Presence::Alive, basis);
@@ -297,7 +308,7 @@ impl Membership {
     pub(super) fn lose_word(&mut self, now: Time, gone: MemberId) {
         for id in self.watch.observed() {
             let Some(entry) = self.members.get_mut(&id) else { continue };
-            if entry.near_mut().link.contradictors.remove(&gone) && entry.near().link.contradictors.is_empty() {
+            if entry.near_mut().link.lose_word(gone) {
                 self.wakes.no_later_than(id, now);
             }
         }
@@ -317,7 +328,10 @@ impl Entry {
             return Vec::new();
         };
         let mut relief = self.near().case.contradiction_evidence(self.run(), now, suspected);
-        relief.extend(self.near().withdrawals.iter().cloned());
+        // To take a report back gives what was before it, and whom nobody heard yet was not there before.
+        if self.standing().tick > 0 || self.basis().iter().any(|item| item.kind == EvidenceKind::Report) {
+            relief.extend(self.near().withdrawals.iter().cloned());
+        }
         if self.near().link.is_live(now) || self.near().link.tick > suspected {
             relief.extend(self.heard_evidence(me));
         }
@@ -327,6 +341,18 @@ impl Entry {
     pub(super) fn note_withdrawal(&mut self, evidence: Evidence) {
         if self.presence == Some(Presence::Suspect) && self.near().withdrawals.len() < WITHDRAWALS_MAX {
             self.near_mut().withdrawals.push(evidence);
+        }
+    }
+
+    /// Shows of a suspect member that a report was taken back, in place of that report.
+    pub(super) fn show_withdrawals(&self, items: &mut Vec<Evidence>) {
+        if self.presence != Some(Presence::Suspect) {
+            return;
+        }
+        for withdrawal in &self.near().withdrawals {
+            let stands = self.near().case.report(withdrawal.by).is_some();
+            items.retain(|item| stands || item.kind != EvidenceKind::Report || item.by != withdrawal.by);
+            items.push(withdrawal.clone());
         }
     }
 

@@ -23,8 +23,8 @@ use crate::wire::{Heartbeat, MembershipFrame, OpenReport, Report};
 const LONG_DOUBT: Duration = Duration::from_secs(1);
 /// Those who are asked about in one heartbeat: to each six questions, of a hundred bytes (a guess).
 const DOUBTS_PER_BEAT_MAX: usize = 8;
-/// A report at this tick names none, so it speaks against nobody of whom a tick is known: it asks for one.
-const ASKS: u64 = 0;
+/// A report at this tick names none, so it speaks against nobody of whom a tick is known.
+const NO_TICK: u64 = 0;
 
 impl Membership {
     pub(super) fn handle_heartbeat(&mut self, step: &mut Step, peer: MemberId, heartbeat: Heartbeat) {
@@ -91,14 +91,8 @@ impl Membership {
             return;
         };
         if run != entry.run() || entry.has_left() {
-            if by == via && run <= entry.run() && entry.near_mut().budget.has_items(now) {
-                entry.near_mut().budget.spend_items(now, 5);
-                let frame = entry.shown();
-                let leave = entry.leave_frame();
-                self.send(via, frame);
-                if let Some(leave) = leave {
-                    self.send(via, leave);
-                }
+            if by == via && run <= entry.run() {
+                self.show_newest(now, subject, via);
             }
             return;
         }
@@ -111,13 +105,12 @@ impl Membership {
         }
         let newer = (entry.near().link.tick > tick).then_some(entry.near().link.tick);
         // Refuted by what is known here: its author did not hear of it, or it was overtaken on its way.
-        if tick < entry.standing().tick && (newer.is_none() || !is_followed || tick == ASKS) {
+        if tick < entry.standing().tick && (newer.is_none() || !is_followed || tick == NO_TICK) {
             let (known, is_alive) = (entry.standing().tick, entry.presence == Some(Presence::Alive));
-            let is_contested = tick != ASKS && entry.is_contested(now, tick);
+            let is_contested = tick != NO_TICK && entry.is_contested(now, tick);
             match newer {
                 Some(tick) => self.contradict(step, subject, tick, by, via),
-                // Whoever is asked says what it heard itself, or one liar's word would come from all sides.
-                None if is_alive && by == via && tick != ASKS => {
+                None if is_alive && by == via && tick != NO_TICK => {
                     self.send(via, MembershipFrame::Contradiction { subject, run, tick: known, by: me });
                 }
                 None => {}
@@ -134,15 +127,16 @@ impl Membership {
         if by == via && !is_followed {
             entry.near_mut().case.unfollow(by);
         }
+        let is_to_come = tick > entry.near().link.tick && entry.near().link.is_live(now);
         // Whoever can contradict answers it instead of passing it on.
         let relays = newer.is_none() && entry.count_relay(now, tick, news);
         self.disputed.insert(subject);
         // Quiet on somebody's word, and now another says the same as this node saw: join at once.
         let joins = entry.near().link.is_tested(now, self.poor_ear)
-            && !entry.near().link.contradictors.is_empty()
+            && entry.near().link.is_vouched()
             && tick >= entry.standing().tick;
         if joins {
-            entry.near_mut().link.contradictors.clear();
+            entry.near_mut().link.trust_nobody();
         }
         if is_followed && entry.near().case.report(by).is_some() {
             self.accusations.entry(by).or_default().insert(subject);
@@ -151,7 +145,9 @@ impl Membership {
             self.contradict(step, subject, tick, by, via);
         }
         if relays {
-            self.relay(now, &[via, by, subject], MembershipFrame::Report(Report { by, open: report }));
+            // It names a tick to come of somebody who is heard: the next one does not refute it, but the member can get ahead of it.
+            let knowing = if is_to_come { &[via, by][..] } else { &[via, by, subject] };
+            self.relay(now, knowing, MembershipFrame::Report(Report { by, open: report }));
         }
         if joins {
             self.report(step, subject, 0);
@@ -175,6 +171,27 @@ impl Membership {
             }
             self.tell_on(step, &[via, by, subject], subject, tick, me);
         }
+    }
+
+    /// Others reported a member at the newest tick there was, when nobody could know better; now this node has heard `tick`, the next,
+    /// and says so to them and to those who were told.
+    pub(super) fn answer_refuted(&mut self, step: &Step, subject: MemberId, known: u64, tick: u64) {
+        let me = self.own.id();
+        let Some(entry) = self.members.get(&subject) else {
+            return;
+        };
+        let (run, mut voices) = (entry.run(), entry.near().case.refuted_by(known, tick));
+        voices.remove(&me);
+        if voices.is_empty() {
+            return;
+        }
+        debug!(?subject, tick, voices = voices.len(), "contradicting what was reported before");
+        for to in voices.intersection(self.watch.open()).copied().collect::<Vec<_>>() {
+            self.send(to, MembershipFrame::Contradiction { subject, run, tick, by: me });
+        }
+        voices.insert(subject);
+        let except: Vec<_> = voices.into_iter().collect();
+        self.tell_on(step, &except, subject, tick, me);
     }
 
     /// `by` knows a newer tick, says `via`. Says whether that was taken for a word at all.
@@ -233,7 +250,7 @@ impl Membership {
                 self.revive(step, subject, basis);
             }
             Some(Presence::Unreachable) if newer => {
-                let basis = vec![evidence(EvidenceKind::Contradiction, "hears it again")];
+                let basis = vec![evidence(EvidenceKind::Contradiction, "knows a newer tick")];
                 self.revive(step, subject, basis);
             }
             // Not heard since this node started, but somebody else hears it.
@@ -294,19 +311,49 @@ impl Membership {
         let Some(entry) = self.members.get(&subject) else {
             return;
         };
-        let report = OpenReport {
-            subject,
-            run: entry.run(),
-            tick: ASKS,
-            probes_lost: 0,
-            lag_ms: lag_ms(step),
-            mostly_deaf: self.deaf.is_deaf(),
-        };
-        let by = self.own.id();
-        let gave = entry.near().link.contradictors.clone();
+        let run = entry.run();
+        let gave = entry.near().link.contradictors(step.now.time).map(|(by, _)| by).collect();
         for to in self.witnesses_of(subject).union(&gave).copied() {
-            self.send(to, MembershipFrame::Report(Report { by, open: report }));
+            self.send(to, MembershipFrame::Question { subject, run });
             self.want_link(step.now.time, to);
+        }
+    }
+
+    /// `peer` does not hear somebody, and asks. Whoever is asked says what it heard itself, or one liar's word would come from all
+    /// sides.
+    pub(super) fn handle_question(&mut self, step: &mut Step, peer: MemberId, subject: MemberId, run: Run) {
+        if subject == self.own.id() {
+            self.answer_for_self(step, peer, run, NO_TICK);
+            return;
+        }
+        let Some(entry) = self.members.get(&subject) else {
+            return;
+        };
+        if run != entry.run() || entry.has_left() {
+            if run <= entry.run() {
+                self.show_newest(step.now.time, subject, peer);
+            }
+            return;
+        }
+        let tick = entry.near().link.tick;
+        if entry.presence != Some(Presence::Unreachable) && tick > NO_TICK {
+            self.contradict(step, subject, tick, peer, peer);
+        }
+    }
+
+    /// `to` speaks of an older run of a member, or of one that left: shows it so.
+    fn show_newest(&mut self, now: Time, subject: MemberId, to: MemberId) {
+        let Some(entry) = self.members.get_mut(&subject) else {
+            return;
+        };
+        if !entry.near_mut().budget.has_items(now) {
+            return;
+        }
+        entry.near_mut().budget.spend_items(now, 5);
+        let (frame, leave) = (entry.shown(), entry.leave_frame());
+        self.send(to, frame);
+        if let Some(leave) = leave {
+            self.send(to, leave);
         }
     }
 
@@ -387,6 +434,11 @@ impl Membership {
             return;
         }
         if entry.standing() >= Standing::unreachable(run, tick) {
+            return;
+        }
+        // It is gone already. That others lost it later is no event, and whoever holds it present is told when views are compared.
+        if entry.presence == Some(Presence::Unreachable) {
+            entry.stand(entry.standing().merge(Standing::unreachable(run, tick)));
             return;
         }
         // Whoever holds it present weighs what the verdict rests on; others have nothing to set against it.
@@ -472,15 +524,15 @@ impl Membership {
         }
     }
 
-    /// Whoever holds somebody suspect on hearsay only, and for long, asks those who watch it, and where nothing stands against it any more
-    /// looks for it itself. After a partition many links are new: what was said before they opened did not go over them.
+    /// Whoever holds somebody suspect whom it does not watch, and for long, asks those who do, and where nothing stands against it any more
+    /// looks for it itself. A report that its author brought here is hearsay as much as one that was passed on: it may be the only one. After a partition many links are new: what was said before they opened did not go over them.
     pub(super) fn settle_doubts(&mut self, step: &Step) {
         let now = step.now.time;
         let since = now - LONG_DOUBT;
         let is_long_doubted = |id: &&MemberId| {
             self.members.get(id).is_some_and(|entry| {
                 let is_doubted = entry.presence == Some(Presence::Suspect) && !entry.near().link.is_observed();
-                is_doubted && (entry.near().case.is_hearsay(since) || entry.is_doubted_without_reason())
+                is_doubted && (entry.near().case.stands_since(since) || entry.is_doubted_without_reason())
             })
         };
         let doubted: Vec<_> = self.disputed.iter().filter(is_long_doubted).copied().collect();

@@ -1,6 +1,7 @@
 //! The promises of membership, as stories in virtual time.
 
 pub(super) mod bench;
+mod doubts;
 mod hostile;
 mod lists;
 mod look;

@@ -6,6 +6,7 @@
 //! their voices differ too: one liar can forge many authors, but is one voice. Alone it makes a member suspect,
 //! and unreachable after the longer time, unless anyone at all hears that member.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::evidence::Evidence;
@@ -80,6 +81,8 @@ pub struct OwnVoice {
     pub from: Time,
     /// Alone it amounts to nothing before.
     pub alone_at: Time,
+    /// It still looks whether the member is silent: its report stays until it hears it, or others do.
+    pub looks: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -227,10 +230,17 @@ impl Case {
         self.reports.get(&by)
     }
 
-    /// Whether a report stands since `since` at the latest that its author did not bring here itself.
+    /// Whether a report stands since `since` at the latest.
     #[must_use]
-    pub fn is_hearsay(&self, since: Time) -> bool {
-        self.reports.iter().any(|(&by, held)| held.via.id() != by && held.since.is_some_and(|(from, _)| from <= since))
+    pub fn stands_since(&self, since: Time) -> bool {
+        self.reports.values().any(|held| held.since.is_some_and(|(from, _)| from <= since))
+    }
+
+    /// The authors of the reports at `known` or a newer tick that `tick` refutes, and those who passed them on.
+    #[must_use]
+    pub fn refuted_by(&self, known: u64, tick: u64) -> BTreeSet<MemberId> {
+        let refuted = self.reports.values().filter(|held| (known..tick).contains(&held.report.tick));
+        refuted.flat_map(|held| [&held.by, &held.via].into_iter().chain(&held.second)).map(SharedId::id).collect()
     }
 
     /// Those who have lately said that they know a tick newer than `tick`.
@@ -250,7 +260,7 @@ impl Case {
             return Ruling::Clear;
         }
         let own = |by: MemberId| hearing.own.filter(|own| own.by == by);
-        self.reports.retain(|held| now < held.lapses_at(own(held.by.id()).is_some()));
+        self.reports.retain(|held| held.lapses_at(own(held.by.id())).is_none_or(|at| now < at));
         let reports = &mut self.reports;
         self.contradictions.retain(|contradiction| {
             let holds = now < contradiction.renewed + CONTRADICTION_LIFE;
@@ -296,11 +306,11 @@ impl Case {
         Ruling::Unreachable { by: standing.iter().map(|&(by, _, _)| by).collect() }
     }
 
-    /// When the rules can come to something new at `me` without anything being said, while no report stands.
+    /// When the rules can come to something new without anything being said, while no report stands.
     #[must_use]
-    pub fn next_ruling(&self, now: Time, me: MemberId) -> Option<Time> {
+    pub fn next_ruling(&self, now: Time, own: Option<OwnVoice>) -> Option<Time> {
         let lapses = self.contradictions.values().map(|held| held.renewed + CONTRADICTION_LIFE);
-        let expires = self.reports.iter().map(|(&by, held)| held.lapses_at(by == me));
+        let expires = self.reports.iter().filter_map(|(&by, held)| held.lapses_at(own.filter(|own| own.by == by)));
         lapses.chain(expires).filter(|&at| at > now).min()
     }
 
@@ -323,7 +333,7 @@ impl Case {
     pub fn contradiction_evidence(&self, run: Run, now: Time, above: u64) -> Vec<Evidence> {
         self.contradictors(now, above)
             .map(|held| {
-                Evidence::new(super::EvidenceKind::Contradiction, held.by.id(), run, held.at, "has heard a newer tick")
+                Evidence::new(super::EvidenceKind::Contradiction, held.by.id(), run, held.at, "knows a newer tick")
                     .tick(held.tick)
                     .via(held.via.id())
             })
@@ -332,9 +342,14 @@ impl Case {
 }
 
 impl HeldReport {
-    /// When it is worth nothing any more, unless it is renewed. What a node says itself it takes back when it hears the member.
-    fn lapses_at(&self, is_own: bool) -> Time {
-        self.renewed + if self.followed && !is_own { FOLLOWED_LIFE } else { REPORT_LIFE }
+    /// When it is worth nothing any more, unless it is renewed. What a node says itself it takes back when it hears the member, and
+    /// may have to wait for a minute before it counts.
+    fn lapses_at(&self, own: Option<OwnVoice>) -> Option<Time> {
+        match own {
+            Some(own) if own.looks => None,
+            None if self.followed => Some(self.renewed + FOLLOWED_LIFE),
+            Some(_) | None => Some(self.renewed + REPORT_LIFE),
+        }
     }
 
     /// Whether two members can have said the two reports, each one of them.
@@ -468,9 +483,9 @@ mod tests {
         rule(&mut case, 0);
         case.contradict(id(2), id(2), 6, ms(1000), Wall(1000));
         assert_eq!(rule(&mut case, 1000), Ruling::Clear);
-        assert_eq!(case.next_ruling(ms(1000), id(8)), Some(ms(2500)));
+        assert_eq!(case.next_ruling(ms(1000), None), Some(ms(2500)));
         case.accuse(id(1), id(1), report(5), ms(2000), Wall(0));
-        assert_eq!(case.next_ruling(ms(2000), id(8)), Some(ms(4000)), "it still is open");
+        assert_eq!(case.next_ruling(ms(2000), None), Some(ms(4000)), "it still is open");
         assert_eq!(rule(&mut case, 4000), Ruling::Suspect { until: ms(6750) });
     }
 
@@ -489,12 +504,12 @@ mod tests {
         assert!(case.report(id(1)).is_some() && case.report(id(2)).is_none(), "only what was followed ends");
         let mut own = Case::default();
         own.accuse(id(1), id(1), report(5), ms(0), Wall(0));
-        let voice = OwnVoice { by: id(1), from: ms(0), alone_at: ms(0) };
+        let voice = OwnVoice { by: id(1), from: ms(0), alone_at: ms(0), looks: true };
         let mut ruled = |at| own.rule(ms(at), Wall(at), Hearing { own: Some(voice), ..DEAF });
         assert_eq!(ruled(0), Ruling::Suspect { until: ms(2_750) });
         assert_eq!(ruled(2_750), Ruling::Unreachable { by: vec![id(1)] });
-        let lapses = |me| own.next_ruling(ms(2_750), me);
-        assert_eq!((lapses(id(1)), lapses(id(8))), (Some(ms(10_000)), None));
+        let lapses = |looks| own.next_ruling(ms(2_750), Some(OwnVoice { looks, ..voice }));
+        assert_eq!((lapses(true), lapses(false)), (None, Some(ms(10_000))));
     }
 
     #[test]
@@ -536,7 +551,7 @@ mod tests {
 
     #[test]
     fn a_word_of_this_node_counts_from_when_its_path_does_not_explain_the_silence() {
-        let own = Some(OwnVoice { by: id(1), from: ms(3_000), alone_at: ms(9_000) });
+        let own = Some(OwnVoice { by: id(1), from: ms(3_000), alone_at: ms(9_000), looks: true });
         let hearing = Hearing { own, ..DEAF };
         let mut case = Case::default();
         case.accuse(id(1), id(1), report(5), ms(0), Wall(0));
@@ -552,6 +567,20 @@ mod tests {
         case.withdraw(id(3));
         let sooner = Hearing { own: own.map(|own| OwnVoice { from: ms(1_000), ..own }), ..DEAF };
         assert_eq!(case.rule(ms(300), Wall(300), sooner), Ruling::Suspect { until: ms(1_800) }, "or the other and it");
+    }
+
+    #[test]
+    fn a_word_of_this_node_waits_for_as_long_as_it_takes_until_it_looks_no_more() {
+        let voice = OwnVoice { by: id(1), from: ms(0), alone_at: ms(40_000), looks: true };
+        let ruled = |case: &mut Case, at, looks| {
+            case.rule(ms(at), Wall(at), Hearing { own: Some(OwnVoice { looks, ..voice }), ..DEAF })
+        };
+        let mut case = Case::default();
+        case.accuse(id(1), id(1), report(5), ms(0), Wall(0));
+        assert_eq!(ruled(&mut case, 39_999, true), Ruling::Suspect { until: ms(42_749) });
+        case.accuse(id(1), id(1), report(5), ms(41_000), Wall(0));
+        assert_eq!(ruled(&mut case, 42_749, true), Ruling::Unreachable { by: vec![id(1)] });
+        assert_eq!(ruled(&mut case, 51_000, false), Ruling::Clear);
     }
 
     #[test]

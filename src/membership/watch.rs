@@ -221,7 +221,7 @@ impl Membership {
             if let Some(entry) = self.members.get_mut(&id) {
                 entry.near_mut().link.watched = false;
                 entry.near_mut().link.beats = Beats::new();
-                entry.near_mut().link.contradictors.clear();
+                entry.near_mut().link.trust_nobody();
                 // What this node found itself speaks no more, and a doubt that nothing else settles is to be asked about.
                 if entry.presence == Some(Presence::Suspect) {
                     self.disputed.insert(id);

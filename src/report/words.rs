@@ -66,6 +66,7 @@ pub(super) const fn frame(kind: FrameKind) -> &'static str {
         FrameKind::Cards => "cards",
         FrameKind::Buckets => "buckets",
         FrameKind::Bucket => "bucket",
+        FrameKind::Question => "question",
         FrameKind::Group => "group",
         FrameKind::Private => "private",
         FrameKind::Receipt => "receipt",
@@ -91,6 +92,7 @@ pub(super) const fn frame_weight(kind: FrameKind) -> Weight {
         | FrameKind::Frontier
         | FrameKind::PullEnd => Weight::Upkeep,
         FrameKind::Report
+        | FrameKind::Question
         | FrameKind::Contradiction
         | FrameKind::Withdrawal
         | FrameKind::Unreachable

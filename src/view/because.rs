@@ -1,7 +1,6 @@
 //! Evidence about a member in one breath, for a line of the chat or a cell of a table. Leaves out what says
 //! no more than that all is well; `why` shows everything.
 
-use super::names::YOU;
 use super::{View, age, list, percent};
 use crate::base::{DEGRADED_LOSS, Presence, text};
 use crate::node::api::{Evidence, EvidenceKind, MemberStatus};
@@ -50,9 +49,15 @@ impl View {
         let back = (!word.is_empty()).then(|| dated(format!("back by the word of {}", list(&word))));
         let lossy = member.loss.filter(|&loss| member.degraded && loss > DEGRADED_LOSS);
         let losing = lossy.map(|loss| format!("its link loses {}", percent(loss)));
+        let unheard = member.degraded && member.hears_me == Some(false);
+        let unheard = unheard.then(|| "it does not hear you".to_owned());
         let is_deaf = member.degraded && self.names.is_me(member.id);
         let deaf = is_deaf.then(|| "you hear fewer than half of your links".to_owned());
-        self.with_names(member.state, &member.evidence, events.chain(deaf).chain(back).chain(losing).collect())
+        self.with_names(
+            member.state,
+            &member.evidence,
+            events.chain(deaf).chain(back).chain(losing).chain(unheard).collect(),
+        )
     }
 
     fn with_names(&self, state: Presence, evidence: &[Evidence], said: Vec<String>) -> String {
@@ -64,8 +69,8 @@ impl View {
         }
         let contradictors = self.names_behind(evidence, EvidenceKind::Contradiction);
         if state == Presence::Alive && !contradictors.is_empty() {
-            let is_one = contradictors.len() == 1 && contradictors[0] != YOU;
-            parts.push(format!("{} {} it", list(&contradictors), if is_one { "hears" } else { "hear" }));
+            // They may know by others what they say.
+            parts.push(format!("there by the word of {}", list(&contradictors)));
         }
         let others = [
             (EvidenceKind::Report, "reported by"),
@@ -162,7 +167,7 @@ mod tests {
     fn a_member_that_others_hear_is_not_heard_again_for_that() {
         let silent = evidence(EvidenceKind::Silence, 1, "ana", "silent for 40.9 s");
         let others = evidence(EvidenceKind::Contradiction, 3, "cy", "knows tick 9");
-        assert_eq!(view().because(Presence::Alive, &[silent, others]), "not heard for 40.9 s; cy hears it");
+        assert_eq!(view().because(Presence::Alive, &[silent, others]), "not heard for 40.9 s; there by the word of cy");
         let back = evidence(EvidenceKind::Heard, 1, "ana", "heard again on this node's own link, silent for 8.2 s");
         assert_eq!(view().because(Presence::Alive, &[back]), "heard again after 8.2 s");
     }
@@ -179,7 +184,7 @@ mod tests {
         );
         assert_eq!(
             view().because_now(&alive(vec![back(3, "cy"), word])),
-            "back by the word of cy, 61 s ago; cy hears it"
+            "back by the word of cy, 61 s ago; there by the word of cy"
         );
     }
 
@@ -187,6 +192,13 @@ mod tests {
     fn why_one_is_degraded_oneself_is_said() {
         let ana = MemberStatus { degraded: true, ..member(id(1), "ana", Presence::Alive, vec![]) };
         assert_eq!(view().because_now(&ana), "you hear fewer than half of your links");
+    }
+
+    #[test]
+    fn a_member_that_does_not_hear_this_node_is_degraded_for_that() {
+        let bo = MemberStatus { hears_me: Some(false), ..member(id(2), "bo", Presence::Alive, vec![]) };
+        assert_eq!(view().because_now(&bo), "", "it is as good as any");
+        assert_eq!(view().because_now(&MemberStatus { degraded: true, ..bo }), "it does not hear you");
     }
 
     #[test]

@@ -432,7 +432,7 @@ pub(super) mod tests {
         );
         assert_eq!(
             alive(vec![evidence(EvidenceKind::Contradiction, 3, "cy", "hears it again")]),
-            "bo is back: cy hears it"
+            "bo is back: there by the word of cy"
         );
         assert_eq!(
             alive(vec![card("restarted: a card of a higher run, before it was 17.ab12")]),

@@ -3,7 +3,7 @@
 use super::table::{Cell, Table};
 use super::{Tone, View, age, latency, percent};
 use crate::base::Presence;
-use crate::node::api::MemberStatus;
+use crate::node::api::{Evidence, EvidenceKind, MemberStatus};
 
 /// What is not known: never heard, no direct link, or oneself.
 const UNKNOWN: &str = "–";
@@ -82,10 +82,19 @@ fn hears_cell(member: &MemberStatus) -> Cell {
     }
 }
 
+/// The link to a member that was never heard in its present run; of an older one it may have been a moment ago.
+pub(super) fn unheard(state: Presence, evidence: &[Evidence]) -> &'static str {
+    let is_restored = || evidence.iter().any(|item| item.kind == EvidenceKind::Restored);
+    match state {
+        Presence::Alive => "no direct link",
+        Presence::Suspect | Presence::Unreachable | Presence::Left if is_restored() => "not heard since this start",
+        Presence::Suspect | Presence::Unreachable | Presence::Left => "not heard in this run of it",
+    }
+}
+
 fn link_in_words(member: &MemberStatus) -> String {
     let Some(ms) = member.heard_ms_ago else {
-        let is_vouched = member.state == Presence::Alive;
-        return if is_vouched { "no direct link" } else { "not heard since this start" }.into();
+        return unheard(member.state, &member.evidence).into();
     };
     let hears = match member.hears_me {
         Some(true) => ", hears you",
@@ -99,7 +108,6 @@ fn link_in_words(member: &MemberStatus) -> String {
 pub(super) mod tests {
     use super::*;
     use crate::base::{MemberId, PerMille};
-    use crate::node::api::{Evidence, EvidenceKind};
     use crate::view::events::tests::{evidence, view};
     use crate::view::names::tests::id;
 

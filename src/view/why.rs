@@ -1,9 +1,9 @@
 //! The evidence about a member, in sentences: why it counts as it does. Says what follows from the evidence and no more.
 
-use super::who::state_word;
+use super::who::{state_word, unheard};
 use super::{Tone, View, age, latency, percent};
 use crate::base::{DEGRADED_LOSS, Presence, text};
-use crate::node::api::{Evidence, EvidenceKind, Link, Verdict, WhyMember};
+use crate::node::api::{Evidence, EvidenceKind, Verdict, WhyMember};
 
 /// How a leave ends that this node remembers from before it started.
 const BEFORE_START: &str = ", before this node started";
@@ -26,7 +26,7 @@ impl View {
             let because = self.degraded_because(why);
             lines.push(format!("it counts as {}: {because}", self.ink.paint(Tone::Caution, "degraded")));
         }
-        let link = if self.names.is_me(why.member) { "this is you".into() } else { link(&why.link, why.state) };
+        let link = if self.names.is_me(why.member) { "this is you".into() } else { link(why) };
         lines.push(format!("your link: {link}"));
         let verdict = &why.verdict;
         if verdict.reports.is_empty() && verdict.contradictions.is_empty() && verdict.evidence.is_empty() {
@@ -66,9 +66,14 @@ impl View {
             loss.map(|loss| format!("its link loses {}", percent(loss))),
             said(EvidenceKind::Report).then(|| "it is reported".to_owned()),
             said(EvidenceKind::Silence).then(|| "you do not hear it".to_owned()),
+            (why.link.hears_me == Some(false)).then(|| "it does not hear you".to_owned()),
         ];
         let facts: Vec<String> = facts.into_iter().flatten().collect();
-        if facts.is_empty() { "others alone hear it".to_owned() } else { facts.join("; ") }
+        match (facts.is_empty(), why.verdict.contradictions.is_empty()) {
+            (false, _) => facts.join("; "),
+            (true, false) => "it is there by the word of others alone".to_owned(),
+            (true, true) => format!("its link lost more than {}", percent(DEGRADED_LOSS)),
+        }
     }
 
     fn item(&self, item: &Evidence, is_vouched: bool) -> String {
@@ -120,8 +125,9 @@ fn facts(item: &Evidence) -> String {
     if facts.is_empty() { String::new() } else { format!(" ({})", facts.join(", ")) }
 }
 
-fn link(link: &Link, state: Presence) -> String {
-    let unheard = if state == Presence::Alive { "no direct link" } else { "not heard since this start" };
+fn link(why: &WhyMember) -> String {
+    let link = &why.link;
+    let unheard = unheard(why.state, &why.verdict.evidence);
     let mut facts = vec![link.heard_ms_ago.map_or_else(|| unheard.into(), |ms| format!("heard {} ago", age(ms)))];
     match link.hears_me {
         Some(true) => facts.push("hears you".into()),
@@ -139,7 +145,7 @@ fn link(link: &Link, state: Presence) -> String {
 mod tests {
     use super::*;
     use crate::base::{PerMille, Run, Wall};
-    use crate::node::api::Verdict;
+    use crate::node::api::{Link, Verdict};
     use crate::view::events::tests::{evidence, view};
     use crate::view::names::tests::id;
 
@@ -181,7 +187,7 @@ the room's verdict rests on:
 what else is known of it:
   card signed by bo, here by 22:13:20.000"
         );
-        let word = evidence(EvidenceKind::Contradiction, 3, "cy", "has heard a newer tick");
+        let word = evidence(EvidenceKind::Contradiction, 3, "cy", "knows a newer tick");
         let back = Evidence { brought_back: true, ..word.clone() };
         let withdrawn = Evidence { kind: EvidenceKind::Withdrawal, detail: String::new(), ..back.clone() };
         let heard = evidence(EvidenceKind::Heard, 1, "ana", "heard on this node's own link");
@@ -194,15 +200,15 @@ what else is known of it:
             view().why_member(&alive).lines().skip(2).collect::<Vec<_>>().join("\n"),
             "\
 the room's verdict rests on:
-  brought back by the word of cy at 22:13:20.000: has heard a newer tick
+  brought back by the word of cy at 22:13:20.000: knows a newer tick
   brought back by a report withdrawn by cy at 22:13:20.000
   heard by you at 22:13:20.000: heard on this node's own link
 who says that it is there:
-  heard of by cy at 22:13:20.000: has heard a newer tick"
+  heard of by cy at 22:13:20.000: knows a newer tick"
         );
         let losing = WhyMember {
             degraded: true,
-            link: Link { loss_in: Some(PerMille(230)), ..why.link.clone() },
+            link: Link { loss_in: Some(PerMille(230)), hears_me: None, ..why.link.clone() },
             verdict: Verdict {
                 reports: vec![evidence(EvidenceKind::Silence, 1, "ana", "silent for 4.1 s by now")],
                 contradictions: vec![],
@@ -212,8 +218,9 @@ who says that it is there:
         };
         let second = |why: &WhyMember| view().why_member(why).lines().nth(1).map(str::to_owned);
         assert_eq!(second(&losing).as_deref(), Some("it counts as degraded: its link loses 23 %; you do not hear it"));
-        let kept = WhyMember { degraded: true, ..alive.clone() };
-        assert_eq!(second(&kept).as_deref(), Some("it counts as degraded: others alone hear it"));
+        let kept = WhyMember { link: Link { hears_me: None, ..why.link.clone() }, degraded: true, ..alive.clone() };
+        let others = "it counts as degraded: it is there by the word of others alone";
+        assert_eq!(second(&kept).as_deref(), Some(others));
         let left = WhyMember { state: Presence::Left, ..why.clone() };
         assert_eq!(view().why_member(&left).lines().next(), Some("bo left at 22:13:20.250 (42 s ago)"));
         let remembered = evidence(EvidenceKind::Leave, 2, "bo", "said goodbye, before this node started");
@@ -240,5 +247,22 @@ who says that it is there:
             view().why_member(&unheard),
             "bo is alive since 22:13:20.250 (42 s)\nyour link: no direct link\nthe room's verdict: nobody reports anything"
         );
+    }
+
+    #[test]
+    fn why_says_who_hears_whom_and_of_which_run_nothing_was_heard() {
+        let second = |hears_me, degraded, state, known: Vec<Evidence>| {
+            let link =
+                Link { heard_ms_ago: None, hears_me, rtt_us: None, loss_in: None, loss_out: None, address: None };
+            let verdict = Verdict { reports: vec![], contradictions: vec![], evidence: known };
+            let (member, nick, since) = (id(2), "bo".into(), AT);
+            let why = WhyMember { member, nick, state, since, since_ms_ago: 0, degraded, link, verdict };
+            view().why_member(&why).lines().nth(1).map(str::to_owned).unwrap_or_default()
+        };
+        let deaf = second(Some(false), true, Presence::Alive, vec![]);
+        assert_eq!(deaf, "it counts as degraded: it does not hear you");
+        let missed = |kind| second(None, false, Presence::Suspect, vec![evidence(kind, 2, "bo", "")]);
+        assert_eq!(missed(EvidenceKind::Restored), "your link: not heard since this start");
+        assert_eq!(missed(EvidenceKind::Card), "your link: not heard in this run of it");
     }
 }

@@ -31,6 +31,7 @@ pub enum FrameKind {
     Cards,
     Buckets,
     Bucket,
+    Question,
     Group,
     Private,
     Receipt,
@@ -59,6 +60,7 @@ impl MembershipFrame {
             Self::Cards(_) => FrameKind::Cards,
             Self::Buckets(_) => FrameKind::Buckets,
             Self::Bucket { .. } => FrameKind::Bucket,
+            Self::Question { .. } => FrameKind::Question,
         };
         Label { frame, message: None }
     }

@@ -53,6 +53,11 @@ pub enum MembershipFrame {
         answer: bool,
         held: Vec<Held>,
     },
+    /// "I do not hear it. Who has heard a tick of it?": answered by a contradiction. It speaks against nobody.
+    Question {
+        subject: MemberId,
+        run: Run,
+    },
 }
 
 /// Sent each second, and in answer to a probe. 19 bytes when nothing is reported.
@@ -176,6 +181,7 @@ mod tests {
                 },
                 format!("092a01{a}010001{a}030402000107"),
             ),
+            (MembershipFrame::Question { subject, run }, format!("0a{a}0304")),
         ] {
             let bytes = codec::encode(&frame);
             assert_eq!(data_encoding::HEXLOWER.encode(&bytes), expected, "{frame:?}");

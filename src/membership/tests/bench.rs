@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::super::{Membership, Output, Restored, Settings};
+use super::super::{Member, Membership, Output, Restored, Settings};
 use super::world::ROOM;
 use crate::base::{Now, Path, Presence, Rng, Run, Step, StoreFailed, Time, Wall};
 use crate::crypto::Identity;
@@ -164,6 +164,10 @@ impl Bench {
 
     pub fn presence(&self, name: &str) -> Option<Presence> {
         self.machine.member(at(self.now), identity(name).id()).map(|member| member.presence)
+    }
+
+    pub fn member(&self, name: &str) -> Member {
+        self.machine.member(at(self.now), identity(name).id()).unwrap()
     }
 }
 

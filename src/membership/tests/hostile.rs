@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::super::detector::TICK_SLACK;
 use super::super::verdict::Case;
 use super::super::{EventKind, Output};
 use super::bench::{Bench, address, at, card, identity, report_on, run};
@@ -58,11 +59,13 @@ fn a_forged_tick_about_oneself_is_outrun() {
     let mut bench = Bench::new();
     let me = identity("ana").id();
     bench.outputs.clear();
+    // Nobody who heard this node believes one that is much higher.
+    let forged = bench.machine.own.tick(bench.now) + TICK_SLACK - 1;
     let claim =
-        MembershipFrame::Unreachable { subject: me, run: bench.machine.run(), tick: 2_000, reports: Vec::new() };
+        MembershipFrame::Unreachable { subject: me, run: bench.machine.run(), tick: forged, reports: Vec::new() };
     bench.frame("mal", claim);
     let newer = bench.outputs.iter().any(
-        |output| matches!(output, Output::Send { frame: MembershipFrame::Heartbeat(beat), .. } if beat.tick > 2_000),
+        |output| matches!(output, Output::Send { frame: MembershipFrame::Heartbeat(beat), .. } if beat.tick > forged),
     );
     assert!(newer, "{:?}", bench.outputs);
 }
@@ -273,6 +276,7 @@ fn frame() -> impl Strategy<Value = MembershipFrame> {
                 let index = held.first().map_or(index, |line| line.member.0[0] >> 2);
                 MembershipFrame::Bucket { index, after, done, answer, held }
             }),
+        subject().prop_map(|(subject, run, _)| MembershipFrame::Question { subject, run }),
     ]
 }
 

@@ -137,6 +137,7 @@ pub fn kind_of(frame: &MembershipFrame) -> &'static str {
         MembershipFrame::Cards(_) => "cards",
         MembershipFrame::Buckets(_) => "buckets",
         MembershipFrame::Bucket { .. } => "bucket",
+        MembershipFrame::Question { .. } => "question",
     }
 }
 

@@ -278,7 +278,7 @@ fn those_who_watch_a_member_are_asked_about_a_doubt_that_lasts() {
     pass_on_a_report(&mut bench, &far);
     assert_eq!(bench.presence(&far), Some(Presence::Suspect));
     let asks = |bench: &Bench| {
-        let asks = |output: &&Output| matches!(output, Output::Send { frame: MembershipFrame::Report(report), .. } if report.open.tick == 0);
+        let asks = |output: &&Output| matches!(output, Output::Send { frame: MembershipFrame::Question { .. }, .. });
         bench.outputs.iter().filter(asks).count()
     };
     bench.pass(Duration::from_millis(900));

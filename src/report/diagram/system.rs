@@ -116,7 +116,8 @@ const fn is_membership(frame: FrameKind) -> bool {
         | FrameKind::Leaves
         | FrameKind::Cards
         | FrameKind::Buckets
-        | FrameKind::Bucket => true,
+        | FrameKind::Bucket
+        | FrameKind::Question => true,
         FrameKind::Group
         | FrameKind::Private
         | FrameKind::Receipt
