@@ -38,7 +38,7 @@ fn the_demo_shows_what_it_says_and_leaves_nothing_behind() {
     for line in [
         "ok each sees all five",
         "ana | bo is unreachable",
-        "bo: waiting: not sent, because it was not reachable",
+        "bo: waiting: not sent, because it is not heard",
         "bo | ana → you: when you are back",
         "ok nobody was shown anything twice",
         "ana | cy left: said goodbye",
