@@ -37,6 +37,8 @@ impl View {
     /// The same of one that is not missed: when it came back, and what is wrong with its link.
     fn because_there(&self, member: &MemberStatus) -> String {
         let dated = |said: String| match member.state {
+            // Its run may have begun long before this node came to know of it.
+            Presence::Alive if said == RESTARTED => format!("{said}, noticed {} ago", age(member.since_ms_ago)),
             Presence::Alive => format!("{said}, {} ago", age(member.since_ms_ago)),
             _ => said,
         };
@@ -186,6 +188,13 @@ mod tests {
             view().because_now(&alive(vec![back(3, "cy"), word])),
             "back by the word of cy, 61 s ago; there by the word of cy"
         );
+    }
+
+    #[test]
+    fn who_restarted_did_so_when_this_node_noticed_or_before() {
+        let card = evidence(EvidenceKind::Card, 2, "bo", "restarted: a card of a higher run, before it was 17.ab12");
+        let bo = member(id(2), "bo", Presence::Alive, vec![card]);
+        assert_eq!(view().because_now(&bo), "restarted, noticed 61 s ago");
     }
 
     #[test]
