@@ -273,6 +273,12 @@ impl Link {
         self.beaten.is_some_and(|at| now.since(at) < self.silence_limit())
     }
 
+    /// Whether a tick of it came as lately as its heartbeats do.
+    #[must_use]
+    pub fn is_ticking(&self, now: Time) -> bool {
+        self.tick > 0 && now.since(self.ticked) < self.silence_limit()
+    }
+
     #[must_use]
     pub fn is_silent(&self, now: Time) -> bool {
         // By the same sum as `next_look`: a limit may have parts of a microsecond, and a time has none.

@@ -65,6 +65,7 @@ impl Membership {
             self.spread(step, peer, tick);
         }
         if newer {
+            self.answer_askers(now, peer, tick);
             self.answer_refuted(step, peer, known, tick);
         }
         let Some(entry) = self.members.get_mut(&peer) else {

@@ -4,7 +4,7 @@
 //!
 //! The shape: after each input drain [`Membership::poll_output`] to the end and ask
 //! [`Membership::poll_timeout`] again. Reading order: `standing`, `witness`, `detector`, `verdict`; then what
-//! acts on them: `presence`, `watch`, `cards`, `reports`, `contest`, `exchange`, `redial`.
+//! acts on them: `presence`, `watch`, `cards`, `reports`, `question`, `contest`, `exchange`, `redial`.
 
 mod budget;
 mod cards;
@@ -22,6 +22,7 @@ mod outbox;
 mod own;
 mod presence;
 mod probes;
+mod question;
 mod record;
 mod redial;
 mod relay;
@@ -51,6 +52,7 @@ use self::news::News;
 use self::outbox::Outbox;
 pub use self::outbox::{Event, EventKind, Output};
 use self::own::Own;
+use self::question::Askers;
 pub use self::record::{Record, Restored, RestoredMember};
 use self::redial::{Join, Redial};
 use self::relay::Relay;
@@ -112,6 +114,8 @@ pub struct Membership {
     reporting: BTreeSet<MemberId>,
     /// By reporter, whom it reports in person.
     accusations: BTreeMap<MemberId, BTreeSet<MemberId>>,
+    /// Who waits for a word about whom.
+    askers: Askers,
     /// About whom something is said, or was lately.
     disputed: BTreeSet<MemberId>,
     /// Remembered from earlier runs of this node, or known by a card that nobody vouches for; and whom to ask next for those of them
@@ -165,6 +169,7 @@ impl Membership {
             watch: Watch::new(own_id, step.now.time),
             reporting: BTreeSet::new(),
             accusations: BTreeMap::new(),
+            askers: Askers::default(),
             disputed: BTreeSet::new(),
             restored: BTreeSet::new(),
             asking: exchange::Asking::from(step.now.time),

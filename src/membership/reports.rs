@@ -4,8 +4,6 @@
 //! Ticks and reports are not signed. A word counts as that of the member whose session it came over; no tick
 //! is believed that its owner cannot have reached; and whom this node hears itself, nobody talks it out of.
 
-use std::time::Duration;
-
 use tracing::{debug, trace};
 
 use super::Membership;
@@ -19,12 +17,8 @@ use crate::base::limits::{RELAYS_PER_REPORT_MAX, REPORTS_PER_HEARTBEAT_MAX};
 use crate::base::{MemberId, Presence, Run, Step, Time};
 use crate::wire::{Heartbeat, MembershipFrame, OpenReport, Report};
 
-/// Two voices need less to make a verdict, so that who dies gives nobody reason to ask around.
-const LONG_DOUBT: Duration = Duration::from_secs(1);
-/// Those who are asked about in one heartbeat: to each six questions, of a hundred bytes (a guess).
-const DOUBTS_PER_BEAT_MAX: usize = 8;
 /// A report at this tick names none, so it speaks against nobody of whom a tick is known.
-const NO_TICK: u64 = 0;
+pub(super) const NO_TICK: u64 = 0;
 
 impl Membership {
     pub(super) fn handle_heartbeat(&mut self, step: &mut Step, peer: MemberId, heartbeat: Heartbeat) {
@@ -148,6 +142,7 @@ impl Membership {
             // It names a tick to come of somebody who is heard: the next one does not refute it, but the member can get ahead of it.
             let knowing = if is_to_come { &[via, by][..] } else { &[via, by, subject] };
             self.relay(now, knowing, MembershipFrame::Report(Report { by, open: report }));
+            self.look_over_session(step, subject);
         }
         if joins {
             self.report(step, subject, 0);
@@ -305,44 +300,8 @@ impl Membership {
         may
     }
 
-    /// The word that keeps this node from reporting a member has grown old, or nobody gave one yet: those who gave it
-    /// and those who watch the member are asked, and nobody else is troubled.
-    pub(super) fn ask_witnesses(&mut self, step: &Step, subject: MemberId) {
-        let Some(entry) = self.members.get(&subject) else {
-            return;
-        };
-        let run = entry.run();
-        let gave = entry.near().link.contradictors(step.now.time).map(|(by, _)| by).collect();
-        for to in self.witnesses_of(subject).union(&gave).copied() {
-            self.send(to, MembershipFrame::Question { subject, run });
-            self.want_link(step.now.time, to);
-        }
-    }
-
-    /// `peer` does not hear somebody, and asks. Whoever is asked says what it heard itself, or one liar's word would come from all
-    /// sides.
-    pub(super) fn handle_question(&mut self, step: &mut Step, peer: MemberId, subject: MemberId, run: Run) {
-        if subject == self.own.id() {
-            self.answer_for_self(step, peer, run, NO_TICK);
-            return;
-        }
-        let Some(entry) = self.members.get(&subject) else {
-            return;
-        };
-        if run != entry.run() || entry.has_left() {
-            if run <= entry.run() {
-                self.show_newest(step.now.time, subject, peer);
-            }
-            return;
-        }
-        let tick = entry.near().link.tick;
-        if entry.presence != Some(Presence::Unreachable) && tick > NO_TICK {
-            self.contradict(step, subject, tick, peer, peer);
-        }
-    }
-
     /// `to` speaks of an older run of a member, or of one that left: shows it so.
-    fn show_newest(&mut self, now: Time, subject: MemberId, to: MemberId) {
+    pub(super) fn show_newest(&mut self, now: Time, subject: MemberId, to: MemberId) {
         let Some(entry) = self.members.get_mut(&subject) else {
             return;
         };
@@ -520,31 +479,6 @@ impl Membership {
         if was_told {
             for to in self.audience() {
                 self.send(to, MembershipFrame::Withdrawal { subject, run, tick });
-            }
-        }
-    }
-
-    /// Whoever holds somebody suspect whom it does not watch, and for long, asks those who do, and where nothing stands against it any more
-    /// looks for it itself. A report that its author brought here is hearsay as much as one that was passed on: it may be the only one. After a partition many links are new: what was said before they opened did not go over them.
-    pub(super) fn settle_doubts(&mut self, step: &Step) {
-        let now = step.now.time;
-        let since = now - LONG_DOUBT;
-        let is_long_doubted = |id: &&MemberId| {
-            self.members.get(id).is_some_and(|entry| {
-                let is_doubted = entry.presence == Some(Presence::Suspect) && !entry.near().link.is_observed();
-                is_doubted && (entry.near().case.stands_since(since) || entry.is_doubted_without_reason())
-            })
-        };
-        let doubted: Vec<_> = self.disputed.iter().filter(is_long_doubted).copied().collect();
-        // Others each time, where there are many.
-        let turn = usize::try_from(self.own.tick(now)).unwrap_or(0);
-        let first = turn * DOUBTS_PER_BEAT_MAX % doubted.len().max(1);
-        for id in doubted.iter().cycle().skip(first).take(DOUBTS_PER_BEAT_MAX.min(doubted.len())).copied() {
-            if self.members.get(&id).is_some_and(Entry::is_doubted_without_reason) {
-                self.doubt_on_hearsay(now, id);
-            } else {
-                debug!(?id, "asking those who watch it");
-                self.ask_witnesses(step, id);
             }
         }
     }

@@ -102,6 +102,23 @@ fn a_doubt_outlives_the_run_of_who_raised_it_by_moments_only() {
     assert!(took.is_some(), "nobody settled it");
 }
 
+#[test]
+fn a_member_that_one_other_alone_can_talk_with_stays() {
+    for (seed, size) in [(0, 8), (1, 11), (2, 20), (3, 64), (4, 80)] {
+        let (mut world, names) = World::room(seed, size);
+        let (bridge, lone) = ("m2", "m1");
+        for name in names.iter().filter(|name| ![bridge, lone].contains(name)) {
+            world.cut_both(lone, name);
+        }
+        // Where not each pair keeps a session the two must find each other first.
+        world.run(secs(if size > 64 { 60 } else { 0 }));
+        world.forget_events();
+        world.run(secs(180));
+        let others: Vec<_> = world.called_gone().into_iter().filter(|(at, _)| *at != lone).collect();
+        assert_eq!(others, [], "of {size}");
+    }
+}
+
 /// What `bo` and `mal` reported of the member and called it unreachable for, as `bo` passes it on.
 fn verdict_on(name: &str, tick: u64) -> MembershipFrame {
     let reports = ["bo", "mal"].map(|by| Report { by: identity(by).id(), open: report_on(name, tick) }).to_vec();
