@@ -407,8 +407,7 @@ fn messaging_frames() -> Vec<MessagingFrame> {
         MessagingFrame::Digest(0x1122_3344_5566_7788),
         MessagingFrame::Frontier {
             answer: true,
-            number: 3,
-            part: 0,
+            after: Some((MemberId([3; 32]), run)),
             entries: vec![FrontierEntry {
                 author,
                 run,

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::facts::{Facts, MessageIndex, NodeIndex};
 use super::{Driver, Noted};
-use crate::base::limits::{MESSAGE_LIFE, RECOVERY_AGE_MAX, RETAINED_AGE_MAX};
+use crate::base::limits::{MESSAGE_LIFE, RECOVERY_AGE_MAX};
 use crate::base::{MemberId, Presence};
 use crate::node::api::{Delivery, MessageKind, Outcome, Status};
 
@@ -129,9 +129,9 @@ impl Settled {
             let receiver = core.iter().find(|of| of.member == to)?;
             let (of, holder) = (&facts.nodes[author.node], &facts.nodes[receiver.node]);
             let origin = facts.messages[index].origin;
-            // With a text that is no longer kept no receipt can be compared.
-            let is_kept = origin.is_some_and(|origin| facts.now.since(origin.at) < RETAINED_AGE_MAX);
-            let is_due = is_kept && of.epoch == 0 && holder.epoch == 0 && holder.committed.contains(index);
+            // Past its life nobody asks for a receipt that was lost.
+            let is_asked_for = origin.is_some_and(|origin| facts.now.since(origin.at) < MESSAGE_LIFE);
+            let is_due = is_asked_for && of.epoch == 0 && holder.epoch == 0 && holder.committed.contains(index);
             let title = || facts.title(index);
             (is_due && facts.recent.contains(&index))
                 .then(|| format!("{} calls {} to {} {outcome:?}, which holds it", of.name, title(), holder.name))

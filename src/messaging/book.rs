@@ -471,26 +471,42 @@ impl Book {
         Some(message)
     }
 
-    /// Nothing of it is sent any more, and nobody finds it: it stays until it is forgotten only for its deliveries to end.
+    /// Nothing of it is sent any more, and neither a name nor a receipt finds it: it stays until it is forgotten only for its
+    /// deliveries to end.
     pub fn let_go(&mut self, out: OutId) {
         let Some(message) = self.messages.get_mut(&out) else { return };
         message.bytes = None;
         self.by_id.remove(&message.id);
-        match message.key.stream {
-            Stream::Room => drop(self.by_place.remove(&(message.key.run, message.key.seq))),
-            Stream::To(_) => {}
+        let Some(place) = message.place() else { return };
+        let members: Vec<MemberId> = message.deliveries.keys().copied().collect();
+        self.by_place.remove(&place);
+        for to in members {
+            self.unlapse(place, to);
         }
     }
 
     /// Forgets a message. How its deliveries ended stays in the counts.
     pub fn forget(&mut self, out: OutId) -> Option<Outgoing> {
         self.let_go(out);
-        let message = self.messages.remove(&out)?;
-        if let Some(place) = message.place() {
-            for &to in message.deliveries.keys() {
-                self.unlapse(place, to);
-            }
-        }
-        Some(message)
+        self.messages.remove(&out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_receipt_finds_what_was_let_go() {
+        let (author, to, run) = (MemberId([1; 32]), MemberId([2; 32]), Run { incarnation: 1, boot: 1 });
+        let mut book = Book::default();
+        let key = MessageKey { author, run, stream: Stream::Room, seq: 1 };
+        let deliveries = BTreeMap::from([(to, Delivery::begun(Outcome::Unknown))]);
+        let out = book.add(MessageId([3; 32]), key, vec![0].into(), (Wall(1), Lived(1)), None, deliveries);
+        book.lapse(out, to);
+        assert_eq!(book.lapsed_within(to, run, (1, 1)).collect::<Vec<_>>(), [(1, out)]);
+        book.let_go(out);
+        assert_eq!(book.lapsed_within(to, run, (1, 1)).count(), 0);
+        assert!(book.message(out).is_some(), "it stays for its deliveries to end");
     }
 }

@@ -7,9 +7,11 @@
 
 use std::sync::Arc;
 
+use super::log::Place;
 use super::machine::Messaging;
+use super::outbox::{Alarm, EventKind};
 use super::record::{Proof, Record, prev_in_run};
-use crate::base::{MemberId, Run, Seq, Step};
+use crate::base::{Cause, MemberId, MessageId, Run, Seq, Step};
 use crate::wire::{FrontierEntry, GroupMessage, MessagingFrame, Signed};
 
 /// Proofs that a peer gets when a session with it opens: those who lie are few, and each can be proven to once a run.
@@ -67,23 +69,34 @@ impl Messaging {
     }
 
     /// Both messages are on the disk, and the record that they are a proof is not: it was refused, or the process ended before it.
-    pub(super) fn prove_again(&mut self, step: &Step) {
+    pub(super) fn prove_again(&mut self, step: &mut Step) {
         let mut found = Vec::new();
         for (author, known) in self.log.authors() {
             for (&run, of) in known.runs.iter().filter(|(_, of)| of.proof.is_none()) {
-                let two = of
-                    .forks
-                    .first()
-                    .and_then(|(seq, fork)| Some((of.kept.get(seq)?.bytes.clone(), fork.bytes.clone())));
-                found.extend(two.map(|two| (author, run, two)));
+                let two = of.forks.first().and_then(|(seq, fork)| Some((*seq, of.kept.get(seq)?, fork)));
+                found.extend(two.map(|(seq, first, second)| {
+                    ((author, run, seq), [first, second].map(|kept| (kept.id, kept.bytes.clone())))
+                }));
             }
         }
-        for (author, run, (first, second)) in found {
-            if let Some(of) = self.log.run_mut(author, run) {
-                of.proof = Some((first.clone(), second.clone()));
-                self.out.store(Record::Equivocation { author, run, first, second, at: step.now.wall });
-            }
+        for (place, two) in found {
+            self.prove(step, place, two, None);
         }
+    }
+
+    /// Two messages of one place are on the disk: that is a proof against their author, and is kept as one.
+    pub(super) fn prove(
+        &mut self,
+        step: &mut Step,
+        (author, run, seq): Place,
+        [(first_id, first), (second_id, second)]: [(MessageId, Arc<[u8]>); 2],
+        cause: Option<Cause>,
+    ) {
+        let Some(of) = self.log.run_mut(author, run) else { return };
+        of.proof = Some((first.clone(), second.clone()));
+        self.out.store(Record::Equivocation { author, run, first, second, at: step.now.wall });
+        let alarm = Alarm::Equivocation { author, run, seq, first: first_id, second: second_id };
+        self.out.tell(step, cause, EventKind::Alarm(alarm));
     }
 
     fn send_proof(&mut self, to: MemberId, (first, second): &Proof) {

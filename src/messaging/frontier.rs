@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use super::log::{Kept, Place, RunLog};
 use super::machine::{Messaging, Pending};
-use super::peer::{Followed, FrontierPart, Peer};
+use super::peer::{Followed, Peer};
 use super::receive::SEQ_MAX;
 use super::record::Record;
 use super::recovery::{HINTS_MAX, Offer, Recovery, Wanted, window_first};
+use super::stretches::{End, Key, Stretches};
 use super::timers::Timer;
 use crate::base::limits::{
     FRONTIER_ENTRIES_MAX, FRONTIER_RUNS_MAX, OFFERS_PER_PEER_MAX, RECEIPT_RANGES_MAX, RECOVERY_AGE_MAX,
@@ -38,6 +39,25 @@ const FRONTIER_BYTES_MAX: usize = 14 * 1024;
 /// Most that an entry takes beside its ranges, and a range.
 const ENTRY_BYTES: usize = 110;
 const RANGE_BYTES: usize = 18;
+
+/// One frame of a frontier: what its sender holds of a stretch of all runs.
+pub(super) struct FrontierPart<'a> {
+    pub after: Option<Key>,
+    pub entries: &'a [FrontierEntry],
+    pub more: bool,
+}
+
+impl FrontierPart<'_> {
+    /// How far it reaches; `None` where it is not well formed.
+    fn end(&self) -> Option<End> {
+        let is_ordered = self.after.into_iter().chain(self.entries.iter().map(key)).is_sorted_by(|a, b| a < b);
+        let is_sound = |entry: &FrontierEntry| entry.kept.len() <= RECEIPT_RANGES_MAX && is_ascending(&entry.kept);
+        if !is_ordered || self.entries.len() > FRONTIER_ENTRIES_MAX || !self.entries.iter().all(is_sound) {
+            return None;
+        }
+        if self.more { self.entries.last().map(|last| End::At(key(last))) } else { Some(End::Last) }
+    }
+}
 
 impl Messaging {
     /// A heartbeat said what its sender holds: what differs while both stand still is followed up.
@@ -69,10 +89,11 @@ impl Messaging {
         self.give_proofs(peer);
     }
 
-    /// The next heartbeats of the peer bring a frontier until its own is here, were the digests equal.
+    /// The next heartbeats of the peer bring a frontier until its own is here as it is from now on, were the digests equal.
     pub(super) fn want_frontier(&mut self, peer: MemberId) {
         if let Some(peer) = self.peers.get_mut(&peer) {
             peer.digest.wants_frontier = true;
+            peer.frontier_came = Stretches::default();
         }
     }
 
@@ -110,16 +131,11 @@ impl Messaging {
                 part.push(entry);
             }
         }
-        let Some(peer) = self.peers.get_mut(&to) else { return };
-        peer.frontier_number = peer.frontier_number.wrapping_add(1);
-        let number = peer.frontier_number;
         let last = parts.len() - 1;
-        let mut frames = parts.into_iter().enumerate().map(|(index, entries)| MessagingFrame::Frontier {
-            answer,
-            number,
-            part: u8::try_from(index).unwrap_or(u8::MAX),
-            entries,
-            more: index < last,
+        let mut end = None;
+        let mut frames = parts.into_iter().enumerate().map(|(index, entries)| {
+            let after = std::mem::replace(&mut end, entries.last().map(key));
+            MessagingFrame::Frontier { answer, after, entries, more: index < last }
         });
         if let Some(first) = frames.next() {
             self.out.send(to, first);
@@ -146,8 +162,8 @@ impl Messaging {
         }
     }
 
-    /// Of each run its newest message and what can be given; of those in which something came last, where there are more
-    /// than one frontier says.
+    /// Of each run its newest message and what can be given, by author and run; of those in which something came last, where there
+    /// are more than one frontier says.
     fn frontier(&self, step: &Step) -> Vec<FrontierEntry> {
         let is_recent = |kept: &Kept| self.age(step, kept.at) <= RECOVERY_AGE_MAX;
         let runs = self.log.authors().flat_map(|(id, author)| author.runs.iter().map(move |(&run, of)| (id, run, of)));
@@ -156,6 +172,7 @@ impl Messaging {
             let newest = |of: &RunLog| of.kept.last_key_value().map(|(_, kept)| kept.at);
             runs.sort_by_key(|&(author, run, of)| (std::cmp::Reverse(newest(of)), author, run));
             runs.truncate(FRONTIER_RUNS_MAX);
+            runs.sort_unstable_by_key(|&(author, run, _)| (author, run));
         }
         let entries = runs.into_iter().filter_map(|(author, run, of)| {
             let (head, head_id) = of.chain.head()?;
@@ -168,36 +185,30 @@ impl Messaging {
     }
 
     /// What a peer holds; it wants to know the same of this node, unless it answers.
-    pub(super) fn handle_frontier(
-        &mut self,
-        step: &mut Step,
-        from: MemberId,
-        answer: bool,
-        part: FrontierPart,
-        entries: &[FrontierEntry],
-    ) {
-        let is_well_formed = entries.len() <= FRONTIER_ENTRIES_MAX
-            && entries.iter().all(|entry| entry.kept.len() <= RECEIPT_RANGES_MAX && is_ascending(&entry.kept));
-        if !is_well_formed {
+    pub(super) fn handle_frontier(&mut self, step: &mut Step, from: MemberId, answer: bool, part: &FrontierPart<'_>) {
+        let Some(end) = part.end() else {
             self.counters.strange += 1;
             return;
-        }
-        if !answer && part.is_last {
+        };
+        if !answer && end == End::Last {
             self.send_frontier(step, from, true);
         }
-        self.contradict(from, entries);
+        self.contradict(from, part.entries);
         let Some(peer) = self.peers.get_mut(&from) else { return };
         // Of one that is not here as a whole it is not known what it leaves out.
-        let is_whole = peer.frontier_came.take(part);
-        if is_whole {
+        peer.frontier_came.add(part.after, end);
+        if peer.frontier_came.is_whole() {
             peer.digest.wants_frontier = false;
         }
-        self.take_frontier(step, from, entries);
-        if is_whole && let Some(peer) = self.peers.get_mut(&from) {
-            peer.has_said_all = true;
-            self.recovery.came.get_or_insert(step.now.time);
-            // One that holds nothing is as new as this node: it is no word on what was said before.
-            self.recovery.is_arrived |= !entries.is_empty();
+        self.take_frontier(step, from, part.entries);
+        if let Some(peer) = self.peers.get_mut(&from) {
+            peer.frontier_first.add(part.after, end);
+            peer.has_runs |= !part.entries.is_empty();
+            if peer.frontier_first.is_whole() {
+                self.recovery.came.get_or_insert(step.now.time);
+                // One that holds nothing is as new as this node: it is no word on what was said before.
+                self.recovery.is_arrived |= peer.has_runs;
+            }
         }
     }
 
@@ -245,11 +256,12 @@ impl Messaging {
 
     /// What a peer's frontier says of where the run begins for a node that is new in the room: as far back as recovery
     /// goes, and as the peer can give. Nothing signed says so, hence it counts only once a message of the run came. Only
-    /// a peer's first whole frontier is a word on what was said before this node came: what a later one does not
-    /// have may just be missing there. The first peer that holds anything says which runs began before; the others may
+    /// what a peer says of a run first is a word on what was said before this node came: what it does not have later
+    /// may just be missing there. The first peer that holds anything says which runs began before; the others may
     /// know more of them, and never less, so that none alone decides what is no gap.
     fn hint_history(&mut self, step: &mut Step, from: MemberId, entry: &FrontierEntry) {
-        if !self.is_newcomer || self.peers.get(&from).is_none_or(|peer| peer.has_said_all) {
+        let is_said = |peer: &Peer| peer.frontier_first.holds((entry.author, entry.run));
+        if !self.is_newcomer || self.peers.get(&from).is_none_or(is_said) {
             return;
         }
         let first = window_first(entry.head).max(entry.recent.min(entry.head + 1));
@@ -340,6 +352,11 @@ impl Messaging {
         // Older ones first: they show in order then.
         offers.make_contiguous().sort_by_key(|Offer { wanted, .. }| (wanted.run, wanted.author, wanted.first));
     }
+}
+
+/// The key of an entry.
+fn key(entry: &FrontierEntry) -> Key {
+    (entry.author, entry.run)
 }
 
 fn is_ascending(ranges: &[(Seq, Seq)]) -> bool {

@@ -68,6 +68,17 @@ impl Author {
         &self.untold
     }
 
+    /// Whether a run is tracked, or can be without another being forgotten.
+    pub fn has_room(&self, run: Run) -> bool {
+        self.runs.contains_key(&run) || self.runs.len() < RUNS_PER_AUTHOR_MAX
+    }
+
+    /// Whether something of the author that is held back waits for what is missing of `run` up to `last`.
+    pub fn waits_for(&self, run: Run, last: Seq) -> bool {
+        // The first of a run waits for those before it.
+        self.untold.keys().any(|&(of, seq)| (of == run && seq > last) || (of > run && seq == 1))
+    }
+
     /// When the first that is held back is told whatever is missing before it.
     pub fn deadline(&self) -> Option<Time> {
         self.deadlines.first().map(|&(deadline, _, _)| deadline)

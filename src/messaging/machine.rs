@@ -18,10 +18,11 @@ use std::time::Duration;
 
 use super::book::{Book, OutId, OutcomeCounts};
 use super::flood::Flood;
+use super::frontier::FrontierPart;
 use super::log::Log;
 use super::outbox::{Outbox, Output};
 use super::own::Own;
-use super::peer::{FrontierPart, Peer};
+use super::peer::Peer;
 use super::privates::Privates;
 use super::receipts::ReceiptsDue;
 use super::record::{GapRecord, Outcome, Record, Restored};
@@ -323,9 +324,8 @@ impl Messaging {
             MessagingFrame::Receipt(bytes) => self.handle_receipt(step, peer, &bytes),
             MessagingFrame::Refused { id, reason } => self.handle_refused(step, peer, id, reason),
             MessagingFrame::Digest(digest) => self.handle_digest(step, peer, digest),
-            MessagingFrame::Frontier { answer, number, part, entries, more } => {
-                let part = FrontierPart { number, part, is_last: !more };
-                self.handle_frontier(step, peer, answer, part, &entries);
+            MessagingFrame::Frontier { answer, after, entries, more } => {
+                self.handle_frontier(step, peer, answer, &FrontierPart { after, entries: &entries, more });
             }
             MessagingFrame::Pull { author, run, first, last } => self.handle_pull(step, peer, author, run, first, last),
             MessagingFrame::PullEnd { author, run, first, last, lacking } => {

@@ -30,6 +30,7 @@ mod recovery;
 mod resend;
 mod retention;
 mod status;
+mod stretches;
 #[cfg(test)]
 mod tests;
 mod timers;

@@ -369,8 +369,14 @@ impl Messaging {
                 let out = self.book.add(kept.id, key, kept.bytes.clone(), said, None, deliveries.collect());
                 self.book.note_sample(out, kept.sample_of);
                 self.restored_is_durable(out);
-                for (&member, delivery) in kept.deliveries.iter().filter(|(_, d)| d.outcome != Outcome::Delivered) {
-                    Peer::of(&mut self.peers, member).group.insert((run, seq), out);
+                for (&member, delivery) in &kept.deliveries {
+                    match delivery.outcome {
+                        Outcome::Delivered => continue,
+                        Outcome::Expired => self.book.lapse(out, member),
+                        Outcome::Waiting | Outcome::Sending | Outcome::Unknown | Outcome::Refused => {
+                            Peer::of(&mut self.peers, member).group.insert((run, seq), out);
+                        }
+                    }
                     // Nothing pushes it any more: whoever lacks it fetches it.
                     if delivery.outcome == Outcome::Sending {
                         self.change(step, out, member, Outcome::Unknown, None);

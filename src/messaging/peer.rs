@@ -1,7 +1,7 @@
 //! What is under way to one member: the queue, the window in flight, the unsettled deliveries. Owns these
 //! and their bounds; knows no text and decides no outcome.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::{Deref, DerefMut};
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use super::book::OutId;
 use super::carry::SeenNumbers;
 use super::flight::{Flight, Flights};
 use super::pto::Pace;
+use super::stretches::Stretches;
 use crate::base::limits::{
     DATAGRAM_BYTES_MAX, GIVEN_BYTES_PER_SECOND_MAX, IN_FLIGHT_DATAGRAMS_MAX, OUTSTANDING_BYTES_MAX,
     OUTSTANDING_MESSAGES_MAX, RECOVERY_PULLS_MAX, WAITING_BYTES_MAX, WAITING_MESSAGES_MAX,
@@ -64,13 +65,13 @@ pub(super) struct Work {
     frontier_runs: Option<(Run, Option<Run>)>,
     pub frontier_sent: Option<Time>,
     pub frontier_answered: Option<Time>,
-    /// How many went to it, round and round, and what of the last one still has to leave.
-    pub frontier_number: u8,
+    /// What of the last one still has to leave.
     pub frontier_parts: VecDeque<MessagingFrame>,
-    /// What of its own newest one is here.
-    pub frontier_came: PartsCame,
-    /// Its first frontier is here as a whole.
-    pub has_said_all: bool,
+    /// What of its own is here since it was last wanted, and at all.
+    pub frontier_came: Stretches,
+    pub frontier_first: Stretches,
+    /// They named a run.
+    pub has_runs: bool,
     pub digest: SeenDigest,
     /// Of the receipts that it passed on.
     pub seen_numbers: SeenNumbers,
@@ -100,36 +101,6 @@ impl Taking {
             (self.began, self.bytes) = (now, 0);
         }
         !self.is_slow && self.receipted.is_some_and(|at| now.since(at) < SILENCE)
-    }
-}
-
-/// Which part of a frontier a frame is.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct FrontierPart {
-    pub number: u8,
-    pub part: u8,
-    pub is_last: bool,
-}
-
-/// The parts of one frontier that came: each is one frame, and may be lost.
-#[derive(Debug, Default)]
-pub(super) struct PartsCame {
-    number: u8,
-    parts: BTreeSet<u8>,
-    last: Option<u8>,
-}
-
-impl PartsCame {
-    /// Takes in a part; says whether all of them are here.
-    pub fn take(&mut self, FrontierPart { number, part, is_last }: FrontierPart) -> bool {
-        if self.number != number {
-            *self = Self { number, ..Self::default() };
-        }
-        self.parts.insert(part);
-        if is_last {
-            self.last = Some(part);
-        }
-        self.last.is_some_and(|last| self.parts.range(..=last).count() == usize::from(last) + 1)
     }
 }
 
@@ -251,7 +222,7 @@ impl Peer {
         if is_new {
             self.frontier_sent = None;
             self.frontier_answered = None;
-            self.frontier_came = PartsCame::default();
+            self.frontier_came = Stretches::default();
         }
         is_new
     }
@@ -440,18 +411,6 @@ mod tests {
         assert_eq!(sent, (1..=32).collect::<Vec<_>>());
         assert!(peer.land(7).is_some());
         assert_eq!(peer.next_to_send(), Some(33));
-    }
-
-    #[test]
-    fn a_frontier_is_whole_once_all_its_parts_came_in_whatever_order() {
-        let part = |number, part, is_last| FrontierPart { number, part, is_last };
-        let mut came = PartsCame::default();
-        assert!(!came.take(part(7, 2, true)), "the first two are missing");
-        assert!(!came.take(part(7, 0, false)));
-        assert!(!came.take(part(7, 0, false)));
-        assert!(came.take(part(7, 1, false)));
-        assert!(!came.take(part(8, 1, true)), "of the next the first part was lost");
-        assert!(came.take(part(9, 0, true)));
     }
 
     #[test]

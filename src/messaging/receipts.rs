@@ -405,9 +405,11 @@ impl Messaging {
             delivery.changing = None;
             let is_sending = delivery.outcome == Outcome::Sending;
             let Some(message) = self.book.message(out) else { continue };
-            // It is asked for again once there is room: see `begin_refused`.
-            if let (Some(place), Some(peer)) = (message.place(), self.peers.get_mut(&receiver)) {
-                peer.group.insert(place, out);
+            // It is asked for again once there is room, unless it was let go meanwhile: see `begin_refused`.
+            if let (Some((run, seq)), Some(peer)) = (message.place(), self.peers.get_mut(&receiver))
+                && self.book.at_place(run, seq) == Some(out)
+            {
+                peer.group.insert((run, seq), out);
             }
             let bytes = message.bytes.as_ref().map(|bytes| bytes.len());
             if let Some(bytes) = bytes.filter(|_| is_sending) {

@@ -270,16 +270,10 @@ impl Messaging {
     fn fork_stored(&mut self, step: &mut Step, place: Place, arrival: &GroupArrival) {
         let (author, run, seq) = place;
         self.tell_fork(step, place, arrival.id, arrival.cause);
-        let Some(known) = self.log.run_mut(author, run) else { return };
+        let Some(known) = self.log.run(author, run).filter(|known| known.proof.is_none()) else { return };
         let Some(other) = known.kept.get(&seq).filter(|kept| kept.id != arrival.id) else { return };
-        if known.proof.is_some() {
-            return;
-        }
-        let (first, second) = (other.bytes.clone(), arrival.bytes.clone());
-        let alarm = Alarm::Equivocation { author, run, seq, first: other.id, second: arrival.id };
-        known.proof = Some((first.clone(), second.clone()));
-        self.out.store(Record::Equivocation { author, run, first, second, at: step.now.wall });
-        self.out.tell(step, arrival.cause, EventKind::Alarm(alarm));
+        let two = [(other.id, other.bytes.clone()), (arrival.id, arrival.bytes.clone())];
+        self.prove(step, place, two, arrival.cause);
         self.spread_proof(author, run);
     }
 

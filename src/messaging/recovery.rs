@@ -377,17 +377,22 @@ impl Messaging {
 
     /// Nobody is left to be asked: what is still missing is a gap.
     fn finish_quest(&mut self, step: &mut Step, author: MemberId, run: Run, holes: &[(Seq, Seq)]) {
-        if let Some(quest) = self.recovery.quests.get_mut(&(author, run)) {
-            quest.finished = Some(step.now.time);
-        }
-        let cause = self.recovery.quests.get(&(author, run)).and_then(|quest| step.cause.or(quest.cause));
-        // What is held back gives up what is missing of its own run, and the first of a run that of earlier ones.
-        let gives_up = |&(of, seq): &(Run, Seq)| of == run || (of > run && seq == 1);
-        if self.log.author(author).is_some_and(|known| !known.untold().keys().any(gives_up)) {
-            // These are left of an earlier run of this node, or came to be known by what was told late.
-            for &(first, last) in holes {
-                self.give_up(step, author, (run, first, last), cause);
+        let Some(quest) = self.recovery.quests.get_mut(&(author, run)) else { return };
+        quest.finished = Some(step.now.time);
+        let cause = step.cause.or(quest.cause);
+        // What is held back gives up what is missing before it. The others are left of an earlier run of this node, or came to be
+        // known by what was told late, or by what a later run names.
+        for &(first, last) in holes {
+            let Some(known) = self.log.author(author).filter(|known| !known.waits_for(run, last)) else { continue };
+            if known.untold().range((run, 0)..(run, first)).next().is_some() {
+                // Its turn is after those.
+                if let Some(quest) = self.recovery.quests.get_mut(&(author, run)) {
+                    (quest.finished, quest.due) = (None, step.now.time + HOLD);
+                    self.timers.set_earlier(Timer::Seek, quest.due);
+                }
+                continue;
             }
+            self.give_up(step, author, (run, first, last), cause);
         }
         let told = self.log.run(author, run).map_or(0, |of| of.told);
         for &(first, last) in holes.iter().filter(|(first, _)| *first <= told) {

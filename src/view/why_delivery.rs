@@ -158,16 +158,14 @@ fn waiting(kind: MessageKind, evidence: &DeliveryEvidence) -> String {
                 it is sent once there is one"
             .into();
     }
-    let then = match kind {
-        MessageKind::Group => "it fetches it",
-        MessageKind::Private => "it is sent",
+    let (then, once_linked) = match kind {
+        MessageKind::Group => ("it fetches it", "once there is one, or from another member"),
+        MessageKind::Private => ("it is sent", "once there is one"),
     };
     let (because, once) = match evidence.held_up {
         Some(HeldUp::Left) => ("it left the room", "once it is back"),
         Some(HeldUp::NotHeard) => ("it is not heard", "once it is"),
-        Some(HeldUp::NoDirectLink) => {
-            ("there is no direct link to it from here", "once there is one, or from another member")
-        }
+        Some(HeldUp::NoDirectLink) => ("there is no direct link to it from here", once_linked),
         Some(HeldUp::DiskFullHere) => ("the disk here is full", "once there is room"),
         Some(HeldUp::ToBeFetched) => ("it was away or slower than the room when it was said", "from whoever has it"),
         // In a large room, from hop to hop; or about to be sent.

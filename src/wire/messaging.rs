@@ -17,9 +17,9 @@ pub enum MessagingFrame {
     Refused { id: MessageId, reason: RefusedReason },
     /// Fingerprint of each author's newest (run, head id); rides with each heartbeat.
     Digest(u64),
-    /// What the sender holds and keeps; `answer` is set when it answers another frontier. `number` counts its frontiers to this
-    /// peer, round and round, `part` the parts of one from 0; `more` is set when another part of it follows.
-    Frontier { answer: bool, number: u8, part: u8, entries: Vec<FrontierEntry>, more: bool },
+    /// What the sender holds and keeps, by author and run in that order; `answer` is set when it answers another frontier. A part of
+    /// it says all that the sender holds after `after`, or from the beginning: to its last entry where `more` is set, else to the end.
+    Frontier { answer: bool, after: Option<(MemberId, Run)>, entries: Vec<FrontierEntry>, more: bool },
     /// "Give me these": first to last of an author's run.
     Pull { author: MemberId, run: Run, first: Seq, last: Seq },
     /// A signed group message, given because it was pulled.

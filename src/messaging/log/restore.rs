@@ -56,8 +56,11 @@ impl Log {
             for kept in kept {
                 let Ok(first) = Signed::<GroupMessage>::open_trusted(&kept.bytes) else { continue };
                 let Prev::Earlier { run, seq, .. } = first.value().prev else { continue };
-                if self.is_expected(author, run)
-                    && self.admit_run(author, run).is_ok_and(|forgotten| forgotten.is_none())
+                // One for which another would have to be forgotten is admitted once its turn comes, with a record of that.
+                let has_room = self.author(author).is_some_and(|known| known.has_room(run));
+                if has_room
+                    && self.is_expected(author, run)
+                    && self.admit_run(author, run).is_ok()
                     && let Some(run) = self.run_mut(author, run)
                 {
                     run.named = run.named.max(seq);
@@ -79,5 +82,47 @@ impl Log {
                 run.told = hole.map_or(head, |(first, _)| first - 1).max(run.history);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::base::limits::RUNS_PER_AUTHOR_MAX;
+    use crate::base::{MessageId, Rng, RoomId, Run};
+    use crate::crypto::Identity;
+    use crate::messaging::record::GroupKept;
+
+    #[test]
+    fn no_run_is_forgotten_for_one_that_is_named_only() {
+        let identity = Identity::generate(&mut Rng::from_seed([1; 32]));
+        let author = identity.id();
+        let run = |number: u64| Run { incarnation: number, boot: 1 };
+        let mut restored = Restored::default();
+        let count = u64::try_from(RUNS_PER_AUTHOR_MAX).unwrap();
+        for number in 1..=count {
+            restored.chains.entry((author, run(number * 2))).or_default();
+        }
+        let prev = Prev::Earlier { run: run(count * 2 - 1), seq: 7, id: MessageId([7; 32]) };
+        let (room, run_of, said_at) = (RoomId([5; 16]), run(count * 2), Wall(1));
+        let first =
+            GroupMessage { room, author, run: run_of, seq: 1, prev, lamport: 1, said_at, text: "hello".to_owned() };
+        let signed = Signed::sign(first, &identity);
+        let kept = GroupKept {
+            id: signed.id(),
+            bytes: signed.bytes().clone(),
+            via: author,
+            recovered: false,
+            at: Wall(1),
+            lived: Lived(1),
+            deliveries: BTreeMap::new(),
+            sample_of: None,
+        };
+        restored.group.insert((author, run_of, 1), vec![kept]);
+        let log = Log::restore(&restored);
+        let known = log.author(author).unwrap();
+        assert_eq!((known.runs.len(), known.floor), (RUNS_PER_AUTHOR_MAX, None));
     }
 }

@@ -118,11 +118,8 @@ fn a_difference_that_is_made_up_gets_one_message_and_proves_nothing() {
     let (author, run) = (world.id("bo"), world.run_of("bo"));
     let lie = |head| FrontierEntry { author, run, head, head_id: MessageId([9; 32]), recent: 1, kept: vec![(1, head)] };
     let before = world.frames["group"];
-    world.inject(
-        "ana",
-        "cy",
-        MessagingFrame::Frontier { answer: true, number: 0, part: 0, entries: (1..=3).map(lie).collect(), more: false },
-    );
+    let entries = vec![lie(2)];
+    world.inject("ana", "cy", MessagingFrame::Frontier { answer: true, after: None, entries, more: false });
     world.run_for(MS * 500);
     assert_eq!(world.frames["group"], before + 1);
     for name in ["ana", "bo", "cy"] {

@@ -61,5 +61,30 @@ fn a_large_frontier_leaves_in_parts_to_its_last() {
     let given = usize::try_from(GIVEN_BYTES_PER_SECOND_MAX).unwrap();
     assert!(most < given + 32 * 1024, "{most} bytes at once");
     world.run_for(MS * 100);
-    assert!(world.machine("ana").peers.get(&world.id("bo")).unwrap().has_said_all);
+    assert!(world.machine("ana").peers.get(&world.id("bo")).unwrap().frontier_first.is_whole());
+}
+
+#[test]
+fn a_frontier_of_which_parts_are_lost_each_time_comes_whole_all_the_same() {
+    let mut world = World::new(72, &["ana", "bo"]);
+    world.crash("ana");
+    world.run_for(MS * 6_000);
+    fill(&mut world, "bo");
+    let parts: Rc<RefCell<usize>> = Rc::default();
+    world.drop_frames(move |from, _, frame| {
+        let is_part = from == "bo" && matches!(frame, MessagingFrame::Frontier { .. });
+        *parts.borrow_mut() += usize::from(is_part);
+        // Each third part is lost, which is 10 of each frontier.
+        matches!(frame, MessagingFrame::Pull { .. }) || (is_part && parts.borrow().is_multiple_of(3))
+    });
+    world.start("ana");
+    let bo = world.id("bo");
+    let is_whole = |world: &World| world.machine("ana").peers.get(&bo).is_some_and(|bo| bo.frontier_first.is_whole());
+    for _ in 0..60 {
+        world.run_for(MS * 1_000);
+        if is_whole(&world) {
+            break;
+        }
+    }
+    assert!(is_whole(&world), "a minute was not enough");
 }

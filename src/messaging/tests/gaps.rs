@@ -123,11 +123,7 @@ fn a_peer_that_holds_nothing_does_not_say_what_a_newcomer_missed() {
     world.start("cy");
     world.run_for(MS * 35);
     // It is as new as cy, and is heard before ana.
-    world.inject(
-        "bo",
-        "cy",
-        MessagingFrame::Frontier { answer: true, number: 0, part: 0, entries: Vec::new(), more: false },
-    );
+    world.inject("bo", "cy", MessagingFrame::Frontier { answer: true, after: None, entries: Vec::new(), more: false });
     world.run_for(SEC * 10);
     assert_eq!(world.screen("cy").first().map(String::as_str), Some("ana: 101"));
     assert_eq!(world.screen("cy").len(), 500);
@@ -151,7 +147,7 @@ fn a_peer_that_says_little_hides_no_gap_from_a_newcomer() {
     world.inject(
         "cy",
         "dee",
-        MessagingFrame::Frontier { answer: true, number: 0, part: 0, entries: vec![entry], more: false },
+        MessagingFrame::Frontier { answer: true, after: None, entries: vec![entry], more: false },
     );
     world.run_for(MS * 6);
     // It comes before anything that was asked for.
@@ -210,7 +206,7 @@ fn hearsay_of_a_run_neither_fills_tables_nor_hides_a_gap() {
     };
     for chunk in 0..5 {
         let entries = (0..90).map(|number| entry(1_000_000 + chunk * 90 + number)).collect();
-        world.inject("cy", "bo", MessagingFrame::Frontier { answer: true, number: 0, part: 0, entries, more: false });
+        world.inject("cy", "bo", MessagingFrame::Frontier { answer: true, after: None, entries, more: false });
     }
     world.say("ana", "still heard");
     world.run_for(SEC * 5);

@@ -117,7 +117,10 @@ fn frame(world: &World, hostile: &Hostile, known: MessageId) -> MessagingFrame {
         Hostile::Frontier { mine, run, head, recent, first, last, answer, more } => {
             let entry =
                 FrontierEntry { author: whose(mine), run, head, head_id: known, recent, kept: vec![(first, last)] };
-            MessagingFrame::Frontier { answer, number: 0, part: 0, entries: vec![entry; 3], more }
+            let later = |n| FrontierEntry { run: Run { boot: run.boot.saturating_add(n), ..run }, ..entry.clone() };
+            // Some are not in order.
+            let entries = if mine { vec![entry.clone(); 3] } else { (0..3).map(later).collect() };
+            MessagingFrame::Frontier { answer, after: None, entries, more }
         }
         Hostile::Pull { mine, run, first, last } => MessagingFrame::Pull { author: whose(mine), run, first, last },
         Hostile::PullEnd { mine, run, first, last, from, to } => {

@@ -4,13 +4,26 @@
 use std::time::Duration;
 
 use super::world::{MS, World, kind_of};
-use crate::base::{Run, Seq};
+use crate::base::{MessageId, Run, Seq};
 use crate::messaging::outbox::EventKind;
 use crate::messaging::{Outcome, Record};
 use crate::wire::{GroupMessage, MessagingFrame, Signed};
 
 const SEC: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_hours(24);
+
+/// Ana says something for bo, who is dead by then, and lives on until that is past its life.
+fn with_one_expired(seed: u64) -> (World, MessageId) {
+    let mut world = World::new(seed, &["ana", "bo"]);
+    world.say("ana", "first");
+    world.run_for(SEC);
+    world.crash_with("bo", true);
+    world.run_for(SEC * 16);
+    let id = world.say("ana", "is anybody there?");
+    world.run_for(DAY * 7 + SEC * 1_300);
+    assert_eq!((world.outcome("ana", id, "bo"), world.attempts("ana", id, "bo")), (Outcome::Expired, 0));
+    (world, id)
+}
 
 /// The place of a message in its author's stream, of a frame that carries it to be shown.
 fn carries(frame: &MessagingFrame) -> Option<(Run, Seq)> {
@@ -34,14 +47,7 @@ fn restart(world: &mut World, name: &str) {
 
 #[test]
 fn what_expired_and_is_fetched_after_all_counts_as_sent() {
-    let mut world = World::new(301, &["ana", "bo"]);
-    world.say("ana", "first");
-    world.run_for(SEC);
-    world.crash_with("bo", true);
-    world.run_for(SEC * 16);
-    let id = world.say("ana", "is anybody there?");
-    world.run_for(DAY * 7 + SEC * 1_300);
-    assert_eq!((world.outcome("ana", id, "bo"), world.attempts("ana", id, "bo")), (Outcome::Expired, 0));
+    let (mut world, id) = with_one_expired(301);
     world.drop_frames(|from, _, frame| from == "bo" && kind_of(frame) == "receipt");
     world.start("bo");
     world.run_for(SEC * 30);
@@ -242,5 +248,49 @@ fn a_clock_that_was_set_right_makes_nothing_too_old_for_a_newcomer() {
     world.start("bo");
     world.run_for(SEC * 20);
     assert_eq!(world.messages("bo").len(), 40);
+    world.check_folds();
+}
+
+#[test]
+fn what_an_earlier_run_called_expired_is_not_open_after_a_restart() {
+    let (mut world, _) = with_one_expired(310);
+    let run = world.run_of("ana");
+    restart(&mut world, "ana");
+    let bo = world.id("bo");
+    let machine = world.machine("ana");
+    assert!(machine.peers.get(&bo).is_none_or(|peer| peer.group.is_empty()), "nobody is asked about it");
+    assert_eq!(machine.book.lapsed_within(bo, run, (1, 9)).count(), 1, "a receipt settles it all the same");
+}
+
+#[test]
+fn a_hole_for_which_nothing_waits_is_a_gap_though_something_waits_for_another() {
+    let mut world = World::new(311, &["ana", "bo", "cy"]);
+    world.say("bo", "one");
+    world.run_for(SEC);
+    let lost = world.run_of("bo");
+    world.drop_frames(move |_, to, frame| match carries(frame) {
+        Some(place) if place == (lost, 2) || place == (lost, 4) => true,
+        Some(place) => to == "ana" && (place == (lost, 3) || place.1 == 1),
+        None => false,
+    });
+    for text in ["two, which nobody hears", "three", "four, which nobody hears"] {
+        world.say("bo", text);
+    }
+    world.run_for(SEC * 5);
+    restart(&mut world, "bo");
+    world.run_for(SEC * 2);
+    world.say("bo", "first of the next run");
+    world.say("bo", "and second");
+    world.run_for(SEC * 30);
+    let run = world.run_of("bo");
+    world.crash_with("bo", true);
+    world.run_for(SEC * 16);
+    assert!(!gaps_told(&world, "ana").contains(&(lost, 4, 4)), "nothing names it yet");
+    world.drop_frames(move |_, _, frame| carries(frame).is_some_and(|place| place == (lost, 2) || place == (lost, 4)));
+    restart(&mut world, "cy");
+    world.run_for(SEC * 60);
+    assert_eq!(world.messages("ana").len(), 4, "{:?}", world.screen("ana"));
+    let told = gaps_told(&world, "ana");
+    assert!([(lost, 2, 2), (lost, 4, 4)].iter().all(|gap| told.contains(gap)), "of {run}: {told:?}");
     world.check_folds();
 }

@@ -162,7 +162,7 @@ fn offer(world: &World, kept: Vec<(u64, u64)>) -> MessagingFrame {
     let (author, head_id) = (world.id("ana"), MessageId([1; 32]));
     let head = kept.last().expect("an offer").1;
     let entry = FrontierEntry { author, run: LATER, head, head_id, recent: 1, kept };
-    MessagingFrame::Frontier { answer: true, number: 0, part: 0, entries: vec![entry], more: false }
+    MessagingFrame::Frontier { answer: true, after: None, entries: vec![entry], more: false }
 }
 
 fn message_of_later(world: &World, seq: u64) -> Vec<u8> {

@@ -97,8 +97,7 @@ impl World {
                 }
             }
             Flood::Frontiers => {
-                let frame =
-                    MessagingFrame::Frontier { answer: false, number: 0, part: 0, entries: Vec::new(), more: false };
+                let frame = MessagingFrame::Frontier { answer: false, after: None, entries: Vec::new(), more: false };
                 (0..count).try_for_each(|_| self.send_frame_to_all(&telling, to, &frame))?;
             }
         }

@@ -138,7 +138,7 @@ impl World {
         let head = known + more;
         let head_id = MessageId(telling.rng.bytes());
         let entry = FrontierEntry { author, run, head, head_id, recent: 1, kept: vec![(1, head)] };
-        let frame = MessagingFrame::Frontier { answer: false, number: 0, part: 0, entries: vec![entry], more: false };
+        let frame = MessagingFrame::Frontier { answer: false, after: None, entries: vec![entry], more: false };
         self.send_frame_to_all(&telling, to, &frame)?;
         Ok(Lied::default())
     }
