@@ -8,7 +8,8 @@ use crate::base::Time;
 const ITEMS_PER_SECOND: u32 = 8_192;
 /// Reports about a member that are relayed: two reporters, twice.
 const RELAYS_PER_SECOND: u8 = 4;
-/// Times that a member is answered which says that this node is silent: its reports and its verdict.
+/// Times that a member is answered which says that this node is silent, by its reports and its verdict, and that others are looked
+/// for because it asks.
 const ANSWERS_PER_SECOND: u8 = 8;
 /// Cards of a member that are taken: a restart, two addresses, a nick.
 const CARDS_PER_SECOND: u8 = 4;

@@ -76,14 +76,14 @@ impl Membership {
         self.undoubt(peer);
         self.join.done();
         if self.own.see(peer, seen_at) {
-            self.spread_own_card();
+            self.spread_own_card(step.now.time);
         }
         self.send_heartbeat(step, peer, false);
         self.review(step, peer);
     }
 
     /// Shows a changed card of this node to everyone.
-    pub(super) fn spread_own_card(&mut self) {
+    pub(super) fn spread_own_card(&mut self, now: Time) {
         let me = self.own.id();
         let before = self.own_print_shown;
         self.own_print_shown = self.own_print();
@@ -95,7 +95,7 @@ impl Membership {
         debug!(version = card.value().version, "own card changed");
         let frame = MembershipFrame::Cards(vec![self.own_shown()]);
         self.out.push(Output::Card(card));
-        for to in self.audience() {
+        for to in self.audience(now) {
             self.send(to, frame.clone());
         }
     }

@@ -35,6 +35,9 @@ impl Membership {
             tick <= TICK_MAX && !entry.near().link.is_live(now) && !entry.near().link.is_plausible(now, tick)
         });
         let is_taken = self.handle_told(step, subject, run, tick, by, via);
+        if is_taken && by == via {
+            self.take_answer(now, subject, by);
+        }
         if is_doubtful {
             self.look_for_oneself(now, subject);
         } else if is_taken && is_contested {
@@ -53,10 +56,10 @@ impl Membership {
 
     /// What is said of a member cannot be true: whether it is there is to be seen.
     pub(super) fn look_for_oneself(&mut self, now: Time, id: MemberId) {
-        if self.members.get(&id).is_some_and(Entry::is_gone) {
-            self.seek(now, id);
-        } else {
+        if !self.members.get(&id).is_some_and(Entry::is_gone) {
             self.doubt_on_hearsay(now, id);
+        } else if self.watch.takes_turn_for_another() {
+            self.seek(now, id);
         }
     }
 }
@@ -65,6 +68,6 @@ impl Entry {
     /// Whether a word for `tick`, spoken now, cannot be true beside the newest tick, which is hearsay too.
     pub(super) fn is_contested(&self, now: Time, tick: u64) -> bool {
         let is_hearsay = !self.near().link.is_live(now) && self.near().link.tick < self.standing().tick;
-        is_hearsay && tick.saturating_add(TICK_SLACK) < self.standing().tick
+        is_hearsay && tick.saturating_add(TICK_SLACK) <= self.standing().tick
     }
 }

@@ -73,6 +73,8 @@ pub struct Link {
     next_tick_at: Time,
     /// Others who watch the member are asked about it before its silence counts: this node does not watch it.
     asks_first: bool,
+    /// By whose word it is there, where this node hears hardly anybody and had found it silent.
+    pub spoken_for: Option<MemberId>,
     /// What came lately of its heartbeats.
     pub beats: Beats,
     /// When a heartbeat of its own accord came: who sends them watches this node.
@@ -126,6 +128,7 @@ impl Link {
             word_asked: 0,
             next_tick_at: now,
             asks_first: false,
+            spoken_for: None,
             beats: Beats::new(),
             beaten: None,
             ask_at: None,
@@ -140,6 +143,7 @@ impl Link {
             && self.tick == 0
             && self.contradictors.is_empty()
             && self.ask_at.is_none()
+            && self.spoken_for.is_none()
     }
 
     pub fn open(&mut self) {
@@ -166,6 +170,7 @@ impl Link {
             self.silent_from = self.heard.map(|(at, _)| at);
         }
         self.heard = Some((now, wall));
+        self.spoken_for = None;
         self.restart(now);
         self.is_fresh = true;
         self.contradictors.clear();
@@ -217,6 +222,12 @@ impl Link {
         self.word_asked = 0;
     }
 
+    /// The same of one that is there by that word alone: `by` is asked again once the silence is long enough to look at.
+    pub fn trust_for_now(&mut self, now: Time, by: MemberId) {
+        self.trust(now, by);
+        self.word_until = now + self.silence_limit();
+    }
+
     /// Whether the word of others keeps this node from reporting the member.
     #[must_use]
     pub fn is_vouched(&self) -> bool {
@@ -261,10 +272,17 @@ impl Link {
         self.contradictors.clear();
     }
 
-    /// Whether a word that somebody hears the member keeps this node quiet about it from now on.
+    /// Whether news that somebody hears the member keep this node quiet about it from now on.
     #[must_use]
     pub fn takes_word(&self, now: Time) -> bool {
-        (self.is_missed(now) && !self.contradictors.is_empty()) || (self.asks_first && self.word_asked > 0)
+        (self.is_missed(now) && !self.contradictors.is_empty()) || self.awaits_word()
+    }
+
+    /// Whether others were asked about a member that is known by hearsay. What they hear themselves counts then, were its tick no
+    /// news: the newest one may be a lie.
+    #[must_use]
+    pub fn awaits_word(&self) -> bool {
+        self.asks_first && self.word_asked > 0
     }
 
     /// Whether the member sends heartbeats by itself: then it need not be asked for one.
@@ -346,7 +364,8 @@ impl Link {
     /// When those who watch the member are to be asked, before its silence counts.
     fn asks_at(&self) -> Option<Time> {
         let is_due = self.asks_first && self.contradictors.is_empty() && self.word_asked < WORD_ASKED_MAX;
-        is_due.then(|| self.quiet_since + WORD_ANSWER * (self.word_asked + 1))
+        let at = self.quiet_since + WORD_ANSWER * (self.word_asked + 1);
+        is_due.then(|| if self.word_asked > 0 { at.max(self.word_until) } else { at })
     }
 
     fn ask(&mut self, now: Time) -> Look {
@@ -389,6 +408,12 @@ impl Link {
         }
         let since = now.since(self.ticked).as_secs();
         tick <= self.tick.saturating_add(since).saturating_add(since / 4).saturating_add(TICK_SLACK)
+    }
+
+    /// Whether a report may name `tick`: of one that is plausible and no more the member could not get ahead.
+    #[must_use]
+    pub fn is_accusable(&self, now: Time, tick: u64) -> bool {
+        self.is_plausible(now, tick.saturating_add(1))
     }
 
     fn silence_limit(&self) -> Duration {
@@ -447,143 +472,4 @@ impl Link {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::base::Rtt;
-
-    fn ms(ms: u64) -> Time {
-        Time::from_micros(ms * 1000)
-    }
-
-    fn open_link() -> Link {
-        let mut link = Link::new(ms(0));
-        link.open();
-        link.hear(ms(0), Wall(0));
-        link
-    }
-
-    #[test]
-    fn three_probes_and_a_second_heartbeat_are_missed_before_a_report() {
-        let mut link = open_link();
-        let mut found = Vec::new();
-        let mut now = ms(0);
-        loop {
-            match link.look(now, None) {
-                Look::Lost { probes } => {
-                    found.push((now, probes));
-                    break;
-                }
-                Look::Probe => found.push((now, 0)),
-                Look::Quiet | Look::Silent | Look::Ask => {}
-            }
-            let next = link.next_look(now, None).unwrap();
-            assert!(next > now);
-            now = next;
-        }
-        assert_eq!(found, [(ms(1250), 0), (ms(1500), 0), (ms(1750), 0), (ms(2000), 0), (ms(2100), 4)]);
-    }
-
-    #[test]
-    fn a_tick_that_others_told_of_is_reported_when_they_may_know_the_next() {
-        let lost_at = |told: Option<(u64, u64)>| {
-            let (mut link, mut now) = (open_link(), ms(0));
-            loop {
-                now = link.next_look(now, None).unwrap();
-                if let Some((at, tick)) = told.filter(|&(at, _)| now >= ms(at) && now < ms(at + 100)) {
-                    link.tell(ms(at), tick);
-                }
-                if matches!(link.look(now, None), Look::Lost { .. }) {
-                    return now;
-                }
-            }
-        };
-        let known = open_link().tick;
-        assert_eq!(lost_at(None), ms(2_100));
-        assert_eq!(lost_at(Some((2_000, known + 1))), ms(3_000));
-        assert_eq!(lost_at(Some((2_000, known))), ms(2_100), "it is no news");
-    }
-
-    #[test]
-    fn who_looks_on_hearsay_asks_twice_before_its_silence_counts_and_probes_as_ever() {
-        let mut link = open_link();
-        link.doubted = true;
-        link.doubt_on_hearsay();
-        let (mut found, mut now) = (Vec::new(), ms(0));
-        while now < ms(3_000) {
-            now = link.next_look(now, None).unwrap();
-            found.push((now, link.look(now, None)));
-            assert!(found.len() < 32, "{found:?}");
-        }
-        let asked: Vec<_> = found.iter().filter(|(_, look)| *look == Look::Ask).map(|&(at, _)| at).collect();
-        assert_eq!(asked, [ms(1_000), ms(2_000)]);
-        assert!(found.contains(&(ms(1_250), Look::Probe)) && found.contains(&(ms(1_500), Look::Probe)), "{found:?}");
-        let lost = found.iter().find(|(_, look)| matches!(look, Look::Lost { .. })).unwrap();
-        assert_eq!(lost.0, ms(3_000));
-    }
-
-    #[test]
-    fn nobodys_word_stands_for_one_that_is_not_looked_for_any_more() {
-        let mut link = open_link();
-        link.doubted = true;
-        link.trust(ms(2_000), MemberId([2; 32]));
-        link.undoubt();
-        assert!(!link.is_vouched());
-    }
-
-    #[test]
-    fn the_word_of_one_does_not_keep_that_of_another() {
-        let (old, new) = (MemberId([2; 32]), MemberId([3; 32]));
-        let mut link = open_link();
-        let stand = |link: &Link, at| link.contradictors(ms(at)).collect::<Vec<_>>();
-        link.trust(ms(2_000), old);
-        link.trust(ms(9_000), new);
-        assert_eq!(stand(&link, 11_999), [(old, ms(2_000)), (new, ms(9_000))]);
-        assert_eq!(stand(&link, 12_000), [(new, ms(9_000))]);
-        link.trust(ms(15_000), new);
-        assert_eq!(stand(&link, 15_000), [(new, ms(15_000))]);
-        assert!(!link.lose_word(old), "it was forgotten");
-        assert!(link.lose_word(new) && !link.is_vouched());
-    }
-
-    #[test]
-    fn each_look_finds_something_new_however_odd_the_round_trip_is() {
-        for nanos in (0..3_000).step_by(37) {
-            let mut link = open_link();
-            let odd = |ms| Duration::from_millis(ms) + Duration::from_nanos(nanos);
-            link.path.rtt = Some(Rtt { smoothed: odd(300), variation: odd(100) });
-            let mut now = ms(0);
-            while !matches!(link.look(now, None), Look::Lost { .. }) {
-                let next = link.next_look(now, None).unwrap();
-                assert!(next > now, "{nanos} ns: a look at {now:?} asks for another at once");
-                now = next;
-            }
-        }
-    }
-
-    #[test]
-    fn a_jittery_path_is_given_more_time() {
-        let mut link = open_link();
-        link.path.rtt = Some(Rtt { smoothed: Duration::from_millis(400), variation: Duration::from_millis(100) });
-        assert_eq!(link.next_look(ms(0), None), Some(ms(1400)));
-        assert_eq!(link.look(ms(1400), None), Look::Probe);
-        assert_eq!(link.next_look(ms(1400), None), Some(ms(2000)));
-    }
-
-    #[test]
-    fn a_stall_of_our_own_moves_every_deadline() {
-        let mut link = open_link();
-        link.excuse(ms(1200), Duration::from_millis(700));
-        assert_eq!(link.next_look(ms(1200), None), Some(ms(1950)));
-        link.excuse(ms(1300), Duration::from_secs(60));
-        assert_eq!(link.quiet_since, ms(1300));
-    }
-
-    #[test]
-    fn a_claimed_tick_cannot_run_far_ahead_of_time() {
-        let mut link = open_link();
-        assert!(link.is_plausible(ms(0), 1_000_000), "nothing was heard yet");
-        link.hear_tick(ms(0), 100);
-        assert!(link.is_plausible(ms(20_000), 120));
-        assert!(!link.is_plausible(ms(20_000), 200));
-    }
-}
+mod tests;

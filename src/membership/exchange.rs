@@ -329,6 +329,7 @@ impl Membership {
                 Evidence::new(EvidenceKind::Contradiction, peer, line.run, step.now.wall, detail).tick(line.tick);
             self.change(id, |entry| entry.reinstate(line.tick));
             self.revive(step, id, vec![held]);
+            self.rely_on(peer, id);
         }
     }
 

@@ -113,7 +113,7 @@ impl Membership {
                 debug!(shown = %run, taken = %higher, "the home was rolled back: taking a higher run");
                 self.own.raise(higher);
                 self.store_run();
-                self.spread_own_card();
+                self.spread_own_card(step.now.time);
                 // Sessions are bound to the run that they were opened in.
                 for id in self.watch.open().clone() {
                     self.out.push(Output::Close(id));

@@ -191,7 +191,7 @@ impl Membership {
             out: Outbox::default(),
         };
         membership.store_run();
-        membership.spread_own_card();
+        membership.spread_own_card(step.now.time);
         for (id, kept) in restored.members {
             membership.restore(step, id, kept);
         }
@@ -219,7 +219,7 @@ impl Membership {
     /// Changes the nick on this node's card.
     pub fn set_nick(&mut self, step: &mut Step, nick: String) {
         if self.begin(step) && self.own.set_nick(nick) {
-            self.spread_own_card();
+            self.spread_own_card(step.now.time);
         }
     }
 

@@ -115,7 +115,7 @@ impl Membership {
         }
         self.news.at = None;
         let waiting = std::mem::take(&mut self.news.waiting);
-        let audience = self.audience();
+        let audience = self.audience(step.now.time);
         for (subject, item) in waiting {
             let Some(entry) = self.members.get(&subject) else { continue };
             let frame = match item.tick {

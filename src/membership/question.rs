@@ -18,6 +18,8 @@ const LONG_DOUBT: Duration = Duration::from_secs(1);
 const DOUBTS_PER_BEAT_MAX: usize = 8;
 /// Whoever asked is told of the next tick if that comes within this time: then it asks for the second time, or asks no more.
 const ASKED_FOR: Duration = Duration::from_secs(2);
+/// However many ask about a member, it is looked for once in this time (a guess).
+const LOOK_GAP: Duration = Duration::from_millis(500);
 /// Of one member: all that watch it, and some who look for it without.
 const ASKERS_MAX: usize = 8;
 /// Members about whom others wait to hear from this node (a guess).
@@ -26,26 +28,39 @@ const ASKED_ABOUT_MAX: usize = 256;
 /// Who waits to hear from this node whether it hears a member.
 #[derive(Debug, Default)]
 pub struct Askers {
-    by_subject: BTreeMap<MemberId, BTreeMap<MemberId, Time>>,
+    by_subject: BTreeMap<MemberId, Asked>,
+}
+
+#[derive(Debug, Default)]
+struct Asked {
+    /// Each until then.
+    by: BTreeMap<MemberId, Time>,
+    looked: Option<Time>,
 }
 
 impl Askers {
-    fn add(&mut self, now: Time, subject: MemberId, asker: MemberId) {
+    /// Notes that `asker` waits; says whether the member is to be looked for on that.
+    fn add(&mut self, now: Time, subject: MemberId, asker: MemberId) -> bool {
         if self.by_subject.len() >= ASKED_ABOUT_MAX {
-            self.by_subject.retain(|_, askers| askers.values().any(|&until| until > now));
+            self.by_subject.retain(|_, asked| asked.by.values().any(|&until| until > now));
         }
-        if self.by_subject.len() < ASKED_ABOUT_MAX || self.by_subject.contains_key(&subject) {
-            let askers = self.by_subject.entry(subject).or_default();
-            askers.retain(|_, until| *until > now);
-            if askers.len() < ASKERS_MAX {
-                askers.insert(asker, now + ASKED_FOR);
-            }
+        if self.by_subject.len() >= ASKED_ABOUT_MAX && !self.by_subject.contains_key(&subject) {
+            return false;
         }
+        let asked = self.by_subject.entry(subject).or_default();
+        asked.by.retain(|_, until| *until > now);
+        if asked.by.len() >= ASKERS_MAX && !asked.by.contains_key(&asker) {
+            return false;
+        }
+        asked.by.insert(asker, now + ASKED_FOR);
+        let looks = asked.looked.is_none_or(|at| now.since(at) >= LOOK_GAP);
+        asked.looked = if looks { Some(now) } else { asked.looked };
+        looks
     }
 
     fn take(&mut self, now: Time, subject: MemberId) -> impl Iterator<Item = MemberId> {
-        let askers = self.by_subject.remove(&subject).unwrap_or_default();
-        askers.into_iter().filter(move |&(_, until)| until > now).map(|(asker, _)| asker)
+        let asked = self.by_subject.remove(&subject).unwrap_or_default();
+        asked.by.into_iter().filter(move |&(_, until)| until > now).map(|(asker, _)| asker)
     }
 }
 
@@ -64,8 +79,8 @@ impl Membership {
         }
     }
 
-    /// `peer` does not hear somebody, and asks. Whoever is asked says what it heard itself, or one liar's word would come from all
-    /// sides; and where that is old it looks, since it may be the only one whom the member can talk with.
+    /// `peer` does not hear somebody, and asks. Whoever is asked says what it hears itself, or one liar's word would come from all
+    /// sides. Where that is old it looks first: it may be the only one with whom the member can talk, or hear it no more.
     pub(super) fn handle_question(&mut self, step: &mut Step, peer: MemberId, subject: MemberId, run: Run) {
         let now = step.now.time;
         if subject == self.own.id() {
@@ -85,24 +100,29 @@ impl Membership {
         if entry.presence == Some(Presence::Unreachable) || tick == NO_TICK {
             return;
         }
-        self.contradict(step, subject, tick, peer, peer);
-        if !is_fresh && self.members.get_mut(&peer).is_some_and(|entry| entry.near_mut().budget.spend_answer(now)) {
-            self.askers.add(now, subject, peer);
+        if is_fresh {
+            self.contradict(step, subject, tick, peer, peer);
+        }
+        let may_wait = self.members.get_mut(&peer).is_some_and(|entry| entry.near_mut().budget.spend_answer(now));
+        // To one that knows the tick already the next one is news.
+        if may_wait && self.askers.add(now, subject, peer) && !is_fresh {
             if self.watch.open().contains(&subject) {
-                self.look_over_session(step, subject);
+                self.send_heartbeat(step, subject, false);
             } else {
                 self.want_link(now, subject);
             }
         }
     }
 
-    /// Somebody does not hear a member with which this node has a session, but which shows it no heartbeats: it asks for one. What
-    /// comes is told to whoever asked or reported it.
-    pub(super) fn look_over_session(&mut self, step: &Step, subject: MemberId) {
-        let now = step.now.time;
-        let is_silent = self.members.get(&subject).is_some_and(|entry| !entry.near().link.is_ticking(now));
-        if is_silent && self.watch.open().contains(&subject) {
-            self.send_heartbeat(step, subject, false);
+    /// Whoever was asked about a member hears it: with that this node is quiet about it, and where nothing else stands against it looks
+    /// for it no more.
+    pub(super) fn take_answer(&mut self, now: Time, subject: MemberId, by: MemberId) {
+        let Some(entry) = self.members.get_mut(&subject).filter(|entry| entry.near().link.awaits_word()) else {
+            return;
+        };
+        entry.near_mut().link.trust(now, by);
+        if entry.presence == Some(Presence::Alive) && !entry.near().case.has_reports() {
+            self.undoubt(subject);
         }
     }
 

@@ -59,7 +59,7 @@ impl Membership {
     /// Passes on what waits.
     pub(super) fn pass_on_all(&mut self, now: Time) {
         self.relay.went = Some(now);
-        let audience = self.audience();
+        let audience = self.audience(now);
         for (frame, except) in std::mem::take(&mut self.relay.waiting) {
             for &to in audience.iter().filter(|to| !except.contains(to)) {
                 self.send(to, frame.clone());

@@ -4,6 +4,8 @@
 //! Ticks and reports are not signed. A word counts as that of the member whose session it came over; no tick
 //! is believed that its owner cannot have reached; and whom this node hears itself, nobody talks it out of.
 
+use std::collections::BTreeSet;
+
 use tracing::{debug, trace};
 
 use super::Membership;
@@ -93,7 +95,7 @@ impl Membership {
         if entry.presence == Some(Presence::Unreachable) {
             return;
         }
-        if !entry.near().link.is_plausible(now, tick) {
+        if !entry.near().link.is_accusable(now, tick) {
             self.answer_impossible(step, subject, by, via);
             return;
         }
@@ -121,7 +123,6 @@ impl Membership {
         if by == via && !is_followed {
             entry.near_mut().case.unfollow(by);
         }
-        let is_to_come = tick > entry.near().link.tick && entry.near().link.is_live(now);
         // Whoever can contradict answers it instead of passing it on.
         let relays = newer.is_none() && entry.count_relay(now, tick, news);
         self.disputed.insert(subject);
@@ -139,10 +140,13 @@ impl Membership {
             self.contradict(step, subject, tick, by, via);
         }
         if relays {
-            // It names a tick to come of somebody who is heard: the next one does not refute it, but the member can get ahead of it.
-            let knowing = if is_to_come { &[via, by][..] } else { &[via, by, subject] };
-            self.relay(now, knowing, MembershipFrame::Report(Report { by, open: report }));
-            self.look_over_session(step, subject);
+            let frame = MembershipFrame::Report(Report { by, open: report });
+            // The next heartbeat may be a second off, a tick to come would outlast it, and of one that shows this node none there is
+            // none: but the member can get ahead of what is said of it, and whoever hears that says so.
+            if self.watch.open().contains(&subject) {
+                self.send(subject, frame.clone());
+            }
+            self.relay(now, &[via, by, subject], frame);
         }
         if joins {
             self.report(step, subject, 0);
@@ -172,21 +176,27 @@ impl Membership {
     /// and says so to them and to those who were told.
     pub(super) fn answer_refuted(&mut self, step: &Step, subject: MemberId, known: u64, tick: u64) {
         let me = self.own.id();
+        let voices = self.answer_voices(subject, known, tick, me);
+        if !voices.is_empty() {
+            debug!(?subject, tick, voices = voices.len(), "contradicting what was reported before");
+            let except: Vec<_> = voices.into_iter().chain([subject]).collect();
+            self.tell_on(step, &except, subject, tick, me);
+        }
+    }
+
+    /// `by` knows a tick that refutes reports at `known` or a newer one: those who said so here hear it, watched or not. Gives all
+    /// whose word that was.
+    fn answer_voices(&mut self, subject: MemberId, known: u64, tick: u64, by: MemberId) -> BTreeSet<MemberId> {
         let Some(entry) = self.members.get(&subject) else {
-            return;
+            return BTreeSet::new();
         };
         let (run, mut voices) = (entry.run(), entry.near().case.refuted_by(known, tick));
-        voices.remove(&me);
-        if voices.is_empty() {
-            return;
-        }
-        debug!(?subject, tick, voices = voices.len(), "contradicting what was reported before");
+        voices.remove(&self.own.id());
+        voices.remove(&by);
         for to in voices.intersection(self.watch.open()).copied().collect::<Vec<_>>() {
-            self.send(to, MembershipFrame::Contradiction { subject, run, tick, by: me });
+            self.send(to, MembershipFrame::Contradiction { subject, run, tick, by });
         }
-        voices.insert(subject);
-        let except: Vec<_> = voices.into_iter().collect();
-        self.tell_on(step, &except, subject, tick, me);
+        voices
     }
 
     /// `by` knows a newer tick, says `via`. Says whether that was taken for a word at all.
@@ -243,10 +253,13 @@ impl Membership {
                 let basis =
                     vec![entry.card_evidence(step.now.wall), evidence(EvidenceKind::Heard, "knows this tick of it")];
                 self.revive(step, subject, basis);
+                self.rely_on_asking(now, [by, via], subject);
             }
             Some(Presence::Unreachable) if newer => {
                 let basis = vec![evidence(EvidenceKind::Contradiction, "knows a newer tick")];
                 self.revive(step, subject, basis);
+                self.rely_on(via, subject);
+                self.rely_on_asking(now, [by, via], subject);
             }
             // Not heard since this node started, but somebody else hears it.
             Some(Presence::Suspect) if newer && entry.near().suspected_tick.is_none() => {
@@ -262,10 +275,15 @@ impl Membership {
         if adopts {
             debug!(?subject, ?by, tick, "adopting a newer tick; quiet");
         }
+        let mut knowing = vec![via, by, subject];
+        if refutes && newer {
+            // Who said so may have its only session with this node.
+            knowing.extend(self.answer_voices(subject, verdict.tick, tick, by));
+        }
         if tells && is_first {
-            self.tell_first(step, &[via, by, subject], subject, tick, by);
+            self.tell_first(step, &knowing, subject, tick, by);
         } else if tells {
-            self.tell_on(step, &[via, by, subject], subject, tick, by);
+            self.tell_on(step, &knowing, subject, tick, by);
         } else {
             self.news.is_known(subject, tick, false, via);
         }
@@ -373,7 +391,7 @@ impl Membership {
         if entry.run() != run || entry.has_left() {
             return;
         }
-        if !entry.near().link.is_plausible(now, tick) {
+        if !entry.near().link.is_accusable(now, tick) {
             self.answer_impossible(step, subject, via, via);
             return;
         }
@@ -445,6 +463,7 @@ impl Membership {
             mostly_deaf,
         };
         entry.near_mut().link.reporting = true;
+        entry.near_mut().case.make_room_for(me);
         entry.near_mut().case.accuse(me, me, report, now.time, now.wall);
         self.disputed.insert(subject);
         debug!(?subject, tick = report.tick, probes, mostly_deaf, "reporting");
@@ -455,7 +474,7 @@ impl Membership {
         let is_open = entry.near().link.is_open();
         self.reporting.insert(subject);
         let frame = MembershipFrame::Report(Report { by: me, open: report });
-        for to in self.audience() {
+        for to in self.audience(now.time) {
             self.send(to, frame.clone());
         }
         if !is_open {
@@ -477,7 +496,7 @@ impl Membership {
         entry.note_withdrawal(evidence);
         debug!(?subject, tick, "withdrawing");
         if was_told {
-            for to in self.audience() {
+            for to in self.audience(step.now.time) {
                 self.send(to, MembershipFrame::Withdrawal { subject, run, tick });
             }
         }

@@ -121,6 +121,13 @@ impl Watch {
         self.rings.would_watch(id)
     }
 
+    /// Whether one more member is looked for in this heartbeat on the word of one other.
+    pub fn takes_turn_for_another(&mut self) -> bool {
+        let has_turn = self.doubted_as_others < DOUBTED_AS_OTHERS_MAX;
+        self.doubted_as_others += usize::from(has_turn);
+        has_turn
+    }
+
     fn wants(&self, id: MemberId) -> bool {
         self.watched.contains(&id) || self.rings.touched().contains(&id) || self.wanted.contains_key(&id)
     }
@@ -139,10 +146,11 @@ impl Membership {
     }
 
     /// Those to whom news are told first, and who pass them on: whom this node watches. One that has just come, or
-    /// lost all of those, tells whomever it can.
-    pub(super) fn audience(&self) -> Vec<MemberId> {
+    /// hears none of those, tells whomever it can.
+    pub(super) fn audience(&self, now: Time) -> Vec<MemberId> {
         let near: Vec<_> = self.watch.watched.intersection(&self.watch.open).copied().collect();
-        if near.is_empty() { self.connected() } else { near }
+        let is_heard = |id: &MemberId| self.members.get(id).is_some_and(|entry| entry.near().link.is_live(now));
+        if near.iter().any(is_heard) { near } else { self.connected() }
     }
 
     /// Who watches a member, this node left out. It costs a look at all members.
@@ -417,8 +425,17 @@ impl Membership {
 
     fn next_to_doubt(&self, now: Time, all: bool) -> Option<MemberId> {
         let beyond = (self.watch.sweep_after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
-        let is_due =
-            |entry: &Entry| entry.seated && !entry.near().link.is_observed() && !entry.near().link.is_live(now);
+        let heard_lately = |by: &MemberId| {
+            let heard = self.members.get(by).and_then(|entry| entry.near().link.heard);
+            heard.is_some_and(|(at, _)| now.since(at) < UNUSED_LINK)
+        };
+        let is_due = |entry: &Entry| {
+            let link = &entry.near().link;
+            entry.seated
+                && !link.is_observed()
+                && !link.is_live(now)
+                && !link.spoken_for.is_some_and(|by| heard_lately(&by))
+        };
         if all {
             return self.members.range(beyond).find(|(_, entry)| is_due(entry)).map(|(&id, _)| id);
         }
@@ -442,9 +459,8 @@ impl Membership {
         if self.redial.is_hurried(now) {
             return;
         }
-        let has_turn = self.deaf.is_deaf() || self.watch.doubted_as_others < DOUBTED_AS_OTHERS_MAX;
+        let has_turn = self.deaf.is_deaf() || self.watch.takes_turn_for_another();
         if has_turn && self.watch.doubted.len() < DOUBTED_MAX {
-            self.watch.doubted_as_others += 1;
             self.doubt(now, id);
         }
     }
@@ -471,6 +487,28 @@ impl Membership {
             && let Some(entry) = self.members.get_mut(&id)
         {
             entry.near_mut().link.undoubt();
+        }
+    }
+
+    /// `by` knows that a member is there which this node had found silent. To a node that hears hardly anybody, and looks for all, the
+    /// word of whom it hears is all there is: for as long as it hears that one, it looks for the member no more, or would find it
+    /// silent again.
+    pub(super) fn rely_on(&mut self, by: MemberId, id: MemberId) {
+        if self.watch.sweeps_all
+            && let Some(entry) = self.members.get_mut(&id)
+        {
+            entry.near_mut().link.spoken_for = Some(by);
+            self.undoubt(id);
+        }
+    }
+
+    /// A member is there by the word of `words` alone, and is watched: they are asked before it is reported again.
+    pub(super) fn rely_on_asking(&mut self, now: Time, words: [MemberId; 2], id: MemberId) {
+        let unheard = |entry: &&mut Entry| entry.near().link.is_observed() && !entry.near().link.is_live(now);
+        if let Some(entry) = self.members.get_mut(&id).filter(unheard) {
+            for by in words {
+                entry.near_mut().link.trust_for_now(now, by);
+            }
         }
     }
 

@@ -94,7 +94,7 @@ fn a_report_that_may_not_count_yet_does_not_lapse_before_it_may() {
 fn a_doubt_outlives_the_run_of_who_raised_it_by_moments_only() {
     let (mut world, names) = World::room(2, 68);
     slander(&mut world, &["m5"], "m60", "m40", 0);
-    world.run(ms(120));
+    world.run(ms(30));
     let is_doubted = names.iter().any(|at| world.presence(at, "m40") == Some(Presence::Suspect));
     assert!(is_doubted, "the lie went round");
     world.restart("m60");
@@ -102,21 +102,120 @@ fn a_doubt_outlives_the_run_of_who_raised_it_by_moments_only() {
     assert!(took.is_some(), "nobody settled it");
 }
 
+/// A room of which `m1` can talk with `m2` alone, once these two have found each other.
+fn with_a_bridge(seed: u8, size: usize) -> (World, Vec<&'static str>) {
+    let (mut world, names) = World::room(seed, size);
+    for name in names.iter().filter(|name| !["m1", "m2"].contains(name)) {
+        world.cut_both("m1", name);
+    }
+    world.run(secs(60));
+    world.forget_events();
+    (world, names)
+}
+
+fn called_gone_by_others(world: &World) -> Vec<(&'static str, &'static str)> {
+    world.called_gone().into_iter().filter(|(at, _)| *at != "m1").collect()
+}
+
 #[test]
 fn a_member_that_one_other_alone_can_talk_with_stays() {
     for (seed, size) in [(0, 8), (1, 11), (2, 20), (3, 64), (4, 80)] {
-        let (mut world, names) = World::room(seed, size);
-        let (bridge, lone) = ("m2", "m1");
-        for name in names.iter().filter(|name| ![bridge, lone].contains(name)) {
-            world.cut_both(lone, name);
-        }
-        // Where not each pair keeps a session the two must find each other first.
-        world.run(secs(if size > 64 { 60 } else { 0 }));
-        world.forget_events();
+        let (mut world, _) = with_a_bridge(seed, size);
         world.run(secs(180));
-        let others: Vec<_> = world.called_gone().into_iter().filter(|(at, _)| *at != lone).collect();
-        assert_eq!(others, [], "of {size}");
+        assert_eq!(called_gone_by_others(&world), [], "of {size}");
     }
+}
+
+#[test]
+fn who_can_talk_with_one_other_alone_takes_its_word_for_the_rest() {
+    for (seed, size) in [(0, 11), (1, 20), (2, 68)] {
+        let (mut world, names) = with_a_bridge(seed, size);
+        world.run(secs(60));
+        world.forget_events();
+        world.run(secs(120));
+        assert_eq!(world.called_gone(), [], "of {size}");
+        let there = world.present("m1");
+        assert!(names.iter().all(|name| there.contains(name)), "of {size}: {there:?}");
+    }
+}
+
+#[test]
+fn one_lie_about_a_member_that_one_other_alone_can_talk_with_is_refuted() {
+    for seed in 0..6 {
+        let (mut world, names) = with_a_bridge(seed, 20);
+        world.run(ms(u64::from(seed) * 170));
+        slander(&mut world, &names, "m7", "m1", 0);
+        world.run(secs(15));
+        assert_eq!(called_gone_by_others(&world), [], "seed {seed}");
+    }
+}
+
+#[test]
+fn a_report_at_the_last_tick_that_is_believed_is_refuted_too() {
+    for (seed, ahead) in [(0, 6), (1, 7), (2, 8), (3, 9)] {
+        let (mut world, names) = World::room(seed, 68);
+        slander(&mut world, &names, "m7", "m12", ahead);
+        world.run(secs(6));
+        assert_eq!(world.called_gone(), [], "{ahead} ahead");
+    }
+}
+
+#[test]
+fn two_names_of_one_liar_are_refuted_before_they_make_a_verdict() {
+    for seed in 0..6 {
+        let (mut world, names) = World::room(seed, 68);
+        world.run(ms(u64::from(seed) * 170));
+        for liar in ["m7", "m8"] {
+            slander(&mut world, &names[20..22], liar, "m12", 0);
+        }
+        world.run(secs(5));
+        assert_eq!(world.called_gone(), [], "seed {seed}");
+    }
+}
+
+#[test]
+fn a_doubt_about_one_whom_this_node_cannot_talk_with_ends_with_an_answer() {
+    let mut bench = Bench::crowded();
+    let far = bench.far();
+    let subject = identity(&far).id();
+    let now = bench.now;
+    bench.machine.doubt_on_hearsay(now, subject);
+    let is_looked_for = |bench: &Bench| bench.machine.watch.observed().any(|id| id == subject);
+    assert!(is_looked_for(&bench));
+    let mut ends = false;
+    for tick in 40..46 {
+        bench.pass(secs(1));
+        for name in ["bo", "mal"] {
+            bench.beat(name, tick);
+        }
+        let by = identity("bo").id();
+        bench.frame("bo", MembershipFrame::Contradiction { subject, run: run(100), tick: 3, by });
+        ends |= !is_looked_for(&bench);
+    }
+    assert!(ends, "bo hears it");
+    assert_eq!(bench.presence(&far), Some(Presence::Alive));
+}
+
+#[test]
+fn whoever_is_asked_about_one_that_it_heard_long_ago_looks_before_it_answers() {
+    let mut bench = Bench::new();
+    let subject = identity("bo").id();
+    let mal = identity("mal").id();
+    bench.pass(ms(1_900));
+    bench.outputs.clear();
+    let words = |bench: &Bench, tick| {
+        let by = identity("ana").id();
+        let frame = MembershipFrame::Contradiction { subject, run: run(100), tick, by };
+        bench.outputs.iter().filter(|output| **output == Output::Send { to: mal, frame: frame.clone() }).count()
+    };
+    bench.frame("mal", MembershipFrame::Question { subject, run: run(100) });
+    let asks = |output: &Output| match output {
+        Output::Send { to, frame: MembershipFrame::Heartbeat(heartbeat) } => *to == subject && heartbeat.wants_answer,
+        _ => false,
+    };
+    assert!(bench.outputs.iter().any(asks) && words(&bench, 10) == 0);
+    bench.beat("bo", 16);
+    assert_eq!(words(&bench, 16), 1);
 }
 
 /// What `bo` and `mal` reported of the member and called it unreachable for, as `bo` passes it on.
