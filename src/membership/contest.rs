@@ -34,8 +34,9 @@ impl Membership {
         let is_doubtful = accused.is_some_and(|entry| {
             tick <= TICK_MAX && !entry.near().link.is_live(now) && !entry.near().link.is_plausible(now, tick)
         });
+        let is_answer = by == via && self.members.get(&subject).is_some_and(|entry| entry.near().link.awaits_word());
         let is_taken = self.handle_told(step, subject, run, tick, by, via);
-        if is_taken && by == via {
+        if is_taken && is_answer {
             self.take_answer(now, subject, by);
         }
         if is_doubtful {

@@ -117,7 +117,7 @@ impl Membership {
     /// Whoever was asked about a member hears it: with that this node is quiet about it, and where nothing else stands against it looks
     /// for it no more.
     pub(super) fn take_answer(&mut self, now: Time, subject: MemberId, by: MemberId) {
-        let Some(entry) = self.members.get_mut(&subject).filter(|entry| entry.near().link.awaits_word()) else {
+        let Some(entry) = self.members.get_mut(&subject) else {
             return;
         };
         entry.near_mut().link.trust(now, by);
