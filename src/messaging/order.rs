@@ -54,6 +54,9 @@ impl Messaging {
                 }
             }
         };
+        if self.log.author(author).is_some_and(|known| known.untold().is_empty()) {
+            self.tell_holes_left(step, author);
+        }
         self.tell_author(step, author);
         match self.log.author(author).and_then(Author::deadline) {
             Some(deadline) => self.timers.set(Timer::Hold(author), deadline),

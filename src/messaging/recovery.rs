@@ -94,6 +94,8 @@ pub(super) struct Quest {
     pub finished: Option<Time>,
     /// How often it was opened again before it had rested.
     pub reopened: u32,
+    /// It is finished, and left holes for which nothing waits to be told in their turn.
+    pub leaves_holes: bool,
 }
 
 /// What a peer said when it was asked for messages of a run, and did not give them.
@@ -131,7 +133,7 @@ impl Recovery {
 
 impl Quest {
     fn new(due: Time, cause: Option<Cause>) -> Self {
-        Self { due, cause, asked: Vec::new(), round: BTreeMap::new(), finished: None, reopened: 0 }
+        Self { due, cause, asked: Vec::new(), round: BTreeMap::new(), finished: None, reopened: 0, leaves_holes: false }
     }
 
     /// What was said of all of `missing`, by those who were asked for all of it.
@@ -379,6 +381,7 @@ impl Messaging {
     fn finish_quest(&mut self, step: &mut Step, author: MemberId, run: Run, holes: &[(Seq, Seq)]) {
         let Some(quest) = self.recovery.quests.get_mut(&(author, run)) else { return };
         quest.finished = Some(step.now.time);
+        quest.leaves_holes = false;
         let cause = step.cause.or(quest.cause);
         // What is held back gives up what is missing before it. The others are left of an earlier run of this node, or came to be
         // known by what was told late, or by what a later run names.
@@ -387,8 +390,7 @@ impl Messaging {
             if known.untold().range((run, 0)..(run, first)).next().is_some() {
                 // Its turn is after those.
                 if let Some(quest) = self.recovery.quests.get_mut(&(author, run)) {
-                    (quest.finished, quest.due) = (None, step.now.time + HOLD);
-                    self.timers.set_earlier(Timer::Seek, quest.due);
+                    quest.leaves_holes = true;
                 }
                 continue;
             }
@@ -399,6 +401,18 @@ impl Messaging {
             self.tell_gap(step, (author, run, first), last.min(told), cause);
         }
         self.gated.insert(author);
+    }
+
+    /// Nothing of the author is held back any more: the holes that quests left are gaps.
+    pub(super) fn tell_holes_left(&mut self, step: &mut Step, author: MemberId) {
+        let lowest = Run { incarnation: 0, boot: 0 };
+        let quests = self.recovery.quests.range((author, lowest)..).take_while(|(key, _)| key.0 == author);
+        let leave = |quest: &Quest| quest.leaves_holes && quest.finished.is_some();
+        let runs: Vec<Run> = quests.filter(|(_, quest)| leave(quest)).map(|(key, _)| key.1).collect();
+        for run in runs {
+            let holes = self.holes(author, run);
+            self.finish_quest(step, author, run, &holes);
+        }
     }
 
     /// Pulls the next of what peers offered, if there is any.
