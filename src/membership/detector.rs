@@ -73,8 +73,6 @@ pub struct Link {
     next_tick_at: Time,
     /// Others who watch the member are asked about it before its silence counts: this node does not watch it.
     asks_first: bool,
-    /// By whose word it is there, where this node hears hardly anybody and had found it silent.
-    pub spoken_for: Option<MemberId>,
     /// What came lately of its heartbeats.
     pub beats: Beats,
     /// When a heartbeat of its own accord came: who sends them watches this node.
@@ -128,7 +126,6 @@ impl Link {
             word_asked: 0,
             next_tick_at: now,
             asks_first: false,
-            spoken_for: None,
             beats: Beats::new(),
             beaten: None,
             ask_at: None,
@@ -143,7 +140,6 @@ impl Link {
             && self.tick == 0
             && self.contradictors.is_empty()
             && self.ask_at.is_none()
-            && self.spoken_for.is_none()
     }
 
     pub fn open(&mut self) {
@@ -170,7 +166,6 @@ impl Link {
             self.silent_from = self.heard.map(|(at, _)| at);
         }
         self.heard = Some((now, wall));
-        self.spoken_for = None;
         self.restart(now);
         self.is_fresh = true;
         self.contradictors.clear();

@@ -61,6 +61,8 @@ pub struct Watch {
     sweep_at: Option<Time>,
     /// It looks for all of them, or did so a moment ago and is still cut off.
     sweeps_all: bool,
+    /// Whom it found silent meanwhile and who is there by the word of another, and by whose.
+    spoken_for: BTreeMap<MemberId, MemberId>,
     /// And it has looked for each of them once since then.
     went_round: bool,
     /// Of whom another one calls unreachable, looked for since the last heartbeat.
@@ -81,6 +83,7 @@ impl Watch {
             link_up_at: None,
             sweep_at: Some(now),
             sweeps_all: false,
+            spoken_for: BTreeMap::new(),
             went_round: false,
             doubted_as_others: 0,
             sweep_after: None,
@@ -290,6 +293,7 @@ impl Membership {
     pub(super) fn forget_link(&mut self, id: MemberId) {
         self.renew_link(id);
         self.watch.wanted.remove(&id);
+        self.watch.spoken_for.remove(&id);
     }
 
     pub(super) fn connect_if_wanted(&mut self, now: Time, id: MemberId) {
@@ -392,6 +396,7 @@ impl Membership {
         // Who is found by others in its place is no reason to leave off: what this node finds is known to itself only.
         let all = is_lost || (self.watch.sweeps_all && self.deaf.is_deaf());
         if self.watch.sweeps_all && !all {
+            self.watch.spoken_for.clear();
             self.believe_again(step);
         }
         self.watch.went_round &= self.watch.sweeps_all && all;
@@ -429,15 +434,12 @@ impl Membership {
             let heard = self.members.get(by).and_then(|entry| entry.near().link.heard);
             heard.is_some_and(|(at, _)| now.since(at) < UNUSED_LINK)
         };
-        let is_due = |entry: &Entry| {
-            let link = &entry.near().link;
-            entry.seated
-                && !link.is_observed()
-                && !link.is_live(now)
-                && !link.spoken_for.is_some_and(|by| heard_lately(&by))
-        };
+        let is_due =
+            |entry: &Entry| entry.seated && !entry.near().link.is_observed() && !entry.near().link.is_live(now);
         if all {
-            return self.members.range(beyond).find(|(_, entry)| is_due(entry)).map(|(&id, _)| id);
+            let spoken_for = |id| self.watch.spoken_for.get(id).is_some_and(heard_lately);
+            let next = self.members.range(beyond).find(|&(id, entry)| is_due(entry) && !spoken_for(id));
+            return next.map(|(&id, _)| id);
         }
         self.restored.range(beyond).find(|id| self.members.get(id).is_some_and(is_due)).copied()
     }
@@ -494,10 +496,8 @@ impl Membership {
     /// word of whom it hears is all there is: for as long as it hears that one, it looks for the member no more, or would find it
     /// silent again.
     pub(super) fn rely_on(&mut self, by: MemberId, id: MemberId) {
-        if self.watch.sweeps_all
-            && let Some(entry) = self.members.get_mut(&id)
-        {
-            entry.near_mut().link.spoken_for = Some(by);
+        if self.watch.sweeps_all {
+            self.watch.spoken_for.insert(id, by);
             self.undoubt(id);
         }
     }
