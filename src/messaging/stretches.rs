@@ -1,8 +1,6 @@
 //! Which stretches of an ordered list came, where the list comes in parts and parts are lost. Owns how parts of several tellings
 //! add up to the whole; knows nothing of what the list says.
 
-use std::collections::BTreeMap;
-
 use crate::base::{MemberId, Run};
 
 /// What frontiers are ordered by.
@@ -21,39 +19,51 @@ pub(super) enum End {
     Last,
 }
 
-/// What came, as stretches that do not touch: from after a key, or from the beginning, to an end.
-#[derive(Debug, Default)]
-pub(super) struct Stretches {
-    came: BTreeMap<Option<Key>, End>,
+/// What came of a list; of one that is whole nothing more is kept, since that is what nearly all are.
+#[derive(Debug)]
+pub(super) enum Stretches {
+    /// In order, none touching another: each from after a key, or from the beginning, to an end.
+    Apart(Vec<(Option<Key>, End)>),
+    Whole,
+}
+
+impl Default for Stretches {
+    fn default() -> Self {
+        Self::Apart(Vec::new())
+    }
 }
 
 impl Stretches {
     /// All that the list has after `after` is here as far as `end`.
     pub fn add(&mut self, after: Option<Key>, end: End) {
-        let (mut from, mut to) = (after, end);
-        // Those that it overlaps or touches become one with it.
-        let joins =
-            |&(&first, &last): &(&Option<Key>, &End)| first.is_none_or(|key| End::At(key) <= to) && reaches(last, from);
-        let joined: Vec<(Option<Key>, End)> =
-            self.came.iter().filter(joins).map(|(&first, &last)| (first, last)).collect();
-        if joined.is_empty() && self.came.len() >= STRETCHES_MAX {
+        let Self::Apart(apart) = self else { return };
+        // Those that it overlaps or touches become one with it: they lie beside each other.
+        let first = apart.partition_point(|&(_, last)| !reaches(last, after));
+        let beyond = apart.partition_point(|&(from, _)| reaches(end, from));
+        let joined = apart.get(first..beyond).unwrap_or_default();
+        if joined.is_empty() && apart.len() >= STRETCHES_MAX {
             return;
         }
-        for (first, last) in joined {
-            self.came.remove(&first);
-            (from, to) = (from.min(first), to.max(last));
+        let from = joined.first().map_or(after, |&(from, _)| from.min(after));
+        let to = joined.last().map_or(end, |&(_, last)| last.max(end));
+        if (from, to) == (None, End::Last) {
+            *self = Self::Whole;
+        } else {
+            apart.splice(first..beyond, [(from, to)]);
         }
-        self.came.insert(from, to);
     }
 
     /// Whether it has come what the list says of `key`, were it nothing.
     pub fn holds(&self, key: Key) -> bool {
-        self.came.range(..Some(key)).next_back().is_some_and(|(_, &end)| End::At(key) <= end)
+        match self {
+            Self::Apart(apart) => apart.iter().any(|&(from, to)| from < Some(key) && End::At(key) <= to),
+            Self::Whole => true,
+        }
     }
 
     /// Whether nothing is missing of the list.
     pub fn is_whole(&self) -> bool {
-        self.came.get(&None) == Some(&End::Last)
+        matches!(self, Self::Whole)
     }
 }
 
@@ -110,7 +120,9 @@ mod tests {
             for n in 1..60 {
                 prop_assert_eq!(came.holds(key(n)), covers(n), "{}", n);
             }
-            prop_assert!(came.came.len() <= STRETCHES_MAX);
+            if let Stretches::Apart(apart) = &came {
+                prop_assert!(apart.len() <= STRETCHES_MAX && apart.windows(2).all(|pair| !reaches(pair[0].1, pair[1].0)));
+            }
         }
     }
 }
