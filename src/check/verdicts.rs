@@ -5,8 +5,8 @@
 //! |---|---|
 //! | left | a leave of that run, by the member itself |
 //! | suspect | a report; or, at the start, what was restored; or a card of a higher run that nobody vouches for yet |
-//! | unreachable | two reports by different members, over different sessions, neither mostly deaf, that stood for 0.8 s; or one that stood for 2.75 s; or somebody's verdict with its reports, where this node is silent on the member too |
-//! | alive | a tick heard, by this node or another; a contradiction newer than what the member was accused of, or any where all its accusers were mostly deaf; a withdrawal; a card of a higher run than before |
+//! | unreachable | two reports by different members, over different sessions, neither mostly deaf, that stood for 0.8 s; or one that stood for 2.75 s; or somebody's verdict with its reports, of one whom this node did not hold present, and is silent on too |
+//! | alive | a tick heard by this node; one heard of, or a contradiction, newer than what the member was accused of, or any where all its accusers were mostly deaf; a withdrawal, of one who was suspect; a card of a higher run than before, and nothing else of one who left |
 //!
 //! It is another implementation than `membership`'s, on purpose. It cannot cry wolf: only what an event itself shows counts,
 //! and of what was told before only the state and the ticks in it. Reports are timed by the node's own wall clock,
@@ -160,13 +160,19 @@ impl Claim<'_> {
             // Another nick on its card.
             return Ok(());
         }
+        if before.is_some_and(|told| told.state == Presence::Left && told.incarnation == self.incarnation)
+            && self.state != Presence::Left
+            && !self.has_risen(before)
+        {
+            return Err("in a run that it had left".to_owned());
+        }
         let follows = match self.state {
             Presence::Left => self.items(EvidenceKind::Leave).any(|leave| leave.by == self.subject),
             Presence::Suspect => {
                 let is_restored = before.is_none() && self.has(EvidenceKind::Restored);
                 is_restored || self.standing().next().is_some() || self.has_risen(before)
             }
-            Presence::Unreachable => self.is_condemned(),
+            Presence::Unreachable => self.is_condemned(before),
             Presence::Alive => self.is_cleared(before, has_liars) || self.has_risen(before),
         };
         let shown: Vec<&str> = self.evidence.iter().map(|item| item.detail.as_str()).collect();
@@ -208,7 +214,7 @@ impl Claim<'_> {
         self.items(EvidenceKind::Card).any(risen)
     }
 
-    fn is_condemned(&self) -> bool {
+    fn is_condemned(&self, before: Option<Told>) -> bool {
         let is_dated_before_a_jump =
             |report: &Evidence| self.was_set_back && report.at.0 > self.at_ms.saturating_add(FORGIVEN_MS);
         let stood = |report: &Evidence, ms: u64| {
@@ -224,12 +230,17 @@ impl Claim<'_> {
                 are_two && [one, other].iter().all(|report| !report.mostly_deaf && stood(report, PAIR_MS))
             })
         });
-        let taken_over = self.items(EvidenceKind::Report).filter(|item| item.verdict).any(|verdict| {
-            verdict.by != self.subject
-                && Some(verdict.by) != self.observer
-                && self.reports().any(|report| report.tick <= verdict.tick)
-                && self.items(EvidenceKind::Silence).any(|silence| Some(silence.by) == self.observer)
+        // Whoever holds it present weighs the reports of a verdict, and no more.
+        let is_held = before.is_some_and(|told| {
+            told.incarnation == self.incarnation && matches!(told.state, Presence::Alive | Presence::Suspect)
         });
+        let taken_over = !is_held
+            && self.items(EvidenceKind::Report).filter(|item| item.verdict).any(|verdict| {
+                verdict.by != self.subject
+                    && Some(verdict.by) != self.observer
+                    && self.reports().any(|report| report.tick <= verdict.tick)
+                    && self.items(EvidenceKind::Silence).any(|silence| Some(silence.by) == self.observer)
+            });
         alone || pair || taken_over
     }
 
@@ -238,14 +249,15 @@ impl Claim<'_> {
         let was_unreachable = before.is_some_and(|before| before.state == Presence::Unreachable);
         // Whom this node hears itself nobody talks it out of, whatever ticks others claim; but a verdict takes a newer
         // tick, unless a liar had claimed one that was never sent.
-        let heard = self
-            .items(EvidenceKind::Heard)
-            .any(|heard| !was_unreachable || has_liars || accused.is_none() || heard.tick > accused);
+        let heard = self.items(EvidenceKind::Heard).any(|heard| {
+            let is_own = Some(heard.by) == self.observer;
+            (is_own && !was_unreachable) || has_liars || accused.is_none() || heard.tick > accused
+        });
         // Who was cut off itself when it lost a member takes the word of one that was not, whatever tick that is at: of a
         // member that is not watched only old ones are known.
         let is_by_deaf = was_unreachable && before.is_some_and(|before| before.is_by_deaf);
         let contradicted = self.items(EvidenceKind::Contradiction).any(|item| item.tick > accused || is_by_deaf);
-        heard || contradicted || self.has(EvidenceKind::Withdrawal)
+        heard || contradicted || (!was_unreachable && self.has(EvidenceKind::Withdrawal))
     }
 }
 

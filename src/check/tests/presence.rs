@@ -164,9 +164,64 @@ fn a_clock_that_was_set_forward_and_back_between_two_words_excuses_a_later_date(
 fn a_verdict_is_taken_over_with_its_reports_by_who_is_silent_too() {
     let verdict = |case: &Case| Evidence { verdict: true, ..case.report("dee") };
     let silence = |case: &Case| case.item(EvidenceKind::Silence, "bo", Some(5));
-    assert!(!is_false_verdict(0, |case| vec![verdict(case), silence(case), case.report("cy")]));
-    assert!(is_false_verdict(0, |case| vec![verdict(case), silence(case)]), "it shows no report");
-    assert!(is_false_verdict(0, |case| vec![verdict(case), case.report("cy")]), "bo may hear it");
+    let first = |items: &dyn Fn(&Case) -> Vec<Evidence>| {
+        let mut case = Case { story: Story::of(["ana", "bo", "cy", "dee", "eve"]) };
+        let items = items(&case);
+        case.tell(Presence::Unreachable, items);
+        case.is_false()
+    };
+    assert!(!first(&|case| vec![verdict(case), silence(case), case.report("cy")]));
+    assert!(first(&|case| vec![verdict(case), silence(case)]), "it shows no report");
+    assert!(first(&|case| vec![verdict(case), case.report("cy")]), "bo may hear it");
+    let held = |case: &Case| vec![verdict(case), silence(case), case.report("cy")];
+    assert!(is_false_verdict(0, held), "bo held it present, and weighs the reports");
+}
+
+#[test]
+fn who_left_comes_back_by_a_higher_run_alone() {
+    for (state, kind) in [
+        (Presence::Alive, EvidenceKind::Heard),
+        (Presence::Alive, EvidenceKind::Withdrawal),
+        (Presence::Suspect, EvidenceKind::Report),
+    ] {
+        let mut case = Case::new();
+        let leave = case.item(EvidenceKind::Leave, "ana", None);
+        case.tell(Presence::Left, vec![leave]);
+        let item = case.item(kind, "bo", Some(99));
+        case.tell(state, vec![item]);
+        assert!(case.is_false(), "{state:?} by {kind:?}");
+    }
+}
+
+#[test]
+fn a_report_taken_back_clears_a_doubt_and_no_verdict() {
+    let is_false = |state| {
+        let mut case = Case::new();
+        let reports = vec![case.report("cy")];
+        case.tell(Presence::Suspect, reports.clone());
+        case.story.pass(3_000);
+        case.tell(state, reports);
+        let item = case.item(EvidenceKind::Withdrawal, "cy", Some(5));
+        case.tell(Presence::Alive, vec![item]);
+        case.is_false()
+    };
+    assert!(!is_false(Presence::Suspect));
+    assert!(is_false(Presence::Unreachable));
+}
+
+#[test]
+fn an_old_tick_that_others_know_clears_no_doubt_and_one_heard_here_does() {
+    let is_false = |by, tick| {
+        let mut case = Case::new();
+        let reports = vec![case.report("cy")];
+        case.tell(Presence::Suspect, reports);
+        let item = case.item(EvidenceKind::Heard, by, Some(tick));
+        case.tell(Presence::Alive, vec![item]);
+        case.is_false()
+    };
+    assert!(!is_false("bo", 5));
+    assert!(is_false("dee", 5));
+    assert!(!is_false("dee", 6));
 }
 
 #[test]
@@ -273,7 +328,7 @@ fn who_was_cut_off_itself_takes_the_word_of_one_that_was_not() {
 #[test]
 fn a_verdict_of_others_yields_to_a_newer_tick_even_if_those_were_cut_off() {
     let returns = |tick| {
-        let mut case = Case::new();
+        let mut case = Case { story: Story::of(["ana", "bo", "cy", "dee", "eve"]) };
         let verdict = Evidence { verdict: true, ..case.report("dee") };
         let deaf = Evidence { mostly_deaf: true, ..case.report("cy") };
         let silence = case.item(EvidenceKind::Silence, "bo", Some(5));
