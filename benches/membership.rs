@@ -259,11 +259,15 @@ impl Room {
     }
 
     fn sent(&self) -> u64 {
+        self.sent_by_each().iter().sum()
+    }
+
+    fn sent_by_each(&self) -> Vec<u64> {
         let sent = |name: &String| {
             let counters = self.world.status(name).counters;
             counters["bytes_out"] + HEADER_BYTES * counters["datagrams_out"]
         };
-        self.names.iter().map(sent).sum()
+        self.names.iter().map(sent).collect()
     }
 
     /// How often one of `subjects` was called gone since `from` events were told.
@@ -351,7 +355,7 @@ fn crash(size: usize, loss: u32, seeds: u64) -> String {
             room.world.crash(&subject, Unsynced::Keep);
             times.push(room.wait_for_all_to_hold(&subject, Presence::Unreachable));
             room.world.start(&subject);
-            room.comes_together();
+            assert!(room.comes_together(), "seed {seed}: {subject} did not come back");
         }
     }
     spread(times)
@@ -406,8 +410,12 @@ fn stalls(size: usize, seeds: u64) -> String {
 fn idle(size: usize) -> String {
     let mut room = Room::new(1, size);
     room.world.run_for(Duration::from_secs(90));
-    let rate = room.rate(|room| room.world.run_for(Duration::from_secs(80)));
-    format!("{rate}")
+    let (before, span) = (room.sent_by_each(), Duration::from_secs(80));
+    room.world.run_for(span);
+    let rates: Vec<u64> =
+        room.sent_by_each().iter().zip(before).map(|(now, before)| (now - before) / span.as_secs()).collect();
+    let nodes = u64::try_from(rates.len()).unwrap_or(1);
+    format!("{}, the most {}", rates.iter().sum::<u64>() / nodes, rates.iter().max().unwrap_or(&0))
 }
 
 /// Pairs that can never talk, either way, from a time when all knew all.
@@ -557,9 +565,11 @@ fn restart(size: usize, seeds: u64) -> String {
     for seed in 0..seeds {
         let mut room = Room::new(seed, size);
         let pause = Duration::from_secs(10) / u32::try_from(size).unwrap_or(1);
-        for name in room.names.clone() {
-            room.world.restart(&name, Unsynced::Keep);
-            room.world.run_for(pause);
+        for (index, name) in room.names.clone().iter().enumerate() {
+            if index > 0 {
+                room.world.run_for(pause);
+            }
+            room.world.restart(name, Unsynced::Keep);
         }
         times.push(room.wait(World::converged));
     }
