@@ -24,6 +24,9 @@ pub struct Path {
     pub overtaken: bool,
     /// When the newest datagram of ours that the peer is known to have received was sent: "hears me".
     pub hears_me: Option<Time>,
+    /// For how long, when its newest datagram came, all was lost that was sent to it, by what it had received until then; zero
+    /// where that was less than three datagrams.
+    pub unheard_for: Duration,
     /// Smoothed round trip and its variation (RFC 6298 section 2); `None` before the first sample.
     pub rtt: Option<Rtt>,
     /// Share lost of what we sent and of what the peer sent, among the last 64 datagrams each way; `None` before there
@@ -36,7 +39,15 @@ impl Path {
     /// Nothing was shown yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self { heard: None, overtaken: false, hears_me: None, rtt: None, loss_out: None, loss_in: None }
+        Self {
+            heard: None,
+            overtaken: false,
+            hears_me: None,
+            unheard_for: Duration::ZERO,
+            rtt: None,
+            loss_out: None,
+            loss_in: None,
+        }
     }
 }
 

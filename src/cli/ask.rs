@@ -13,7 +13,7 @@ use serde_json::json;
 use super::args::SearchArgs;
 use super::exit::{Exit, Failure};
 use super::out::{self, Form, Output};
-use crate::node::api::{EventKind, Gap, MemberStatus, Status};
+use crate::node::api::{EventKind, Gap, Status};
 use crate::repl;
 use crate::runtime::protocol::{Request, RequestId, Response};
 use crate::runtime::{Client, ClientError, clock};
@@ -109,13 +109,6 @@ impl Node {
         }
     }
 
-    pub(super) fn members(&mut self) -> Result<Vec<MemberStatus>, Failure> {
-        match self.ask(Request::Members)? {
-            Response::Members(members) => Ok(members),
-            other => Err(ClientError::unexpected(&other).into()),
-        }
-    }
-
     pub(super) fn status(&mut self) -> Result<Status, Failure> {
         match self.ask(Request::Status)? {
             Response::Status(status) => Ok(*status),
@@ -167,16 +160,38 @@ pub(super) fn status(home: &Path, watch: bool, counters: bool, output: Output) -
 }
 
 pub(super) fn who(home: &Path, watch: bool, output: Output) -> Result<Exit, Failure> {
-    pictures(home, watch, output, |node| match output.form {
-        Form::Json => Ok(out::json_text(&node.members()?)?),
-        Form::Text => {
-            let status = node.status()?;
-            let view = output.view(names_in(&status));
-            let silent = status.node.silent_since.map(|since| view.silent(since));
-            let warning = silent.or_else(|| status.node.probably_cut_off.then(|| view.cut_off()));
-            Ok(warning.into_iter().chain([view.who(&status.members)]).collect::<Vec<_>>().join("\n"))
+    let mut warned = None;
+    pictures(home, watch, output, |node| {
+        let status = node.status()?;
+        let warning = warning(&status, output);
+        match output.form {
+            Form::Json => {
+                if warned != warning {
+                    warn(warning.as_deref());
+                    warned = warning;
+                }
+                Ok(out::json_text(&status.members)?)
+            }
+            Form::Text => {
+                let table = output.view(names_in(&status)).who(&status.members);
+                Ok(warning.into_iter().chain([table]).collect::<Vec<_>>().join("\n"))
+            }
         }
     })
+}
+
+/// What is to be known before anything that a node says of the others is believed.
+fn warning(status: &Status, output: Output) -> Option<String> {
+    let view = output.view(names_in(status));
+    let silent = status.node.silent_since.map(|since| view.silent(since));
+    silent.or_else(|| status.node.probably_cut_off.then(|| view.cut_off()))
+}
+
+/// The same beside an answer that programs read.
+fn warn(warning: Option<&str>) {
+    if let Some(warning) = warning {
+        let _ = writeln!(io::stderr(), "moot: {warning}");
+    }
 }
 
 /// Prints what `draw` makes of the node's answer: once, or each second until the node ends.
@@ -219,12 +234,15 @@ pub(super) fn why(home: &Path, what: &str, output: Output) -> Result<Exit, Failu
     let request = Request::Why { what: node.ignoring_case(what)? };
     match output.form {
         Form::Text => node.tell(request, Counters::Hidden, output)?,
-        Form::Json => match node.ask(request)? {
-            Response::WhyMember(why) => out::json(&why)?,
-            Response::WhyMessage(why) => out::json(&why)?,
-            Response::WhyMissing(why) => out::json(&why)?,
-            other => return Err(ClientError::unexpected(&other).into()),
-        },
+        Form::Json => {
+            warn(warning(&node.status()?, output).as_deref());
+            match node.ask(request)? {
+                Response::WhyMember(why) => out::json(&why)?,
+                Response::WhyMessage(why) => out::json(&why)?,
+                Response::WhyMissing(why) => out::json(&why)?,
+                other => return Err(ClientError::unexpected(&other).into()),
+            }
+        }
     }
     Ok(Exit::Well)
 }
@@ -352,9 +370,12 @@ pub(super) fn leave(home: &Path, output: Output) -> Result<Exit, Failure> {
     node.ask(Request::Leave)?;
     // It hangs up once its home is free, for whoever starts a node there next.
     let has_ended = matches!(node.client.next_event_within(SILENT_TIME_MAX), Err(ClientError::Gone));
-    if output.form == Form::Text {
-        let goodbye = if was_silent { "it had fallen silent and said no goodbye" } else { "said goodbye" };
-        out::line(&format!("{goodbye}; the node {}", if has_ended { "has ended" } else { "ends" }))?;
+    match output.form {
+        Form::Text => {
+            let goodbye = if was_silent { "it had fallen silent and said no goodbye" } else { "said goodbye" };
+            out::line(&format!("{goodbye}; the node {}", if has_ended { "has ended" } else { "ends" }))?;
+        }
+        Form::Json => out::json(&json!({ "said_goodbye": !was_silent, "has_ended": has_ended }))?,
     }
     Ok(Exit::Well)
 }

@@ -9,9 +9,10 @@ Exit codes:
   3 some delivered
   4 none, or unknown
   1 an error, and it was not sent; 2 wrong usage
-  Who cannot be reached now is not waited for: with --wait all that ends at once, with 3 or 4, and the message is given
-  to them once they are back. moot why MSG tells what became of it.
-  A delivery is tried while its receiver is heard; without a receipt for 10s its outcome is unknown, until one comes.
+  Who cannot be reached now is not waited for: with --wait all that ends at once, with 3 or 4,
+  and the message is given to them once they are back. moot why MSG tells what became of it.
+  A delivery is tried while its receiver is heard; without a receipt for 10s its outcome is
+  unknown, until one comes.
 ";
 
 pub(super) const EXAMPLES: &str = "\
@@ -52,8 +53,8 @@ The states, as this node judges them:
                contradicts: it is down, or cut off
   left         it said goodbye
   degraded     beside alive or suspect: only others' word keeps it from being reported, somebody
-               reports it, or its link loses more than a fifth; of yourself: you hear fewer than half
-               of your links, in a room of four or more: with fewer that says nothing
+               reports it, or its link loses more than a fifth; of yourself: you hear fewer than
+               half of your links, in a room of four or more: with fewer that says nothing
 
 Because says why in a few words, and moot why NICK shows all of the evidence. In --json your own
 row has \"you\": true.";
@@ -96,8 +97,8 @@ holds those too, and export says so. Who signed is told by keys; compare them wi
 or by another way.
 
 Exit codes of verify: 0 all of it holds and something follows, 1 it does not hold (damaged, forged,
-another room), 2 there is no such file, or it cannot be read, 4 all of it holds and nothing follows, as
-from a private message without a receipt.";
+another room), 2 there is no such file, or it cannot be read, 4 all of it holds and nothing
+follows, as from a private message without a receipt.";
 
 pub(super) const FAULTS: &str = "\
 A SPEC is one fault or several, separated by commas; KIND=VALUE is the same as KIND VALUE:

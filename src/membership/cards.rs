@@ -59,10 +59,11 @@ impl Membership {
             return;
         }
         self.take_card(step, card, Source::Handshake);
+        let said = self.said_at(step.now);
         let Some(entry) = self.members.get_mut(&peer).filter(|entry| entry.run() == run && !entry.has_left()) else {
             return;
         };
-        entry.near_mut().link.hear(step.now.time, step.now.wall);
+        entry.near_mut().link.hear(step.now.time, said);
         entry.near_mut().exchange.met = false;
         if entry.near().address != Some(address) {
             entry.near_mut().address = Some(address);

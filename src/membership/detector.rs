@@ -160,12 +160,12 @@ impl Link {
         self.open
     }
 
-    /// A datagram came.
-    pub fn hear(&mut self, now: Time, wall: Wall) {
+    /// A datagram came that was sent at `said` at the earliest.
+    pub fn hear(&mut self, now: Time, said: (Time, Wall)) {
         if self.is_silent(now) || !self.is_fresh {
             self.silent_from = self.heard.map(|(at, _)| at);
         }
-        self.heard = Some((now, wall));
+        self.heard = Some(said);
         self.restart(now);
         self.is_fresh = true;
         self.contradictors.clear();

@@ -426,7 +426,6 @@ impl Entry {
             since: self.since,
             told: self.told(),
             heard: self.near().link.heard.map(|(time, _)| time),
-            is_watched: self.near().link.watched,
             degraded: self.is_degraded(now.time),
             addresses: self.addresses(),
             evidence: self.evidence(ear, now),

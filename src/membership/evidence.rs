@@ -50,7 +50,7 @@ enum Detail {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EvidenceKind {
-    /// A tick was heard.
+    /// A tick is known: to this node, which heard it itself, or to another, which may have heard of it.
     Heard,
     /// The link was silent.
     Silence,

@@ -12,7 +12,7 @@ use super::evidence::{Evidence, EvidenceKind};
 use super::redial::DEAD_SESSION;
 use super::standing::Standing;
 use crate::base::limits::REPORTS_PER_HEARTBEAT_MAX;
-use crate::base::{MemberId, Path, Presence, Run, Step, Time};
+use crate::base::{MemberId, Now, Path, Presence, Run, Step, Time, Wall};
 use crate::wire::{Heartbeat, MembershipFrame, OpenReport};
 
 /// A member that is heard but not held present says its tick by itself within this time; else it is asked.
@@ -24,6 +24,7 @@ impl Membership {
     /// An authentic datagram of `peer` came.
     pub(super) fn hear(&mut self, step: &mut Step, peer: MemberId, run: Run, path: Path) {
         let now = step.now.time;
+        let said = self.said_at(step.now);
         let Some(entry) = self.members.get_mut(&peer).filter(|entry| entry.run() == run && !entry.has_left()) else {
             return;
         };
@@ -31,7 +32,7 @@ impl Membership {
             self.ended.note(now, now.since(entry.near().link.quiet_since));
         }
         entry.near_mut().link.path = path;
-        entry.near_mut().link.hear(now, step.now.wall);
+        entry.near_mut().link.hear(now, said);
         if entry.near().link.reporting {
             self.withdraw(step, peer);
         }
@@ -49,16 +50,25 @@ impl Membership {
         self.judge(step, peer);
     }
 
+    /// When what comes now was said, at the earliest: what waited during a stall of this node's own was said at any time of it.
+    pub(super) fn said_at(&self, now: Now) -> (Time, Wall) {
+        if now.time >= self.drained_at {
+            return (now.time, now.wall);
+        }
+        let waited = now.time.since(self.stalled_at);
+        let ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+        (self.stalled_at, Wall(now.wall.0.saturating_sub(ms)))
+    }
+
     /// A tick of `peer` came from itself.
     pub(super) fn hear_tick(&mut self, step: &mut Step, peer: MemberId, tick: u64) {
         let now = step.now.time;
         let me = self.own.id();
+        let (said, wall) = self.said_at(step.now);
         let Some(entry) = self.members.get_mut(&peer) else {
             return;
         };
         let silent = entry.near().link.silent_from;
-        // What waited during a stall of this node's own was said at any time of it.
-        let said = if now < self.drained_at { self.stalled_at } else { now };
         let known = entry.near().link.tick;
         let newer = entry.near_mut().link.hear_tick(said, tick);
         if std::mem::take(&mut entry.near_mut().unspread) {
@@ -102,7 +112,7 @@ impl Membership {
             _ => "heard on this node's own link".to_owned(),
         };
         let mut basis = vec![entry.card_evidence(step.now.wall)];
-        basis.push(Evidence::new(EvidenceKind::Heard, me, run, step.now.wall, detail).tick(tick));
+        basis.push(Evidence::new(EvidenceKind::Heard, me, run, wall, detail).tick(tick));
         self.revive(step, peer, basis);
         if verdict.unreachable || was == Some(Presence::Suspect) {
             if verdict.unreachable || is_accused {

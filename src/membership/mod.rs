@@ -92,8 +92,6 @@ pub struct Member {
     pub told: Option<EventNumber>,
     /// When its last authentic datagram of this run came, on whatever session; `None` for this node itself.
     pub heard: Option<Time>,
-    /// Whether this node watches it, so that it would notice by itself if the member fell silent.
-    pub is_watched: bool,
     /// Contradicted, kept alive by somebody else's word, or losing more than a fifth of its datagrams.
     pub degraded: bool,
     /// Where to find it, best first.
@@ -491,7 +489,6 @@ impl Membership {
             since: self.started,
             told: None,
             heard: None,
-            is_watched: false,
             degraded: self.deaf.is_deaf(),
             addresses: card.addresses.clone(),
             evidence: vec![Evidence::new(EvidenceKind::Card, card.member, card.run, self.started, detail)],

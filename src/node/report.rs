@@ -10,13 +10,13 @@ use super::api::{
     Asked, Counted, Evidence, EvidenceKind, Gap, Link, MemberStatus, MessageCounts, MessageKind, NodeStatus,
     OutcomeCounts, Sent, Status, Undelivered, Verdict, WhyMember,
 };
-use crate::base::{MemberId, MessageId, Now, Presence, Run, Stream, Time};
+use crate::base::{MemberId, MessageId, Now, Path, Presence, Run, Stream, Time};
 use crate::membership::{self, Member};
 use crate::messaging;
 use crate::wire::{Card, Signed};
 
-/// A peer that confirmed something of ours within this time hears us: three heartbeats.
-const HEARS_ME_WITHIN_MS: u64 = 3_000;
+/// A peer that confirmed something of ours within this time hears us, and one that received nothing for as long does not: three heartbeats.
+const HEARS_ME_WITHIN: Duration = Duration::from_secs(3);
 
 impl Node {
     /// Membership and delivery as this node sees them now.
@@ -97,7 +97,7 @@ impl Node {
     pub fn why_member(&self, now: Now, id: MemberId) -> Option<WhyMember> {
         let member = self.membership.member(now, id)?;
         let path = self.transport.path(id).filter(|_| is_heard(&member));
-        let hears_me = path.and_then(|path| hears_me(now.time, path.hears_me, member.is_watched));
+        let hears_me = path.and_then(|path| hears_me(now.time, &path));
         let evidence = |wanted: fn(&Evidence) -> bool| {
             let items = member.evidence.iter().map(|item| self.evidence(item));
             items.filter(&wanted).collect()
@@ -134,7 +134,7 @@ impl Node {
 
     fn member_status(&self, now: Now, member: Member) -> MemberStatus {
         let path = self.transport.path(member.id).filter(|_| is_heard(&member));
-        let hears_me = path.and_then(|path| hears_me(now.time, path.hears_me, member.is_watched));
+        let hears_me = path.and_then(|path| hears_me(now.time, &path));
         MemberStatus {
             id: member.id,
             nick: member.nick,
@@ -229,10 +229,6 @@ impl Node {
     }
 
     pub(super) fn evidence(&self, item: &membership::Evidence) -> Evidence {
-        let detail = match item.via {
-            Some(via) => format!("{} (passed on by {})", item.words(), self.nick(via)),
-            None => item.words().into_owned(),
-        };
         Evidence {
             kind: item.kind,
             by: item.by,
@@ -240,7 +236,7 @@ impl Node {
             run: item.run,
             tick: item.tick,
             at: item.at,
-            detail,
+            detail: item.words().into_owned(),
             via: item.via,
             mostly_deaf: item.mostly_deaf,
             brought_back: item.brought_back,
@@ -282,8 +278,32 @@ fn is_heard(member: &Member) -> bool {
     member.presence.is_reachable() && !member.evidence.iter().any(|item| item.kind == EvidenceKind::Silence)
 }
 
-/// Whether a peer that is heard hears this node; not known of one that it has no reason to hear from now.
-fn hears_me(now: Time, confirmed: Option<Time>, is_watched: bool) -> Option<bool> {
-    let lately = confirmed.is_some_and(|at| millis(now, at) <= HEARS_ME_WITHIN_MS);
-    (lately || is_watched).then_some(lately)
+/// Whether a peer that is heard hears this node: it does where it confirmed something lately, and does not where it had its time
+/// to, and heartbeats of this node to confirm.
+fn hears_me(now: Time, path: &Path) -> Option<bool> {
+    let lately = path.hears_me.is_some_and(|at| now.since(at) <= HEARS_ME_WITHIN);
+    let round_trip = path.rtt.map_or(Duration::ZERO, |rtt| rtt.smoothed);
+    let misses = path.unheard_for >= HEARS_ME_WITHIN + round_trip;
+    (lately || misses).then_some(lately)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Rtt;
+
+    #[test]
+    fn that_a_peer_does_not_hear_is_known_when_it_was_sent_enough_for_long_enough() {
+        let at = |secs: u64| Time::from_micros(secs * 1_000_000);
+        let hears = |confirmed, unheard_secs, rtt_secs| {
+            let rtt = Rtt { smoothed: Duration::from_secs(rtt_secs), variation: Duration::ZERO };
+            let unheard_for = Duration::from_secs(unheard_secs);
+            hears_me(at(3_600), &Path { hears_me: confirmed, unheard_for, rtt: Some(rtt), ..Path::new() })
+        };
+        assert_eq!(hears(Some(at(3_598)), 0, 0), Some(true));
+        assert_eq!(hears(Some(at(3_500)), 2, 0), None, "it was shown nothing meanwhile");
+        assert_eq!(hears(Some(at(3_500)), 3, 0), Some(false));
+        assert_eq!(hears(Some(at(3_500)), 3, 1), None, "its answer may be on the way");
+        assert_eq!(hears(None, 0, 0), None);
+    }
 }

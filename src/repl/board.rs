@@ -353,7 +353,7 @@ impl Board {
                 let name = self.view.names.name(*id);
                 let line = match changed {
                     Changed::Nothing => None,
-                    Changed::Arrived => Some(self.view.arrived(&name)),
+                    Changed::Arrived => Some(self.view.arrived(&name, evidence)),
                     Changed::State => Some(self.view.event(event)),
                 };
                 let renamed = old.map(|old| self.view.renamed(*id, &old, &name));

@@ -20,7 +20,7 @@ pub enum StoreError {
         pid_note(*pid)
     )]
     Busy { pid: Option<u32> },
-    #[error("{} is gone, but the rest of the home is there; restore it, or choose another home with --home DIR", path.display())]
+    #[error("{} is gone or empty, but the rest of the home is there; restore it, or choose another home with --home DIR", path.display())]
     Missing { path: PathBuf },
     #[error("{} is damaged ({why}); restore it from a backup, or choose another home with --home DIR", path.display())]
     Damaged { path: PathBuf, why: String },

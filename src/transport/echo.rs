@@ -9,6 +9,8 @@ use crate::base::limits::SENT_TIMES_MAX;
 use crate::base::{Path, PerMille, Rtt, Time};
 use crate::wire::sealed::{ECHO_WINDOW, Echo, EchoOf};
 
+/// Fewer datagrams that a peer shows no sign of may be on their way, or lost by chance.
+const UNHEARD_DATAGRAMS_MIN: usize = 3;
 /// A share of fewer datagrams would be chance: until then it is what the session before has measured, or not known.
 const LOSS_DATAGRAMS_MIN: u64 = 16;
 
@@ -80,6 +82,13 @@ impl PathMeter {
     /// Takes the peer's echo. False if it speaks of a datagram that was never sent.
     #[must_use]
     pub(super) fn handle_echo(&mut self, now: Time, echo: Echo) -> bool {
+        let is_sound = self.take_echo(now, echo);
+        let unheard = self.sent.front().filter(|_| self.sent.len() >= UNHEARD_DATAGRAMS_MIN);
+        self.path.unheard_for = unheard.map_or(Duration::ZERO, |&since| now.since(since));
+        is_sound
+    }
+
+    fn take_echo(&mut self, now: Time, echo: Echo) -> bool {
         let Some(EchoOf { counter, held_us, arrived }) = echo.newest else {
             return true;
         };
@@ -158,6 +167,23 @@ mod tests {
         let path = meter.path();
         assert_eq!(path.rtt.unwrap().smoothed, Duration::from_millis(40));
         assert_eq!(path.hears_me, Some(at_ms(100)));
+    }
+
+    #[test]
+    fn a_peer_that_shows_no_sign_of_what_it_is_sent_has_not_heard_it_for_so_long() {
+        let mut meter = PathMeter::default();
+        let unheard_ms = |meter: &mut PathMeter, now_ms, echo| {
+            assert!(meter.handle_echo(at_ms(now_ms), echo));
+            meter.path().unheard_for.as_millis()
+        };
+        meter.record_sent(at_ms(0));
+        assert_eq!(unheard_ms(&mut meter, 39_000, Echo { newest: None }), 0, "one datagram is lost by chance");
+        for second in [40_000, 41_000, 42_000] {
+            meter.record_sent(at_ms(second));
+        }
+        assert_eq!(unheard_ms(&mut meter, 42_900, echo_of(0, 0, 1)), 2_900);
+        assert_eq!(unheard_ms(&mut meter, 43_900, echo_of(0, 0, 1)), 3_900);
+        assert_eq!(unheard_ms(&mut meter, 44_900, echo_of(3, 0, 2)), 0);
     }
 
     #[test]

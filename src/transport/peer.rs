@@ -46,6 +46,7 @@ impl Peer {
             if session.run == current.run {
                 path.heard = path.heard.max(session.path().heard);
                 path.hears_me = path.hears_me.max(session.path().hears_me);
+                path.unheard_for = path.unheard_for.min(session.path().unheard_for);
                 path.rtt = path.rtt.or(session.path().rtt);
             }
         }

@@ -86,17 +86,34 @@ impl View {
                 parts.push(format!("{verb} {}", list(&names)));
             }
         }
+        let judges = self.names_of(evidence.iter().filter(|item| item.verdict));
+        if !judges.is_empty() {
+            parts.push(format!("called unreachable by {}", list(&judges)));
+        }
         parts.join("; ")
     }
 
-    fn names_behind(&self, evidence: &[Evidence], kind: EvidenceKind) -> Vec<String> {
-        self.names_of(evidence.iter().filter(|item| item.kind == kind && !item.brought_back))
+    /// `bo`, where this node knows of a member by the word of others alone.
+    pub(super) fn by_word_of(&self, evidence: &[Evidence]) -> Option<String> {
+        let heard = || evidence.iter().filter(|item| item.kind == EvidenceKind::Heard);
+        let is_heard_here = heard().any(|item| self.names.is_me(item.by));
+        let names = self.names_of(heard());
+        (!is_heard_here && !names.is_empty()).then(|| list(&names))
     }
 
+    fn names_behind(&self, evidence: &[Evidence], kind: EvidenceKind) -> Vec<String> {
+        self.names_of(evidence.iter().filter(|item| item.kind == kind && !item.brought_back && !item.verdict))
+    }
+
+    /// Whose word it is; of one whose word another brought, that one's.
     fn names_of<'a>(&self, items: impl Iterator<Item = &'a Evidence>) -> Vec<String> {
         let mut names = Vec::new();
         for item in items {
-            let name = self.names.named_or_you(item.by, &item.nick);
+            let mut name = self.names.named_or_you(item.by, &item.nick);
+            if let Some(via) = item.via.filter(|&via| via != item.by) {
+                let says = format!(" ({} says)", self.names.name(via));
+                name.push_str(&says);
+            }
             if !names.contains(&name) {
                 names.push(name);
             }
@@ -163,6 +180,23 @@ mod tests {
             evidence(EvidenceKind::Heard, 1, "ana", "heard on this node's own link"),
         ];
         assert_eq!(view().because(Presence::Alive, &well), "");
+    }
+
+    #[test]
+    fn who_brought_the_word_of_another_is_named_and_a_verdict_is_no_report() {
+        let report = |by, nick| evidence(EvidenceKind::Report, by, nick, "did not hear it");
+        let brought = Evidence { via: Some(id(3)), ..report(4, "dee") };
+        let mut view = view();
+        view.names.learn(id(3), "cy");
+        assert_eq!(
+            view.because(Presence::Unreachable, &[report(3, "cy"), brought.clone()]),
+            "reported by cy and dee (cy says)"
+        );
+        let verdict = Evidence { verdict: true, ..report(3, "cy") };
+        assert_eq!(
+            view.because(Presence::Unreachable, &[verdict, brought]),
+            "reported by dee (cy says); called unreachable by cy"
+        );
     }
 
     #[test]

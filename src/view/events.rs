@@ -190,7 +190,7 @@ impl View {
         }
         let why = self.because(state, evidence);
         let (state, tone) = match state {
-            Presence::Alive if why.is_empty() => ("is here", Tone::Good),
+            Presence::Alive if why.is_empty() => return self.arrived(&name, evidence),
             Presence::Alive => ("is back", Tone::Good),
             Presence::Suspect => ("is suspect", Tone::Faint),
             Presence::Unreachable => ("is unreachable", Tone::Bad),
@@ -206,10 +206,11 @@ impl View {
         state == Presence::Alive && old_nick(evidence).is_none() && self.because(state, evidence).is_empty()
     }
 
-    /// `bo is here`.
+    /// `bo is here`, and by whose word, where this node did not hear it itself.
     #[must_use]
-    pub fn arrived(&self, name: &str) -> String {
-        self.ink.paint(Tone::Good, &format!("{name} is here"))
+    pub fn arrived(&self, name: &str, evidence: &[Evidence]) -> String {
+        let word = self.by_word_of(evidence).map(|names| format!(", by the word of {names}")).unwrap_or_default();
+        self.ink.paint(Tone::Good, &format!("{name} is here{word}"))
     }
 
     /// `bo is now bobby`: with a mark where somebody else is called bo.
@@ -426,6 +427,13 @@ pub(super) mod tests {
         let card = |detail: &str| evidence(EvidenceKind::Card, 2, "bo", detail);
         let heard = |detail: &str| evidence(EvidenceKind::Heard, 1, "ana", detail);
         assert_eq!(alive(vec![card("signed card, version 1"), heard("heard on this node's own link")]), "bo is here");
+        assert_eq!(
+            alive(vec![
+                card("signed card, version 1"),
+                evidence(EvidenceKind::Heard, 3, "cy", "knows this tick of it")
+            ]),
+            "bo is here, by the word of cy"
+        );
         assert_eq!(
             alive(vec![card("signed card, version 1"), heard("heard again on this node's own link, silent for 8.2 s")]),
             "bo is back: heard again after 8.2 s"

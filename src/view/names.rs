@@ -99,6 +99,9 @@ impl Names {
         if self.nicks.values().any(|nick| nick == typed) {
             return Ok(typed.to_owned());
         }
+        if let Some((nick, beginning)) = typed.rsplit_once(MARK) {
+            return Ok(format!("{}{MARK}{}", self.ignoring_case(nick)?, beginning.to_lowercase()));
+        }
         let lower = typed.to_lowercase();
         let meant: BTreeSet<&String> = self.nicks.values().filter(|nick| nick.to_lowercase() == lower).collect();
         match Vec::from_iter(meant)[..] {
@@ -193,6 +196,7 @@ pub(super) mod tests {
             ("[BO]", "bo"),
             ("[[bo]]", "[bo]"),
             ("[bo", "[bo"),
+            ("BO~K7F3", "bo~k7f3"),
         ] {
             assert_eq!(meant(&names, typed), Ok(nick.into()));
         }

@@ -59,7 +59,9 @@ impl Table {
             .rows
             .iter()
             .map(|row| match (columns, row.split_last()) {
-                (Some(columns), Some((last, rest))) if row.len() == count && last_at + last.text.width() > columns => {
+                (Some(columns), Some((last, rest)))
+                    if row.len() == count && !last.text.is_empty() && last_at + last.text.width() > columns =>
+                {
                     render_broken(rest, last, &widths, last_at, columns, ink)
                 }
                 _ => render_row(row, &widths, ink),

@@ -82,7 +82,9 @@ impl View {
             EvidenceKind::Contradiction if item.brought_back => "brought back by the word of",
             EvidenceKind::Withdrawal if item.brought_back => "brought back by a report withdrawn by",
             EvidenceKind::Contradiction if is_vouched => "heard of by",
-            EvidenceKind::Heard => "heard by",
+            EvidenceKind::Heard if self.names.is_me(item.by) => "heard by",
+            // It may know the tick by others itself.
+            EvidenceKind::Heard => "heard of by",
             EvidenceKind::Silence => "silence noticed by",
             EvidenceKind::Report => "reported by",
             EvidenceKind::Contradiction => "contradicted by",
@@ -97,12 +99,17 @@ impl View {
                 return format!("  restored at {}: {}", self.exact_time(item.at), text::sanitize(&item.detail));
             }
         };
-        // It may have come long before it was evidence.
-        let when = if item.kind == EvidenceKind::Card { ", here by" } else { " at" };
+        // What others say was said before it came here, and a card may have come long before it was evidence.
+        let is_own = self.names.is_me(item.by) && item.kind != EvidenceKind::Card;
+        let when = if is_own { " at" } else { ", here by" };
         let mut line = format!("  {verb} {by}{when} {}", self.exact_time(item.at));
         if !item.detail.is_empty() {
             line.push_str(": ");
             line.push_str(&text::sanitize(&item.detail));
+        }
+        if let Some(via) = item.via.filter(|&via| via != item.by) {
+            let passed_on = format!(" (passed on by {})", self.names.name(via));
+            line.push_str(&passed_on);
         }
         line + &facts(item)
     }
@@ -183,7 +190,7 @@ mod tests {
 bo is unreachable since 22:13:20.250 (42 s)
 your link: heard 46 s ago, does not hear you, round trip 0.8 ms, loss from it 0 %, loss to it 3 %, at 192.168.1.6:4460
 the room's verdict rests on:
-  reported by cy at 22:13:20.000: 5 probes lost (tick 7, run 17.ab12)
+  reported by cy, here by 22:13:20.000: 5 probes lost (tick 7, run 17.ab12)
 what else is known of it:
   card signed by bo, here by 22:13:20.000"
         );
@@ -200,11 +207,11 @@ what else is known of it:
             view().why_member(&alive).lines().skip(2).collect::<Vec<_>>().join("\n"),
             "\
 the room's verdict rests on:
-  brought back by the word of cy at 22:13:20.000: knows a newer tick
-  brought back by a report withdrawn by cy at 22:13:20.000
+  brought back by the word of cy, here by 22:13:20.000: knows a newer tick
+  brought back by a report withdrawn by cy, here by 22:13:20.000
   heard by you at 22:13:20.000: heard on this node's own link
 who says that it is there:
-  heard of by cy at 22:13:20.000: knows a newer tick"
+  heard of by cy, here by 22:13:20.000: knows a newer tick"
         );
         let losing = WhyMember {
             degraded: true,

@@ -10,7 +10,7 @@ fn ms(ms: u64) -> Time {
 fn open_link() -> Link {
     let mut link = Link::new(ms(0));
     link.open();
-    link.hear(ms(0), Wall(0));
+    link.hear(ms(0), (ms(0), Wall(0)));
     link
 }
 

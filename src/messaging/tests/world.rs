@@ -442,7 +442,7 @@ impl World {
     fn path(&self) -> Path {
         let rtt = Rtt { smoothed: self.link.delay * 2 + self.link.jitter, variation: self.link.jitter / 2 };
         let (heard, loss) = (Some(self.now), Some(self.link.loss));
-        Path { heard, overtaken: false, hears_me: heard, rtt: Some(rtt), loss_out: loss, loss_in: loss }
+        Path { heard, hears_me: heard, rtt: Some(rtt), loss_out: loss, loss_in: loss, ..Path::new() }
     }
 
     fn wall(&self, index: usize) -> Wall {

@@ -138,7 +138,8 @@ fn the_prompt_says_that_faults_are_on_and_follows_the_nick() {
 fn member(nick: &str, state: Presence, kind: EvidenceKind, detail: &str) -> Event {
     let evidence = vec![Evidence {
         kind,
-        by: MemberId([2; 32]),
+        // What is heard, this node heard.
+        by: MemberId([if kind == EvidenceKind::Heard { 1 } else { 2 }; 32]),
         nick: nick.into(),
         run: None,
         tick: None,

@@ -39,11 +39,11 @@ impl World {
     pub(super) fn receive(&mut self, id: MemberId, from: MemberId, session: u64, frames: Vec<Vec<u8>>, lag: Duration) {
         let path = Path {
             heard: Some(self.now),
-            overtaken: false,
             hears_me: Some(self.now),
             rtt: Some(Rtt { smoothed: self.delay * 2, variation: self.delay / 2 }),
             loss_out: Some(self.loss_of(id, from)),
             loss_in: Some(self.loss_of(from, id)),
+            ..Path::new()
         };
         let now = self.now;
         let node = self.nodes.get_mut(&id).unwrap();
