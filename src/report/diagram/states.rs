@@ -61,10 +61,13 @@ pub(super) fn steps(story: &Story<'_>, subject: usize) -> BTreeMap<Step, BTreeSe
                 held.remove(&observer);
             }
             What::Told { event } => {
-                let Some((state, because)) = change(story, event, subject, observer) else { continue };
+                let Some((state, evidence)) = change(story, event, subject, observer) else { continue };
+                let because = because(state, evidence);
                 let before = held.insert(observer, state);
                 if before != Some(state) || !because.is_empty() {
-                    let because = if because.is_empty() { "a card, and a heartbeat".to_owned() } else { because };
+                    let is_heard = evidence.iter().any(|item| story.machine(item.by) == Some(observer));
+                    let plain = if is_heard { "a card, and a heartbeat" } else { "a card, and another's word" };
+                    let because = if because.is_empty() { plain.to_owned() } else { because };
                     steps.entry((before, state, because)).or_default().insert(observer);
                 }
             }
@@ -74,12 +77,14 @@ pub(super) fn steps(story: &Story<'_>, subject: usize) -> BTreeMap<Step, BTreeSe
     steps
 }
 
-fn change(story: &Story<'_>, event: &Event, subject: usize, observer: usize) -> Option<(Presence, String)> {
+fn change<'a>(
+    story: &Story<'_>,
+    event: &'a Event,
+    subject: usize,
+    observer: usize,
+) -> Option<(Presence, &'a [Evidence])> {
     let EventKind::Member { id, state, evidence, .. } = &event.kind else { return None };
-    if story.machine(*id) != Some(subject) || subject == observer {
-        return None;
-    }
-    Some((*state, because(*state, evidence)))
+    (story.machine(*id) == Some(subject) && subject != observer).then_some((*state, evidence))
 }
 
 /// Evidence without the names and numbers in which observers differ: what kinds of it there were.
