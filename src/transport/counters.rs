@@ -49,7 +49,7 @@ counters! {
     handshakes_unmatched,
     /// Handshakes refused because their source began too many within a minute.
     handshakes_limited,
-    /// First messages that waited here through a stall of our own, longer than anybody waits for an answer.
+    /// First and second messages that waited here through a stall of our own, longer than anybody waits for an answer.
     handshakes_late,
     /// Handshakes refused because too many are half open.
     half_opens_refused,

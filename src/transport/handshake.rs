@@ -2,6 +2,7 @@
 //! must show, which runs are let in, and which sessions have to go for a new one.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tracing::{debug, trace};
 
@@ -87,9 +88,14 @@ impl Transport {
             self.handle_second_again(from, gate, receiver);
             return;
         }
-        let Some(begun) = self.drop_attempt(receiver).and_then(|attempt| attempt.begun) else {
+        let Some(attempt) = self.drop_attempt(receiver) else { return };
+        // Nor does whoever answered long ago wait any more for what would end this handshake: another is begun.
+        if step.now.lag >= HALF_OPEN_LIFE {
+            self.counters.handshakes_late += 1;
+            self.attempt(step, attempt.address, attempt.peer, Duration::ZERO);
             return;
-        };
+        }
+        let Some(begun) = attempt.begun else { return };
         let mut handshake = begun.handshake;
         let Some(shown) = self.read_hello(&mut handshake, noise) else {
             self.counters.handshakes_failed += 1;

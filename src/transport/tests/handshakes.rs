@@ -354,3 +354,24 @@ fn what_was_given_up_while_a_node_slept_does_not_keep_out_who_dials_it_then() {
     assert_eq!((net.opened(0), net.opened(1)), (1, 1));
     assert_eq!(net.nodes[1].transport.counters().handshakes_late, 30);
 }
+
+#[test]
+fn an_answer_that_waited_while_a_node_slept_opens_no_session_that_the_other_gave_up() {
+    let mut net = Net::new(2);
+    net.judge = Box::new(|_, to, _| to == 1);
+    net.connect(0, 1);
+    net.run_for(DELAY);
+    let (from, answers) = (net.nodes[1].address, net.sent_by(1));
+    assert_eq!(answers.len(), 1);
+    // All of it passes while the first node sleeps: the second has forgotten that it answered.
+    net.now += 60 * SECOND;
+    net.with(1, |transport, step| transport.handle_timeout(step));
+    net.judge = Box::new(|_, _, _| true);
+    net.lag = 60 * SECOND;
+    net.inject(0, from, &answers[0].bytes);
+    net.lag = Duration::ZERO;
+    assert_eq!(net.opened(0), 0);
+    net.run_for(SECOND);
+    assert_eq!((net.opened(0), net.opened(1)), (1, 1));
+    assert_eq!(net.nodes[0].transport.counters().handshakes_late, 1);
+}
