@@ -88,7 +88,12 @@ goes_on = false
 wait(2)
 local leaver = rng.pick(all)
 leaver:leave()
-wait_until("the rest knows", "60s", room.converged)
+wait_until("the rest knows", "60s", function()
+  for _, node in ipairs(all) do
+    if node ~= leaver and node:member(leaver).state ~= "left" then return false end
+  end
+  return room.converged()
+end)
 
 expect.settled("150s")
 local rest = room.running()

@@ -72,14 +72,16 @@ expect.equal(counted(ana, "offers_used"), 0, "what ana still wants of it")
 
 -- It lies about who is there: cy said goodbye, it shows, or restarted; and neither it nor ana hears cy. What it cannot sign
 -- counts for nothing, and whom they hear themselves nobody talks them out of.
+local run = ana:member(cy).incarnation
 mallory:forge{ to = { ana, bo }, as = cy, leave = true }
 mallory:forge{ to = { ana, bo }, as = cy, card = true }
 for _ = 1, 5 do
   mallory:slander{ to = bo, of = cy, as = ana, verdict = true }
   mallory:slander{ to = ana, of = cy }
   wait("1s")
-  for _, node in ipairs{ ana, bo } do expect.differ(node:member(cy).state, "unreachable", "cy, who is heard") end
 end
+for _, state in ipairs{ "unreachable", "left" } do expect.never_saw({ ana, bo }, cy, state) end
+for _, node in ipairs{ ana, bo } do expect.equal(node:member(cy).incarnation, run, "the run of cy") end
 
 -- It replays all that it remembers, some of it from before bo's restart. Every copy is turned away, and nothing is shown
 -- twice.

@@ -33,14 +33,12 @@ for turn = 1, turns do
   wait("10s")
 end
 
--- Each of the others told each turn once: suspect, unreachable, alive.
+-- Each of the others told each turn once: suspect, unreachable, alive. A doubt besides that is taken back may come of lost messages.
 for _, node in ipairs(others) do
-  local times = { alive = 0, suspect = 0, unreachable = 0, left = 0 }
-  for _, state in ipairs(node:saw(bo)) do times[state] = times[state] + 1 end
-  expect.equal(times.unreachable, turns, node.name .. " missed bo")
-  expect.is_true(times.alive <= turns + 3, node.name .. " had bo back " .. times.alive .. " times")
+  local told, doubts = table.concat(node:saw(bo), " "):gsub(" suspect alive", "")
+  expect.equal(told, "alive" .. (" suspect unreachable alive"):rep(turns), "what " .. node.name .. " told of bo")
+  expect.is_true(doubts <= 2, node.name .. " took back " .. doubts .. " doubts")
 end
-expect.never_saw(others, others, "unreachable")
 wait_until("what waited has arrived", "90s", function()
   for _, message in ipairs(said) do
     if ana:delivery(message, bo).outcome ~= "delivered" then return false end
@@ -48,3 +46,4 @@ wait_until("what waited has arrived", "90s", function()
   return true
 end)
 for _, message in ipairs(said) do expect.shown_once(bo, message) end
+expect.never_saw(others, others, "suspect")

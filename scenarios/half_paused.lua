@@ -3,7 +3,7 @@
 -- judges nobody before it has listened.
 scenario{
   name = "half of the room paused",
-  about = "those who were paused accuse nobody when they go on, and all see all within a second or two",
+  about = "those who were paused call nobody gone when they go on, and all see all within seconds",
   swarm = true,
 }
 net.default{ delay = "20ms", jitter = "10ms" }
@@ -22,14 +22,11 @@ wait_until("the others miss them", "10s", function()
 end)
 local meanwhile = others[1]:say("where did you go?")
 wait("30s")
-expect.never_saw(others, others, "unreachable")
 
 for _, node in ipairs(sleepers) do node:resume() end
 wait_until("all see all again", "5s", room.converged)
 wait("10s")
 expect.is_true(room.converged(), "and it stays so")
-expect.never_saw(sleepers, all, "unreachable")
-expect.never_saw(others, others, "unreachable")
 wait_until("what was said meanwhile is there", "30s", function()
   for _, node in ipairs(sleepers) do
     if not node:shows(meanwhile) then return false end
@@ -37,3 +34,6 @@ wait_until("what was said meanwhile is there", "30s", function()
   return true
 end)
 expect.shown_once(all, meanwhile)
+-- Two that were paused while they greeted each other greet anew, and may be doubted meanwhile; a verdict never comes of it.
+expect.never_saw(sleepers, all, "unreachable")
+expect.never_saw(others, others, "unreachable")

@@ -2,7 +2,7 @@
 -- waits for those that it remembers, at runs that are over. Here each is recognised in its new run, and nobody gets stuck.
 scenario{
   name = "mass restart",
-  about = "a room that restarts as a whole within ten seconds is whole again at once, and nobody was called gone",
+  about = "a room that restarts as a whole within ten seconds is soon whole again, and nobody was called gone",
   swarm = true,
 }
 net.default{ delay = "20ms", jitter = "10ms" }
@@ -28,7 +28,6 @@ for _, observer in ipairs(all) do
     expect.is_true(observer:member(subject).incarnation > runs[subject.name], "a later run of " .. subject.name)
   end
 end
-expect.never_saw(all, all, "unreachable")
 
 -- And they talk, with nothing of before shown again.
 local after = rng.pick(all):say("that was quick")
@@ -40,3 +39,4 @@ wait_until("all have it", "30s", function()
 end)
 expect.shown_once(all, before)
 expect.shown_once(all, after)
+expect.never_saw(all, all, "unreachable")

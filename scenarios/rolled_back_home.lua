@@ -13,6 +13,15 @@ wait_until("all see all", "30s", room.converged)
 local function all_have(message)
   wait_until("all have it", "60s", function() return ana:shows(message) and bo:shows(message) and cy:shows(message) end)
 end
+-- The newest run of bo's that ana has evidence of: when it began, and what it drew then, so that runs of one second differ too.
+local function run_of_bo()
+  local newest = ""
+  for _, item in ipairs(ana:why(bo).verdict.evidence) do
+    local run = ("%d.%s"):format(item.run.incarnation, item.run.boot)
+    if run > newest then newest = run end
+  end
+  return newest
+end
 local kept = bo:say("this is in the backup")
 all_have(kept)
 bo:crash()
@@ -25,14 +34,14 @@ for _, pause in ipairs{ "5s", "0s" } do
   all_have(forgotten)
   local answer = ana:tell(bo, "nor is this")
   wait_until("bo has it", "30s", function() return ana:delivery(answer, bo).outcome == "delivered" end)
-  local last = ana:member(bo).incarnation
+  local last = run_of_bo()
   wait(pause)
 
   bo:crash()
   bo:rollback("backup")
   bo:start()
   wait_until("bo is back", "30s", room.converged)
-  expect.is_true(ana:member(bo).incarnation >= last, "a run not below the one that the home forgot")
+  expect.is_true(run_of_bo() > last, "a higher run than the one that the home forgot")
   expect.equal(ana:member(bo).id, bo.id, "the same member")
 
   -- What it says now is new, although the home counts from where it was.
