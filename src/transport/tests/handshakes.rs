@@ -365,7 +365,7 @@ fn an_answer_that_waited_while_a_node_slept_opens_no_session_that_the_other_gave
     assert_eq!(answers.len(), 1);
     // All of it passes while the first node sleeps: the second has forgotten that it answered.
     net.now += 60 * SECOND;
-    net.with(1, |transport, step| transport.handle_timeout(step));
+    net.with(1, super::super::Transport::handle_timeout);
     net.judge = Box::new(|_, _, _| true);
     net.lag = 60 * SECOND;
     net.inject(0, from, &answers[0].bytes);
