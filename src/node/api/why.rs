@@ -210,6 +210,8 @@ pub struct Link {
 /// What the room's verdict on a member rests on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
+    /// The reports, by whomever, and this node's own silence, by kind: who counts reporters leaves out `silence`, and the
+    /// reports that are marked as a `verdict`.
     pub reports: Vec<Evidence>,
     pub contradictions: Vec<Evidence>,
     /// What is neither: a card, a leave, what was restored; and the word of others that brought it back.
