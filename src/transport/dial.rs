@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tracing::{debug, trace};
 
+use super::half_open::HALF_OPEN_LIFE;
 use super::timers::Timer;
 use super::{Event, Transport};
 use crate::base::limits::{DIALS_MAX, PEER_ADDRESSES_MAX};
@@ -97,6 +98,10 @@ impl Transport {
         let Some(attempt) = self.attempts.get_mut(&index) else {
             return;
         };
+        // Whoever got the message before this node stood still has given up by now, and would take it for a replay.
+        if step.now.lag >= HALF_OPEN_LIFE {
+            attempt.begun = None;
+        }
         let begun = attempt.begun.get_or_insert_with(|| {
             let mut handshake = Handshake::initiator(&self.identity, &self.keys, &mut self.rng);
             let message = first_datagram(&self.keys.gate, index, &handshake.write(&[0; FIRST_PADDING_BYTES]));

@@ -356,6 +356,25 @@ fn what_was_given_up_while_a_node_slept_does_not_keep_out_who_dials_it_then() {
 }
 
 #[test]
+fn who_slept_while_it_dialled_begins_anew_and_repeats_nothing_that_the_other_gave_up() {
+    let mut net = Net::new(2);
+    net.judge = Box::new(|_, to, _| to == 1);
+    net.connect(0, 1);
+    net.run_for(DELAY);
+    let first = net.sent_by(0);
+    assert_eq!((first.len(), net.sent_by(1).len()), (1, 1), "the answer is lost");
+    net.now += 60 * SECOND;
+    net.with(1, super::super::Transport::handle_timeout);
+    net.judge = Box::new(|_, _, _| true);
+    net.lag = 60 * SECOND;
+    net.with(0, super::super::Transport::handle_timeout);
+    net.lag = Duration::ZERO;
+    net.run_for(SECOND);
+    assert_eq!((net.opened(0), net.opened(1)), (1, 1));
+    assert_eq!(net.nodes[1].transport.counters().handshakes_replayed, 0);
+}
+
+#[test]
 fn an_answer_that_waited_while_a_node_slept_opens_no_session_that_the_other_gave_up() {
     let mut net = Net::new(2);
     net.judge = Box::new(|_, to, _| to == 1);
