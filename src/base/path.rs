@@ -24,8 +24,8 @@ pub struct Path {
     pub overtaken: bool,
     /// When the newest datagram of ours that the peer is known to have received was sent: "hears me".
     pub hears_me: Option<Time>,
-    /// For how long, when its newest datagram came, all was lost that was sent to it, by what it had received until then; zero
-    /// where that was less than three datagrams.
+    /// For how long, when its newest datagram came, it showed no sign of what it was sent; zero where that was less than three
+    /// datagrams that had their time to be shown.
     pub unheard_for: Duration,
     /// Smoothed round trip and its variation (RFC 6298 section 2); `None` before the first sample.
     pub rtt: Option<Rtt>,

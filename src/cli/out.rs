@@ -30,7 +30,8 @@ pub(super) enum Form {
 impl Output {
     pub(super) fn of(common: &Common) -> Self {
         // Honours NO_COLOR, CLICOLOR, CLICOLOR_FORCE and TERM=dumb, and wants a terminal.
-        let coloured = !common.plain && anstream::AutoStream::choice(&io::stdout()) != ColorChoice::Never;
+        let coloured =
+            !common.plain && !common.json && anstream::AutoStream::choice(&io::stdout()) != ColorChoice::Never;
         Self {
             form: if common.json { Form::Json } else { Form::Text },
             ink: if coloured { Ink::Colour } else { Ink::Plain },

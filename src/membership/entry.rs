@@ -512,7 +512,7 @@ impl Entry {
 }
 
 /// What this node's wall clock showed `span` ago.
-fn ago(now: Now, span: Duration) -> Wall {
+pub(super) fn ago(now: Now, span: Duration) -> Wall {
     Wall(now.wall.0.saturating_sub(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
 }
 

@@ -7,7 +7,7 @@ use tracing::debug;
 
 use super::Membership;
 use super::ear::{Ear, poor_ear};
-use super::entry::{Entry, seconds};
+use super::entry::{Entry, ago, seconds};
 use super::evidence::{Evidence, EvidenceKind};
 use super::redial::DEAD_SESSION;
 use super::standing::Standing;
@@ -55,9 +55,7 @@ impl Membership {
         if now.time >= self.drained_at {
             return (now.time, now.wall);
         }
-        let waited = now.time.since(self.stalled_at);
-        let ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
-        (self.stalled_at, Wall(now.wall.0.saturating_sub(ms)))
+        (self.stalled_at, ago(now, now.time.since(self.stalled_at)))
     }
 
     /// A tick of `peer` came from itself.

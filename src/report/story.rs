@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use super::faults::Faults;
 use crate::base::{Incarnation, MemberId, MessageId, Seq, Time, Wall, text};
 use crate::check::{DropReason, Line, LineNumber, Name, What};
-use crate::node::api::{Event, EventKind, MessageKind};
+use crate::node::api::{Event, EventKind, Evidence, EvidenceKind, MessageKind};
 use crate::view::{Ink, Names, View};
 
 pub(super) struct Story<'a> {
@@ -128,6 +128,12 @@ impl<'a> Story<'a> {
             _ => None,
         });
         self.index(number?).filter(|&cause| cause < index)
+    }
+
+    /// Whether the node on `machine` heard a member itself, by the evidence that it shows.
+    pub(super) fn hears(&self, machine: usize, evidence: &[Evidence]) -> bool {
+        let heard = |item: &Evidence| item.kind == EvidenceKind::Heard && self.machine(item.by) == Some(machine);
+        evidence.iter().any(heard)
     }
 
     /// An event in the words of the chat, in the third person.

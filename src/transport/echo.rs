@@ -9,8 +9,10 @@ use crate::base::limits::SENT_TIMES_MAX;
 use crate::base::{Path, PerMille, Rtt, Time};
 use crate::wire::sealed::{ECHO_WINDOW, Echo, EchoOf};
 
-/// Fewer datagrams that a peer shows no sign of may be on their way, or lost by chance.
-const UNHEARD_DATAGRAMS_MIN: usize = 3;
+/// Fewer datagrams that a peer shows no sign of may be lost by chance.
+const UNHEARD_DATAGRAMS: usize = 3;
+/// A peer shows what it received after so long, and a round trip: its heartbeats come each second.
+const SHOWN_WITHIN: Duration = Duration::from_secs(1);
 /// A share of fewer datagrams would be chance: until then it is what the session before has measured, or not known.
 const LOSS_DATAGRAMS_MIN: u64 = 16;
 
@@ -83,8 +85,11 @@ impl PathMeter {
     #[must_use]
     pub(super) fn handle_echo(&mut self, now: Time, echo: Echo) -> bool {
         let is_sound = self.take_echo(now, echo);
-        let unheard = self.sent.front().filter(|_| self.sent.len() >= UNHEARD_DATAGRAMS_MIN);
-        self.path.unheard_for = unheard.map_or(Duration::ZERO, |&since| now.since(since));
+        let round_trip = self.path.rtt.map_or(Duration::ZERO, |rtt| rtt.smoothed);
+        let had_time = |&sent_at: &Time| now.since(sent_at) >= SHOWN_WITHIN + round_trip;
+        let all_had_time = self.sent.get(UNHEARD_DATAGRAMS - 1).is_some_and(had_time);
+        let first = self.sent.front().filter(|_| all_had_time);
+        self.path.unheard_for = first.map_or(Duration::ZERO, |&sent_at| now.since(sent_at));
         is_sound
     }
 
@@ -178,12 +183,12 @@ mod tests {
         };
         meter.record_sent(at_ms(0));
         assert_eq!(unheard_ms(&mut meter, 39_000, Echo { newest: None }), 0, "one datagram is lost by chance");
-        for second in [40_000, 41_000, 42_000] {
-            meter.record_sent(at_ms(second));
+        for ms in [40_000, 40_001] {
+            meter.record_sent(at_ms(ms));
         }
-        assert_eq!(unheard_ms(&mut meter, 42_900, echo_of(0, 0, 1)), 2_900);
-        assert_eq!(unheard_ms(&mut meter, 43_900, echo_of(0, 0, 1)), 3_900);
-        assert_eq!(unheard_ms(&mut meter, 44_900, echo_of(3, 0, 2)), 0);
+        assert_eq!(unheard_ms(&mut meter, 40_900, Echo { newest: None }), 0, "two may be on their way");
+        assert_eq!(unheard_ms(&mut meter, 41_001, Echo { newest: None }), 41_001);
+        assert_eq!(unheard_ms(&mut meter, 41_100, echo_of(1, 0, 1)), 0);
     }
 
     #[test]

@@ -93,10 +93,11 @@ impl View {
         parts.join("; ")
     }
 
-    /// `bo`, where this node knows of a member by the word of others alone.
+    /// `bo`, where this node knows of a member by the word of others alone; nothing where it is not known whose view this is.
     pub(super) fn by_word_of(&self, evidence: &[Evidence]) -> Option<String> {
+        let me = self.names.me()?;
         let heard = || evidence.iter().filter(|item| item.kind == EvidenceKind::Heard);
-        let is_heard_here = heard().any(|item| self.names.is_me(item.by));
+        let is_heard_here = heard().any(|item| item.by == me);
         let names = self.names_of(heard());
         (!is_heard_here && !names.is_empty()).then(|| list(&names))
     }
@@ -110,7 +111,7 @@ impl View {
         let mut names = Vec::new();
         for item in items {
             let mut name = self.names.named_or_you(item.by, &item.nick);
-            if let Some(via) = item.via.filter(|&via| via != item.by) {
+            if let Some(via) = item.via {
                 let says = format!(" ({} says)", self.names.name(via));
                 name.push_str(&says);
             }

@@ -47,6 +47,12 @@ impl Names {
         }
     }
 
+    /// Oneself; `None` where what is shown is nobody's own view.
+    #[must_use]
+    pub fn me(&self) -> Option<MemberId> {
+        self.me
+    }
+
     #[must_use]
     pub fn is_me(&self, id: MemberId) -> bool {
         self.me == Some(id)

@@ -107,7 +107,7 @@ impl View {
             line.push_str(": ");
             line.push_str(&text::sanitize(&item.detail));
         }
-        if let Some(via) = item.via.filter(|&via| via != item.by) {
+        if let Some(via) = item.via {
             let passed_on = format!(" (passed on by {})", self.names.name(via));
             line.push_str(&passed_on);
         }

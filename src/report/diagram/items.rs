@@ -189,9 +189,8 @@ impl Writer<'_, '_> {
         if is_restored(state, evidence) {
             self.list(line, Weight::Evidence, "looks for", name);
         } else if state == Presence::Alive && told == format!("{name} is here") {
-            self.list(line, Weight::Evidence, "sees", name);
-        } else if state == Presence::Alive && told.starts_with(&format!("{name} is here, by")) {
-            self.list(line, Weight::Evidence, "hears of", name);
+            let is_heard = self.story.hears(node, evidence);
+            self.list(line, Weight::Evidence, if is_heard { "sees" } else { "hears of" }, name);
         } else {
             // Whoever suspects says so itself first: that is no news.
             let own = format!("; reported by {}", self.story.nodes[node].name);

@@ -65,8 +65,11 @@ pub(super) fn steps(story: &Story<'_>, subject: usize) -> BTreeMap<Step, BTreeSe
                 let because = because(state, evidence);
                 let before = held.insert(observer, state);
                 if before != Some(state) || !because.is_empty() {
-                    let is_heard = evidence.iter().any(|item| story.machine(item.by) == Some(observer));
-                    let plain = if is_heard { "a card, and a heartbeat" } else { "a card, and another's word" };
+                    let plain = if story.hears(observer, evidence) {
+                        "a card, and a heartbeat"
+                    } else {
+                        "a card, and another's word"
+                    };
                     let because = if because.is_empty() { plain.to_owned() } else { because };
                     steps.entry((before, state, because)).or_default().insert(observer);
                 }
